@@ -1,0 +1,115 @@
+package quant
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// goldenDir is the folder of reference data, or a loud skip (a failure if SISKIN_TEST_REQUIRE=1).
+func goldenDir(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("SISKIN_GOLDEN")
+	if dir == "" {
+		wd, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := os.Stat(filepath.Join(wd, "go.mod")); err == nil {
+				break
+			}
+			if wd == filepath.Dir(wd) {
+				t.Fatal("no go.mod above the test's folder")
+			}
+			wd = filepath.Dir(wd)
+		}
+		dir = filepath.Join(filepath.Dir(wd), "shared", "golden")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		if os.Getenv("SISKIN_TEST_REQUIRE") == "1" {
+			t.Fatalf("SKIP IS A FAILURE HERE: golden data: %v", err)
+		}
+		t.Skipf("SKIPPED, golden data is absent: %v (set SISKIN_GOLDEN)", err)
+	}
+	return dir
+}
+
+// TestGoldenQuants compares every format of the golden folder with the values an outside implementation computed. Layout
+// sizes are checked for all of them, values for those that can be decoded.
+func TestGoldenQuants(t *testing.T) {
+	dir := filepath.Join(goldenDir(t), "quants")
+	text, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var index struct {
+		Types map[string]struct {
+			ID      Type `json:"ggml_type"`
+			Columns int  `json:"columns"`
+			Rows    int  `json:"rows"`
+			Bytes   int  `json:"bytes"`
+		} `json:"types"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		t.Fatal(err)
+	}
+	values := 0
+	for name, e := range index.Types {
+		if e.ID.String() != name {
+			t.Errorf("id %d is %q here, %q in the reference", e.ID, e.ID, name)
+		}
+		if n, err := e.ID.RowBytes(e.Columns * e.Rows); err != nil || n != e.Bytes {
+			t.Errorf("%s: %d bytes (%v), reference %d", name, n, err, e.Bytes)
+		}
+		if !e.ID.Supported() {
+			continue
+		}
+		values++
+		checkGolden(t, dir, name, e.ID, e.Columns*e.Rows)
+	}
+	if values < 7 {
+		t.Errorf("only %d formats had their values checked", values)
+	}
+}
+
+func checkGolden(t *testing.T, dir, name string, id Type, n int) {
+	t.Helper()
+	file := filepath.Join(dir, strings.ToLower(name))
+	src, err := os.ReadFile(file + ".q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := os.ReadFile(file + ".f32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := make([]float32, n), make([]float32, n)
+	if err := Dequantize(id, got, src); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if err := Dequantize(F32, want, ref); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	for i := range got {
+		if ulps(got[i], want[i]) > 1 {
+			t.Fatalf("%s value %d: got %v, want %v", name, i, got[i], want[i])
+		}
+	}
+}
+
+// ulps is the distance of two numbers in steps of float32.
+func ulps(a, b float32) int64 {
+	order := func(f float32) int64 {
+		v := int64(int32(math.Float32bits(f)))
+		if v < 0 {
+			v = math.MinInt32 - v
+		}
+		return v
+	}
+	d := order(a) - order(b)
+	return max(d, -d)
+}
