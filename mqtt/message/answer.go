@@ -1,0 +1,194 @@
+package message
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Usage counts tokens of one request.
+type Usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+	// CachedTokens of PromptTokens were not computed again.
+	CachedTokens int `json:"cached_tokens"`
+}
+
+// Timing is where the time of one request went, in milliseconds.
+type Timing struct {
+	QueueMs   int64 `json:"queue_ms"`
+	PrefillMs int64 `json:"prefill_ms"`
+	DecodeMs  int64 `json:"decode_ms"`
+}
+
+// Answer ends a request; every request gets exactly one.
+type Answer struct {
+	ID     string  `json:"id"`
+	Status Outcome `json:"status"`
+	Code   Code    `json:"code,omitempty"`
+	// Text is what the model wrote, possibly cut; in a refusal it is the reason.
+	Text   string `json:"text"`
+	Usage  Usage  `json:"usage"`
+	Timing Timing `json:"timing"`
+	// Model names the model that answered; "" if none ran.
+	Model string `json:"model,omitempty"`
+}
+
+// Accepted says that a request is in the queue and will get an answer.
+type Accepted struct {
+	ID string `json:"id"`
+	// QueueDepth is the number of requests ahead.
+	QueueDepth int `json:"queue_depth"`
+}
+
+// Delta is a piece of an answer in the making.
+type Delta struct {
+	ID string `json:"id"`
+	// Seq counts the deltas of one answer from 0; a gap means a lost delta.
+	Seq   int    `json:"seq"`
+	Delta string `json:"delta"`
+}
+
+// Cancel asks to end a request.
+type Cancel struct {
+	ID string `json:"id"`
+}
+
+// State is whether a device serves.
+type State string
+
+// The states. Offline is also the last will.
+const (
+	Online  State = "online"
+	Offline State = "offline"
+)
+
+// Status is the retained state of a device.
+type Status struct {
+	State   State  `json:"state"`
+	Version string `json:"version,omitempty"` // of the daemon
+	Model   string `json:"model,omitempty"`
+	// Kernels names the instruction set in use.
+	Kernels string `json:"kernels,omitempty"`
+	// ContextTokens is how many tokens one conversation may have.
+	ContextTokens int `json:"context_tokens,omitempty"`
+	// QueueLimit is how many requests may wait.
+	QueueLimit int `json:"queue_limit,omitempty"`
+}
+
+// Encode gives the JSON form. Text that is not valid UTF-8 gets U+FFFD.
+func (a Answer) Encode() []byte {
+	type plain Answer
+	return mustEncode(struct {
+		V int `json:"v"`
+		plain
+	}{Version, plain(a)})
+}
+
+// Encode gives the JSON form.
+func (a Accepted) Encode() []byte { return mustEncode(a) }
+
+// Encode gives the JSON form. Text that is not valid UTF-8 gets U+FFFD.
+func (d Delta) Encode() []byte { return mustEncode(d) }
+
+// Encode gives the JSON form.
+func (c Cancel) Encode() []byte { return mustEncode(c) }
+
+// Encode gives the JSON form.
+func (s Status) Encode() []byte {
+	type plain Status
+	return mustEncode(struct {
+		V int `json:"v"`
+		plain
+	}{Version, plain(s)})
+}
+
+// mustEncode is encode for forms of strings and integers, which cannot fail.
+func mustEncode(v any) []byte {
+	b, err := encode(v)
+	if err != nil {
+		panic(fmt.Sprintf("message: encode %T: %v", v, err))
+	}
+	return b
+}
+
+// maxReplyBytes bounds what a client reads of a daemon's message.
+const maxReplyBytes = 8 << 20
+
+// ParseAnswer reads an answer that a daemon sent; unknown keys are ignored. It
+// returns an *Error for a broken or oversized form, a missing id or status.
+func ParseAnswer(payload []byte) (Answer, error) {
+	var a Answer
+	if err := parseReply(payload, &a); err != nil {
+		return Answer{}, err
+	}
+	if err := CheckID(a.ID); err != nil {
+		return Answer{}, err
+	}
+	if a.Status == "" {
+		return Answer{}, fault(CodeBadRequest, "status", "The answer has no status.")
+	}
+	return a, nil
+}
+
+// ParseAccepted reads an acceptance; errors are as in ParseAnswer.
+func ParseAccepted(payload []byte) (Accepted, error) {
+	var a Accepted
+	if err := parseReply(payload, &a); err != nil {
+		return Accepted{}, err
+	}
+	return a, CheckID(a.ID)
+}
+
+// ParseDelta reads a delta; errors are as in ParseAnswer.
+func ParseDelta(payload []byte) (Delta, error) {
+	var d Delta
+	if err := parseReply(payload, &d); err != nil {
+		return Delta{}, err
+	}
+	return d, CheckID(d.ID)
+}
+
+// ParseStatus reads a status; errors are as in ParseAnswer.
+func ParseStatus(payload []byte) (Status, error) {
+	var s Status
+	if err := parseReply(payload, &s); err != nil {
+		return Status{}, err
+	}
+	if s.State == "" {
+		return Status{}, fault(CodeBadRequest, "state", "The status has no state.")
+	}
+	return s, nil
+}
+
+// ParseCancel reads a cancellation: an object with "id", or the bare id with or
+// without white space around it. It returns an *Error for anything else.
+func ParseCancel(payload []byte) (Cancel, error) {
+	// Twice an id leaves room for the object around it and for unknown keys.
+	const maxBytes = 4 << 10
+	if len(payload) > maxBytes {
+		return Cancel{}, fault(CodeTooLarge, "", "The cancellation has %d bytes; at most %d are allowed.", len(payload), maxBytes)
+	}
+	payload = bytes.TrimSpace(payload)
+	if len(payload) == 0 || payload[0] != '{' {
+		c := Cancel{ID: string(payload)}
+		return c, CheckID(c.ID)
+	}
+	var c Cancel
+	if err := parseReply(payload, &c); err != nil {
+		return Cancel{}, err
+	}
+	return c, CheckID(c.ID)
+}
+
+// parseReply decodes a message whose sender is a daemon, so only its size and
+// its types matter.
+func parseReply(payload []byte, v any) error {
+	if len(payload) > maxReplyBytes {
+		return fault(CodeTooLarge, "", "The message has %d bytes; at most %d are allowed.", len(payload), maxReplyBytes)
+	}
+	if err := json.Unmarshal(payload, v); err != nil {
+		return fault(CodeBadRequest, "", "The message is not in the expected JSON form: %s.", err)
+	}
+	return nil
+}

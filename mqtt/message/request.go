@@ -1,0 +1,179 @@
+package message
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Version is the newest version of the forms that this package reads, and the
+// one it writes.
+const Version = 1
+
+// Ranges of the sampling parameters and of the priority. They keep nonsense out;
+// what a value does is said by model/sample.
+const (
+	MaxTemperature = 5.0
+	MaxTopK        = 1_000_000
+	MinPriority    = -9
+	MaxPriority    = 9
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	// Role is "system", "user", "assistant" or "tool".
+	Role string `json:"role"`
+	// Content is the text of the turn; it may be empty.
+	Content string `json:"content"`
+}
+
+// Request is one question to the model. Exactly one of Prompt and Messages is
+// set. A nil pointer and a zero number mean "not asked for": the receiver's own
+// default applies.
+type Request struct {
+	// ID names the request in every topic and message about it; see CheckID. It
+	// is empty when the sender gave none; the receiver then calls EnsureID.
+	ID string
+	// Prompt is a single user turn.
+	Prompt string
+	// Messages is a whole conversation, oldest first.
+	Messages []Message
+	// Session names a conversation that the daemon keeps; "" is none. Its
+	// alphabet and length are those of an id.
+	Session string
+	// Stream asks for deltas while the answer is made.
+	Stream bool
+	// ReplyTo is the topic for the answer; "" is the device's own. Only its
+	// length is checked here: which topics are allowed is for the receiver.
+	ReplyTo string
+	// MaxTokens is the most tokens to generate; 0 is not asked for.
+	MaxTokens int
+	// Temperature is in [0, MaxTemperature].
+	Temperature *float32
+	// TopP is in [0, 1].
+	TopP *float32
+	// MinP is in [0, 1].
+	MinP *float32
+	// TopK is in [0, MaxTopK]; 0 switches it off.
+	TopK *int
+	// Seed makes the answer repeatable.
+	Seed *uint64
+	// Stop holds texts that end the answer; they are not part of it.
+	Stop []string
+	// Deadline is the time the answer is worth waiting for, from Received on, in
+	// whole milliseconds; 0 is no deadline.
+	Deadline time.Duration
+	// Priority is in [MinPriority, MaxPriority]; higher runs sooner.
+	Priority int
+	// Received is when the request came in. It is set by the receiver and is not
+	// part of the form.
+	Received time.Time
+}
+
+// wireRequest is the JSON form of a Request, version 1.
+type wireRequest struct {
+	V           int       `json:"v"`
+	ID          string    `json:"id,omitempty"`
+	Prompt      string    `json:"prompt,omitempty"`
+	Messages    []Message `json:"messages,omitempty"`
+	Session     string    `json:"session,omitempty"`
+	Stream      bool      `json:"stream,omitempty"`
+	ReplyTo     string    `json:"reply_to,omitempty"`
+	MaxTokens   int       `json:"max_tokens,omitempty"`
+	Temperature *float32  `json:"temperature,omitempty"`
+	TopP        *float32  `json:"top_p,omitempty"`
+	TopK        *int      `json:"top_k,omitempty"`
+	MinP        *float32  `json:"min_p,omitempty"`
+	Seed        *uint64   `json:"seed,omitempty"`
+	Stop        []string  `json:"stop,omitempty"`
+	DeadlineMs  int64     `json:"deadline_ms,omitempty"`
+	Priority    int       `json:"priority,omitempty"`
+}
+
+// Encode gives the JSON form. ParseRequest of it equals r, but for Received and
+// for fractions of a millisecond in Deadline. It fails only for a number that
+// JSON cannot hold (NaN or infinite), which Validate refuses as well.
+func (r Request) Encode() ([]byte, error) {
+	b, err := encode(wireRequest{
+		V: Version, ID: r.ID, Prompt: r.Prompt, Messages: r.Messages,
+		Session: r.Session, Stream: r.Stream, ReplyTo: r.ReplyTo,
+		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP,
+		TopK: r.TopK, MinP: r.MinP, Seed: r.Seed, Stop: r.Stop,
+		DeadlineMs: r.Deadline.Milliseconds(), Priority: r.Priority,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("request %q: encode: %w", r.ID, err)
+	}
+	return b, nil
+}
+
+// Expired reports whether the deadline of r has passed at now. A request without
+// a deadline never expires.
+func (r Request) Expired(now time.Time) bool {
+	return r.Deadline > 0 && now.Sub(r.Received) >= r.Deadline
+}
+
+// Limits bounds what a request may hold. Bytes are counted after JSON escapes
+// are resolved, but for PayloadBytes.
+type Limits struct {
+	PayloadBytes  int           // whole payload as received
+	PromptBytes   int           // Prompt, and the sum of all Messages' contents
+	Messages      int           // turns in Messages
+	ReplyToBytes  int           // ReplyTo
+	Stops         int           // texts in Stop
+	StopBytes     int           // each text in Stop
+	MaxTokens     int           // MaxTokens
+	Deadline      time.Duration // Deadline
+	NestingLevels int           // brackets and braces open at once, in unknown keys too
+}
+
+// DefaultLimits gives limits that suit a small board: the longest prompt is
+// about 32,000 tokens of English, more than such a board's context holds.
+func DefaultLimits() Limits {
+	return Limits{
+		PayloadBytes:  256 << 10,
+		PromptBytes:   128 << 10,
+		Messages:      256,
+		ReplyToBytes:  256,
+		Stops:         16,
+		StopBytes:     256,
+		MaxTokens:     1 << 16,
+		Deadline:      7 * 24 * time.Hour,
+		NestingLevels: 32,
+	}
+}
+
+// Validate returns all problems of the limits themselves: each must be positive,
+// otherwise no request could pass.
+func (l Limits) Validate() error {
+	var errs []error
+	check := func(name string, v int64) {
+		if v <= 0 {
+			errs = append(errs, fmt.Errorf("limit %s: is %d, must be positive", name, v))
+		}
+	}
+	check("PayloadBytes", int64(l.PayloadBytes))
+	check("PromptBytes", int64(l.PromptBytes))
+	check("Messages", int64(l.Messages))
+	check("ReplyToBytes", int64(l.ReplyToBytes))
+	check("Stops", int64(l.Stops))
+	check("StopBytes", int64(l.StopBytes))
+	check("MaxTokens", int64(l.MaxTokens))
+	check("Deadline", int64(l.Deadline))
+	check("NestingLevels", int64(l.NestingLevels))
+	return errors.Join(errs...)
+}
+
+// encode is json.Marshal without the escapes that are meant for HTML and without
+// a line end.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
