@@ -1,0 +1,116 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"siskin/model/quant"
+)
+
+// NumTypes bounds the table of formats in a Set: the highest GGUF type id that is known, plus one
+// (ggml.h, enum ggml_type, read 2026-11).
+const NumTypes = 43
+
+// MatMulQ8 multiplies rows of a quantised matrix with rows of quantised activations:
+//
+//	dst[t*dstStride+r] = dot(w row r, activation row t)   for r < rows, t < n
+//
+// w holds rows tight rows of cols values in its block format; q is (n, cols), d and s are (n, cols/32), as
+// quant.QuantizeQ8 makes them. cols is a multiple of the format's block length. The result for one (r, t) is the same to
+// the bit whatever rows and n it is computed with, so neither batching nor threads change an answer.
+type MatMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, q []int8, d, s []float32, n int)
+
+// MatMulFloat is MatMulQ8 for float weights (little endian F32, F16 or BF16) and float32 activations x (n, cols); cols
+// is any positive number.
+type MatMulFloat func(dst []float32, dstStride int, w []byte, rows, cols int, x []float32, n int)
+
+// Set is one implementation of every kernel. All slices belong to the caller; nothing is kept and nothing allocated.
+type Set struct {
+	// Name as it is written in configurations: "avx512vnni", "avx2", "dotprod", "neon", "generic".
+	Name string
+
+	// Quantize makes Q8 activations of x (n): q (n), d and s (n/32); n is a multiple of 32.
+	Quantize func(q []int8, d, s, x []float32)
+
+	// MatMulQ8 by weight format; nil where the format is not multiplied with Q8 activations.
+	MatMulQ8 [NumTypes]MatMulQ8
+
+	MatMulF32, MatMulF16, MatMulBF16 MatMulFloat
+
+	// WeightedSumF16 adds the attention-weighted values:
+	// dst[g*dim+i] += sum over pos of p[g*pStride+pos] * v[pos*dim+i], g < n, v (nPos, dim) little endian binary16.
+	WeightedSumF16 func(dst, p []float32, pStride int, v []byte, nPos, dim, n int)
+
+	// ToF16 stores x as little endian binary16, rounded to nearest even; len(dst) = 2 len(x).
+	ToF16 func(dst []byte, x []float32)
+
+	// RMSNorm: dst = x / sqrt(mean(x^2) + eps) * w; dst may be x (Zhang and Sennrich 2019, arXiv 1910.07467).
+	RMSNorm func(dst, x, w []float32, eps float32)
+
+	// SiluMul: dst = gate * sigmoid(gate) * up; dst may be gate (SwiGLU, Shazeer 2020, arXiv 2002.05202).
+	SiluMul func(dst, gate, up []float32)
+
+	// Softmax replaces x by exp(x - max) / sum.
+	Softmax func(x []float32)
+}
+
+// Float returns the kernel for float weights of type t, or nil.
+func (s *Set) Float(t quant.Type) MatMulFloat {
+	switch t {
+	case quant.F32:
+		return s.MatMulF32
+	case quant.F16:
+		return s.MatMulF16
+	case quant.BF16:
+		return s.MatMulBF16
+	default:
+		return nil
+	}
+}
+
+// Q8 returns the kernel for weights of type t with Q8 activations, or nil.
+func (s *Set) Q8(t quant.Type) MatMulQ8 {
+	if t >= NumTypes {
+		return nil
+	}
+	return s.MatMulQ8[t]
+}
+
+// Supports reports whether weights of type t can be multiplied.
+func (s *Set) Supports(t quant.Type) bool { return s.Float(t) != nil || s.Q8(t) != nil }
+
+// ErrUnknownSet is wrapped by the error of ByName.
+var ErrUnknownSet = errors.New("unknown kernel set")
+
+// All lists the sets that this CPU can run, the fastest first; the generic one is always last.
+func All() []*Set { return append(candidates(), Generic()) }
+
+// ByName returns the set of that name, or, for "" and "auto", the best one that passes its self-test.
+func ByName(name string) (*Set, error) {
+	if name == "" || name == "auto" {
+		return Best()
+	}
+	var have []string
+	for _, s := range All() {
+		if s.Name == name {
+			return s, SelfTest(s)
+		}
+		have = append(have, s.Name)
+	}
+	return nil, fmt.Errorf("%w %q: this CPU runs %s", ErrUnknownSet, name, strings.Join(have, ", "))
+}
+
+// Best returns the first set whose self-test passes. The error joins the failures of the sets that came before it and
+// is not nil although a set is returned: the caller reports it and goes on with the set.
+func Best() (*Set, error) {
+	var failed []error
+	for _, s := range All() {
+		err := SelfTest(s)
+		if err == nil {
+			return s, errors.Join(failed...)
+		}
+		failed = append(failed, err)
+	}
+	return nil, errors.Join(failed...)
+}
