@@ -67,7 +67,10 @@ func (r *Reader) Need(keys ...string) {
 }
 
 // Str is like File.Str.
-func (r *Reader) Str(key string) (string, bool) { v, ok, err := r.f.str(key); return note(r, v, ok, err) }
+func (r *Reader) Str(key string) (string, bool) {
+	v, ok, err := r.f.str(key)
+	return note(r, v, ok, err)
+}
 
 // Uint is like File.Uint.
 func (r *Reader) Uint(key string) (uint64, bool) {
@@ -76,7 +79,10 @@ func (r *Reader) Uint(key string) (uint64, bool) {
 }
 
 // Int is like File.Int.
-func (r *Reader) Int(key string) (int64, bool) { v, ok, err := r.f.int(key); return note(r, v, ok, err) }
+func (r *Reader) Int(key string) (int64, bool) {
+	v, ok, err := r.f.int(key)
+	return note(r, v, ok, err)
+}
 
 // Float is like File.Float.
 func (r *Reader) Float(key string) (float64, bool) {
@@ -85,7 +91,10 @@ func (r *Reader) Float(key string) (float64, bool) {
 }
 
 // Bool is like File.Bool.
-func (r *Reader) Bool(key string) (bool, bool) { v, ok, err := r.f.bool(key); return note(r, v, ok, err) }
+func (r *Reader) Bool(key string) (bool, bool) {
+	v, ok, err := r.f.bool(key)
+	return note(r, v, ok, err)
+}
 
 // Strings is like File.Strings.
 func (r *Reader) Strings(key string) (StringArray, bool) {

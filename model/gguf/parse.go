@@ -72,10 +72,11 @@ func (c *cursor) u64(what string) uint64 {
 // str reads a length-prefixed string of at most limit bytes.
 func (c *cursor) str(what string, limit int) []byte {
 	start := c.pos
-	n := c.u64("the length of " + what)
-	if c.err != nil {
+	head := c.take(8, what)
+	if head == nil {
 		return nil
 	}
+	n := binary.LittleEndian.Uint64(head)
 	if n > uint64(len(c.data)-c.pos) {
 		c.failAt(start, "%s claims %d bytes, %d are left", what, n, len(c.data)-c.pos)
 		return nil
