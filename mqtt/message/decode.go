@@ -102,6 +102,10 @@ func (d *reader) unsigned(key string) *uint64 {
 		d.fail(wrongType(join(d.field, key), "a whole number", raw))
 		return nil
 	}
+	if bytes.ContainsAny(raw, ".eE") {
+		d.fail(wrongType(join(d.field, key), "a whole number without point or exponent", raw))
+		return nil
+	}
 	n, err := strconv.ParseUint(string(raw), 10, 64)
 	if err != nil {
 		d.fail(outOfRange(join(d.field, key), raw, "0", uint64(math.MaxUint64)))
@@ -125,6 +129,8 @@ func (d *reader) number(key string, lo, hi float64) *float32 {
 		d.fail(outOfRange(join(d.field, key), raw, lo, hi))
 		return nil
 	}
+	// Parsed anew, since rounding twice can end at a neighbour.
+	f, _ = strconv.ParseFloat(string(raw), 32)
 	v := float32(f)
 	return &v
 }
