@@ -1,0 +1,328 @@
+package quant_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"siskin/model/modeltest"
+	"siskin/model/quant"
+)
+
+var q8Types = []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0}
+
+func normal(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// randomBlocks is blocks of any bit pattern, but with finite scales.
+func randomBlocks(rng *rand.Rand, typ quant.Type, blocks int) []byte {
+	b := make([]byte, blocks*typ.BlockBytes())
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	for i := range blocks {
+		b[i*typ.BlockBytes()+1] &= 0xbf // exponent below 16
+		b[i*typ.BlockBytes()+3] &= 0xbf
+	}
+	return b
+}
+
+type acts struct {
+	q    []int8
+	d, s []float32
+}
+
+func quantize(x []float32) acts {
+	a := acts{make([]int8, len(x)), make([]float32, len(x)/32), make([]float32, len(x)/32)}
+	quant.QuantizeQ8(a.q, a.d, a.s, x)
+	return a
+}
+
+func TestQuantizeQ8(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 500 {
+		x := normal(rng, 64)
+		for i := range x {
+			x[i] *= float32(math.Exp(rng.NormFloat64() * 10))
+		}
+		a := quantize(x)
+		for b := range a.d {
+			var amax float32
+			sum := 0
+			for i := range 32 {
+				amax = max(amax, float32(math.Abs(float64(x[b*32+i]))))
+				q := int(a.q[b*32+i])
+				sum += q
+				if want := int(math.RoundToEven(float64(x[b*32+i] / a.d[b]))); q != want || q < -127 {
+					t.Fatalf("value %v, scale %v: %d, want %d", x[b*32+i], a.d[b], q, want)
+				}
+			}
+			if a.d[b] != amax/127 || a.s[b] != a.d[b]*float32(sum) {
+				t.Fatalf("scale %v, sum %v; largest %v, integers add to %d", a.d[b], a.s[b], amax, sum)
+			}
+		}
+	}
+}
+
+func TestQuantizeQ8Extremes(t *testing.T) {
+	block := func(v ...float32) []float32 { return append(v, make([]float32, 32-len(v))...) }
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, c := range []struct {
+		name string
+		x    []float32
+		q0   int8
+		nan  bool
+	}{
+		{"zeros", block(), 0, false},
+		{"largest", block(math.MaxFloat32, -1), 127, false},
+		{"negative", block(-3, 1), -127, false},
+		{"scale underflows", block(math.SmallestNonzeroFloat32), 0, false},
+		{"scale subnormal", block(160*math.SmallestNonzeroFloat32, -150*math.SmallestNonzeroFloat32), 127, false},
+		{"tie to even", block(0.5, 127), 0, false},
+		{"tie to even up", block(1.5, 127), 2, false},
+		{"infinity", block(1, inf), 0, true},
+		{"minus infinity", block(-inf), 0, true},
+		{"NaN", block(1, nan, 2), 0, true},
+		{"NaN last", append(make([]float32, 31), nan), 0, true},
+	} {
+		a := quantize(c.x)
+		if a.q[0] != c.q0 {
+			t.Errorf("%s: first is %d, want %d", c.name, a.q[0], c.q0)
+		}
+		if gotNaN := a.d[0] != a.d[0] && a.s[0] != a.s[0]; gotNaN != c.nan {
+			t.Errorf("%s: scale %v, sum %v", c.name, a.d[0], a.s[0])
+		}
+	}
+}
+
+// TestMatMulQ8Definition recomputes single elements by the formula of the documentation from dequantised integers.
+func TestMatMulQ8Definition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	const rows, n = 5, 4
+	for _, typ := range q8Types {
+		for _, cols := range []int{32, 96, 576} {
+			w := randomBlocks(rng, typ, rows*cols/32)
+			x := normal(rng, n*cols)
+			a := quantize(x)
+			dst := make([]float32, n*(rows+2))
+			quant.MatMulQ8(typ, dst, rows+2, w, rows, cols, a.q, a.d, a.s, n)
+			dense := make([]float32, rows*cols)
+			if err := quant.Dequantize(typ, dense, w); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				for r := range rows {
+					var exact, size float64
+					for c := range cols {
+						p := float64(dense[r*cols+c]) * float64(a.q[i*cols+c]) * float64(a.d[(i*cols+c)/32])
+						exact += p
+						size += math.Abs(p)
+					}
+					if got := float64(dst[i*(rows+2)+r]); math.Abs(got-exact) > size*2e-6+1e-12 {
+						t.Fatalf("%s cols %d element %d,%d: got %v, exact %v", typ, cols, i, r, got, exact)
+					}
+				}
+				if dst[i*(rows+2)+rows] != 0 || dst[i*(rows+2)+rows+1] != 0 {
+					t.Fatalf("%s: wrote between the rows of the destination", typ)
+				}
+			}
+			oneByOne(t, typ, dst, w, rows, cols, x, n)
+		}
+	}
+}
+
+// oneByOne checks that every element has the same bits when computed alone.
+func oneByOne(t *testing.T, typ quant.Type, dst []float32, w []byte, rows, cols int, x []float32, n int) {
+	t.Helper()
+	rowBytes, err := typ.RowBytes(cols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		for r := range rows {
+			var one [1]float32
+			row, act := w[r*rowBytes:][:rowBytes], x[i*cols:][:cols]
+			if typ.IsFloat() {
+				quant.MatMulFloat(typ, one[:], 1, row, 1, cols, act, 1)
+			} else {
+				a := quantize(act)
+				quant.MatMulQ8(typ, one[:], 1, row, 1, cols, a.q, a.d, a.s, 1)
+			}
+			if got := dst[i*(rows+2)+r]; math.Float32bits(got) != math.Float32bits(one[0]) {
+				t.Fatalf("%s element %d,%d: %v in a batch, %v alone", typ, i, r, got, one[0])
+			}
+		}
+	}
+}
+
+func TestMatMulQ8KnownBits(t *testing.T) {
+	// One Q4_1 block: d = 0.5, m = -2, all nibbles 3; activations 1..32 by hand: d = 32/127.
+	w := []byte{0x00, 0x38, 0x00, 0xc0}
+	for range 16 {
+		w = append(w, 0x33)
+	}
+	x := make([]float32, 32)
+	for i := range x {
+		x[i] = float32(i + 1)
+	}
+	a := quantize(x)
+	var sum int
+	for _, q := range a.q {
+		sum += int(q)
+	}
+	var dst [1]float32
+	quant.MatMulQ8(quant.Q4_1, dst[:], 1, w, 1, 32, a.q, a.d, a.s, 1)
+	d := float32(32) / 127
+	want := float32(float32(0.5*d)*float32(3*sum)) + float32(-2*float32(d*float32(sum)))
+	if dst[0] != want {
+		t.Errorf("got %v, want %v", dst[0], want)
+	}
+}
+
+// TestMatMulQ8Extremes: the largest integers of each format must not overflow anything.
+func TestMatMulQ8Extremes(t *testing.T) {
+	x := make([]float32, 32)
+	for i := range x {
+		x[i] = -127
+	}
+	a := quantize(x)
+	for _, c := range []struct {
+		typ  quant.Type
+		fill byte
+		v    float64
+	}{{quant.Q4_0, 0, -8}, {quant.Q4_0, 0xff, 7}, {quant.Q4_1, 0xff, 15}, {quant.Q5_0, 0, -16}, {quant.Q5_0, 0xff, 15}, {quant.Q5_1, 0xff, 31}, {quant.Q8_0, 0x80, -128}} {
+		w := make([]byte, c.typ.BlockBytes())
+		for i := range w {
+			w[i] = c.fill
+		}
+		w[0], w[1] = 0, 0x3c // d = 1
+		if c.typ == quant.Q4_1 || c.typ == quant.Q5_1 {
+			w[2], w[3] = 0, 0 // m = 0
+		}
+		var dst [1]float32
+		quant.MatMulQ8(c.typ, dst[:], 1, w, 1, 32, a.q, a.d, a.s, 1)
+		if want := c.v * -127 * 32; float64(dst[0]) != want {
+			t.Errorf("%s filled with %#02x: got %v, want %v", c.typ, c.fill, dst[0], want)
+		}
+	}
+}
+
+func TestMatMulFloat(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	const rows, n = 3, 3
+	for _, typ := range []quant.Type{quant.F32, quant.F16, quant.BF16} {
+		for _, cols := range []int{1, 7, 8, 64, 100, 511, 512, 513, 1100} {
+			w := modeltest.Encode(typ, normal(rng, rows*cols))
+			x := normal(rng, n*cols)
+			dst := make([]float32, n*(rows+2))
+			quant.MatMulFloat(typ, dst, rows+2, w, rows, cols, x, n)
+			dense := make([]float32, rows*cols)
+			if err := quant.Dequantize(typ, dense, w); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				for r := range rows {
+					var exact, size float64
+					for c := range cols {
+						p := float64(dense[r*cols+c]) * float64(x[i*cols+c])
+						exact += p
+						size += math.Abs(p)
+					}
+					if got := float64(dst[i*(rows+2)+r]); math.Abs(got-exact) > size*1e-6+1e-30 {
+						t.Fatalf("%s cols %d element %d,%d: got %v, exact %v", typ, cols, i, r, got, exact)
+					}
+				}
+			}
+			oneByOne(t, typ, dst, w, rows, cols, x, n)
+		}
+	}
+}
+
+func TestWeightedSumF16(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for _, c := range []struct{ nPos, dim, n int }{{0, 8, 2}, {1, 1, 1}, {5, 7, 3}, {33, 64, 3}} {
+		v := modeltest.Encode(quant.F16, normal(rng, c.nPos*c.dim))
+		stride := c.nPos + 3
+		p := normal(rng, c.n*stride)
+		base := normal(rng, c.n*c.dim)
+		dst := append([]float32(nil), base...)
+		quant.WeightedSumF16(dst, p, stride, v, c.nPos, c.dim, c.n)
+		parts := append([]float32(nil), base...)
+		half := c.nPos / 2
+		quant.WeightedSumF16(parts, p, stride, v[:2*half*c.dim], half, c.dim, c.n)
+		quant.WeightedSumF16(parts, p[half:], stride, v[2*half*c.dim:], c.nPos-half, c.dim, c.n)
+		dense := make([]float32, c.nPos*c.dim)
+		quant.FromF16(dense, v)
+		for i := range dst {
+			exact, size := float64(base[i]), 1.0
+			for pos := range c.nPos {
+				term := float64(p[i/c.dim*stride+pos]) * float64(dense[pos*c.dim+i%c.dim])
+				exact += term
+				size += math.Abs(term)
+			}
+			if math.Abs(float64(dst[i])-exact) > size*2e-6 {
+				t.Fatalf("%+v element %d: got %v, exact %v", c, i, dst[i], exact)
+			}
+			if dst[i] != parts[i] {
+				t.Fatalf("%+v element %d: %v at once, %v in two calls", c, i, dst[i], parts[i])
+			}
+		}
+	}
+}
+
+// TestShapesPanic: a wrong length is a broken invariant of the caller; the reference says so instead of reading beyond.
+func TestShapesPanic(t *testing.T) {
+	a := quantize(make([]float32, 64))
+	w := make([]byte, 40)
+	dst := make([]float32, 4)
+	for i, f := range []func(){
+		func() { quant.QuantizeQ8(a.q, a.d, a.s, make([]float32, 33)) },
+		func() { quant.QuantizeQ8(a.q[1:], a.d, a.s, make([]float32, 64)) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 64, a.q[1:], a.d, a.s, 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w[1:], 1, 64, a.q, a.d, a.s, 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 33, a.q, a.d, a.s, 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 64, a.q, a.d[1:], a.s, 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst[:0], 1, w, 1, 64, a.q, a.d, a.s, 1) },
+		func() { quant.MatMulQ8(quant.Q4_K, dst, 1, w, 1, 64, a.q, a.d, a.s, 1) },
+		func() { quant.MatMulQ8(99, dst, 1, w, 1, 64, a.q, a.d, a.s, 1) },
+		func() { quant.MatMulQ8(quant.F16, dst, 1, w, 1, 64, a.q, a.d, a.s, 1) },
+		func() { quant.MatMulFloat(quant.Q4_1, dst, 1, w, 1, 4, make([]float32, 4), 1) },
+		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 11, make([]float32, 11), 1) },
+		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 4, make([]float32, 3), 1) },
+		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 0, nil, 1) },
+		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 2, 4, make([]float32, 8), 2) },
+		func() { quant.WeightedSumF16(dst, dst, 4, w, 4, 6, 1) },
+		func() { quant.WeightedSumF16(dst, dst, 3, w, 4, 4, 1) },
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
+
+func BenchmarkMatMulQ8(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	const rows, cols = 64, 576
+	for _, typ := range q8Types {
+		b.Run(typ.String(), func(b *testing.B) {
+			w := randomBlocks(rng, typ, rows*cols/32)
+			a := quantize(normal(rng, cols))
+			dst := make([]float32, rows)
+			b.SetBytes(int64(len(w)))
+			for b.Loop() {
+				quant.MatMulQ8(typ, dst, rows, w, rows, cols, a.q, a.d, a.s, 1)
+			}
+		})
+	}
+}
