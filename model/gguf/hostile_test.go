@@ -115,7 +115,7 @@ func TestCutAtEveryByte(t *testing.T) {
 func TestFlipEveryByte(t *testing.T) {
 	data := small(t)
 	for i := range data {
-		for _, v := range []byte{0, 1, 0x7f, 0x80, 0xff, data[i] + 1, data[i] ^ 0x40} {
+		for _, v := range []byte{0, 0x7f, 0xff, data[i] + 1, data[i] ^ 0x40} {
 			mut := bytes.Clone(data)
 			mut[i] = v
 			if f, err := gguf.Parse(mut); err == nil {

@@ -1,0 +1,195 @@
+// Package mapfile maps a model file into memory, read-only, so that weights are used where they lie on disk and the kernel
+// can drop and re-read their pages at will. It is the only package that maps files.
+//
+// A mapping is only as good as its file: where a file is cut while it is mapped, reading the lost part kills the process
+// (SIGBUS). So model files are replaced by renaming a new one over them, never written in place; Changed finds out.
+package mapfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"sync"
+
+	"github.com/edsrzf/mmap-go"
+)
+
+// Errors of this package; test with errors.Is. A missing file is fs.ErrNotExist, a forbidden one fs.ErrPermission.
+var (
+	// ErrNotRegular: the path is a folder, a device or a pipe.
+	ErrNotRegular = errors.New("not a regular file")
+	// ErrEmpty: the file has no bytes, which cannot be mapped.
+	ErrEmpty = errors.New("empty file")
+	// ErrTooLarge: the file does not fit the address space of this machine.
+	ErrTooLarge = errors.New("file too large")
+	// ErrChanged: the file at the path is not what was mapped any more.
+	ErrChanged = errors.New("file changed")
+	// ErrClosed: the mapping is closed.
+	ErrClosed = errors.New("mapping closed")
+)
+
+// Error is a failure with one file: a sentence for a person, and its kind for errors.Is.
+type Error struct {
+	Path string
+	What string // continues the path to a sentence
+	Err  error  // one of the sentinels, or what the system said
+}
+
+// Error is "path what".
+func (e *Error) Error() string { return e.Path + " " + e.What }
+
+// Unwrap gives the kind.
+func (e *Error) Unwrap() error { return e.Err }
+
+// File is a mapped file. Its methods are safe for concurrent use, but whoever calls Close must know that nobody reads Bytes
+// any more.
+type File struct {
+	path string
+	info fs.FileInfo // at the time of mapping
+
+	mu   sync.Mutex
+	data mmap.MMap // nil when closed
+}
+
+// Open maps a regular, non-empty file read-only. Every failure is an *Error.
+func Open(path string) (*File, error) {
+	// Looked at before it is opened: opening a pipe would wait for a writer.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if err := checkInfo(path, info); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	defer f.Close() // nothing was written; the mapping outlives it
+	if info, err = f.Stat(); err != nil {
+		return nil, openError(path, err)
+	}
+	if err := checkInfo(path, info); err != nil {
+		return nil, err
+	}
+	data, err := mmap.MapRegion(f, int(info.Size()), mmap.RDONLY, 0, 0)
+	if err != nil {
+		return nil, &Error{path, fmt.Sprintf("cannot be mapped (%v): check the limits on address space and the file system", err), err}
+	}
+	return &File{path: path, info: info, data: data}, nil
+}
+
+// checkInfo refuses what cannot be mapped.
+func checkInfo(path string, info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return &Error{path, "is a folder: name the file in it", ErrNotRegular}
+	case !info.Mode().IsRegular():
+		return &Error{path, "is a device or a pipe, not a file that can be mapped", ErrNotRegular}
+	case info.Size() == 0:
+		return &Error{path, "is empty: its download or copy did not finish, get it again", ErrEmpty}
+	case info.Size() > math.MaxInt:
+		return &Error{path, fmt.Sprintf("has %d bytes, too many for a 32-bit system: take a smaller model", info.Size()), ErrTooLarge}
+	}
+	return nil
+}
+
+func openError(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Error{path, "does not exist: check the path", err}
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{path, "may not be read: give this user read permission on it and on the folders above", err}
+	}
+	// The system's text repeats call and path; the cause is enough.
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return &Error{path, fmt.Sprintf("cannot be opened: %v", err), err}
+}
+
+// Bytes is the whole file; nil after Close. Writing to it is a fault of the machine. The pages come from disk on first use.
+func (f *File) Bytes() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.data
+}
+
+// Size is the length in bytes.
+func (f *File) Size() int64 { return f.info.Size() }
+
+// Path is the path that was given to Open.
+func (f *File) Path() string { return f.path }
+
+// Close removes the mapping; reading bytes of it afterwards kills the process. More calls do nothing.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.data == nil {
+		return nil
+	}
+	err := f.data.Unmap()
+	if err != nil {
+		return &Error{f.path, fmt.Sprintf("cannot be unmapped: %v", err), err}
+	}
+	return nil
+}
+
+// Changed is nil if the path still names the file that was mapped, with the same size and time of modification; else an
+// *Error of kind ErrChanged, or what the system said if the file cannot be looked at. After a rename over the path the
+// mapping stays good: it keeps the old file alive.
+func (f *File) Changed() error {
+	now, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Error{f.path, "was removed since it was mapped: load the model again", ErrChanged}
+	case err != nil:
+		return openError(f.path, err)
+	case !os.SameFile(now, f.info):
+		return &Error{f.path, "was replaced since it was mapped: load the model again", ErrChanged}
+	case now.Size() != f.info.Size():
+		return &Error{f.path, fmt.Sprintf("went from %d to %d bytes while it was mapped: get it again, and replace files by renaming only",
+			f.info.Size(), now.Size()), ErrChanged}
+	case !now.ModTime().Equal(f.info.ModTime()):
+		return &Error{f.path, "was written to while it was mapped: load the model again, and replace files by renaming only", ErrChanged}
+	}
+	return nil
+}
+
+// Advice tells the kernel what comes next. It changes speed, never contents.
+type Advice int
+
+// The kinds of advice, after posix_madvise.
+const (
+	Normal     Advice = iota // no particular order
+	Sequential               // from front to back: read ahead a lot
+	Random                   // here and there: do not read ahead
+	WillNeed                 // soon: start to read now
+	DontNeed                 // not soon: the pages may go, and come from disk again when touched
+)
+
+// Advise gives advice for n bytes from byte off; the range is widened to whole pages. It does nothing where the system has no
+// such call. Errors: ErrClosed; a range outside the file; what the system said.
+func (f *File) Advise(a Advice, off, n int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.data == nil:
+		return &Error{f.path, "is closed, so it takes no advice", ErrClosed}
+	case off < 0 || n < 0 || off > f.Size() || n > f.Size()-off:
+		return &Error{f.path, fmt.Sprintf("has no range of %d bytes at %d: it is %d long", n, off, f.Size()), fs.ErrInvalid}
+	case n == 0:
+		return nil
+	}
+	start := off &^ int64(os.Getpagesize()-1)
+	if err := advise(f.data[start:off+n], a); err != nil {
+		return &Error{f.path, fmt.Sprintf("takes no advice: %v", err), err}
+	}
+	return nil
+}
+
+// AdviseAll gives advice for the whole file.
+func (f *File) AdviseAll(a Advice) error { return f.Advise(a, 0, f.Size()) }
