@@ -1,0 +1,131 @@
+package session
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"siskin/model/sample"
+	"siskin/model/tokenizer"
+	"siskin/mqtt/message"
+)
+
+// job is one request under way.
+type job struct {
+	request  message.Request
+	turns    []message.Message // of the conversation, without what the template adds
+	prompt   []int32           // token ids
+	params   sample.Params
+	most     int // tokens that the answer may have
+	mostCode message.Code
+
+	slot    *slot // nil while it is pending
+	decoder *tokenizer.Decoder
+	stopper *sample.Stopper
+	text    strings.Builder
+	last    int32 // the token to run next, once the prompt is through
+	usage   message.Usage
+	seq     int // number of the next delta
+
+	started, decoding time.Time // prefill began; first token was sampled
+}
+
+// slot is one sequence of the cache. Its tokens stay when its job ends: the next request that begins with the same
+// tokens starts behind them.
+type slot struct {
+	seq     int
+	tokens  []int32 // whose keys and values are in the cache
+	job     *job
+	used    uint64 // pass count when it was last in use
+	pages   int    // reserved for the job
+	sampler *sample.Sampler
+}
+
+// shared returns how many tokens of prompt the slot has already; the last one is always run again, for its logits.
+func (s *slot) shared(prompt []int32) int {
+	n := min(len(s.tokens), len(prompt)-1)
+	for i := range n {
+		if s.tokens[i] != prompt[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// begin takes a request up; the next fill gives it a slot, if there is one.
+func (e *Engine) begin(request message.Request) {
+	e.register(request.ID)
+	e.pending = append(e.pending, &job{request: request})
+}
+
+// refuse answers a pending job with an error. Detail that is not for the asker goes to the log.
+func (e *Engine) refuse(j *job, err error) {
+	answer := message.Refusal(j.request.ID, err)
+	if answer.Code == message.CodeInternal {
+		e.Log.Error("request failed", "id", j.request.ID, "err", err)
+	}
+	e.deliver(j, answer)
+}
+
+// deliver hands out the answer of a job and forgets the job.
+func (e *Engine) deliver(j *job, answer message.Answer) {
+	answer.ID, answer.Model, answer.Usage = j.request.ID, e.ModelName, j.usage
+	now := e.Now()
+	started, decoding := j.started, j.decoding
+	if started.IsZero() {
+		started = now
+	}
+	if decoding.IsZero() {
+		decoding = now
+	}
+	answer.Timing = message.Timing{
+		QueueMs:   started.Sub(j.request.Received).Milliseconds(),
+		PrefillMs: decoding.Sub(started).Milliseconds(),
+		DecodeMs:  now.Sub(decoding).Milliseconds(),
+	}
+	e.pending = slices.DeleteFunc(e.pending, func(o *job) bool { return o == j })
+	e.order = slices.DeleteFunc(e.order, func(o *job) bool { return o == j })
+	if j.slot != nil {
+		j.slot.job, j.slot.pages = nil, 0
+		j.slot = nil
+	}
+	e.unregister(j.request.ID)
+	e.Answer(j.request, answer)
+}
+
+// finish ends a job. What it has written so far is in the answer whatever the code; a complete one becomes part of the
+// conversation.
+func (e *Engine) finish(j *job, code message.Code) {
+	if j.decoder != nil {
+		e.emit(j, j.flush())
+	}
+	answer := message.Answer{Status: message.OK, Code: code, Text: j.text.String()}
+	switch code {
+	case message.CodeNone, message.CodeMaxTokens, message.CodeContextFull:
+		e.remember(j, answer.Text)
+	default:
+		answer.Status = code.Outcome()
+		if answer.Text == "" {
+			answer.Text = reason(code)
+		}
+	}
+	e.deliver(j, answer)
+}
+
+// flush returns the text that the decoder and the stop strings have withheld.
+func (j *job) flush() string {
+	out, _ := j.stopper.Add(j.decoder.Flush())
+	return out + j.stopper.Flush()
+}
+
+// emit adds text to the answer and streams it if asked to.
+func (e *Engine) emit(j *job, text string) {
+	if text == "" {
+		return
+	}
+	j.text.WriteString(text)
+	if j.request.Stream {
+		e.Delta(j.request, message.Delta{ID: j.request.ID, Seq: j.seq, Delta: text})
+		j.seq++
+	}
+}

@@ -1,0 +1,231 @@
+package session
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"siskin/model"
+	"siskin/model/kvcache"
+	"siskin/model/sample"
+	"siskin/mqtt/message"
+)
+
+// admit gives a pending job a slot if there is one, if the whole of prompt and answer is sure to fit the cache beside
+// the jobs under way, and if its session is not busy. It reports whether the job left the pending list.
+func (e *Engine) admit(j *job) bool {
+	if e.busy(j) {
+		return false
+	}
+	if j.prompt == nil {
+		// Not before: until its turn has come, the conversation of the session grows.
+		if err := e.prepare(j); err != nil {
+			e.refuse(j, err)
+			return true
+		}
+	}
+	s := e.bestSlot(j.prompt)
+	if s == nil {
+		return false
+	}
+	need := pagesOf(len(j.prompt) + j.most)
+	total := need
+	for _, o := range e.order {
+		total += o.slot.pages
+	}
+	if total > e.State.Cache.Capacity()/kvcache.PageLen {
+		return false
+	}
+	e.start(j, s, need)
+	return true
+}
+
+func pagesOf(positions int) int { return (positions + kvcache.PageLen - 1) / kvcache.PageLen }
+
+// bestSlot returns the idle slot that shares the longest beginning with the prompt, of equal ones the longest unused.
+func (e *Engine) bestSlot(prompt []int32) *slot {
+	var best *slot
+	shared := 0
+	for i := range e.slots {
+		s := &e.slots[i]
+		if s.job != nil {
+			continue
+		}
+		n := s.shared(prompt)
+		if best == nil || n > shared || n == shared && s.used < best.used {
+			best, shared = s, n
+		}
+	}
+	return best
+}
+
+// start puts a job into a slot: what the slot shares with the prompt stays in the cache.
+func (e *Engine) start(j *job, s *slot, pages int) {
+	j.usage.CachedTokens = s.shared(j.prompt)
+	e.truncate(s, j.usage.CachedTokens)
+	j.slot, s.job, s.pages = s, j, pages
+	e.reclaim(s)
+	s.sampler.Reset(j.params)
+	for _, id := range j.prompt {
+		s.sampler.Accept(id)
+	}
+	j.decoder, j.stopper = e.Tokenizer.NewDecoder(), sample.NewStopper(j.request.Stop)
+	j.started = e.Now()
+	e.pending = slices.DeleteFunc(e.pending, func(o *job) bool { return o == j })
+	e.order = append(e.order, j)
+}
+
+// reclaim empties idle slots, the longest unused first, until every job under way is sure of the pages reserved for it.
+func (e *Engine) reclaim(keep *slot) {
+	for {
+		promised, held := 0, 0
+		var idle *slot
+		for i := range e.slots {
+			s := &e.slots[i]
+			switch {
+			case s.job != nil:
+				promised += s.pages
+			default:
+				held += pagesOf(len(s.tokens))
+				if s != keep && len(s.tokens) > 0 && (idle == nil || s.used < idle.used) {
+					idle = s
+				}
+			}
+		}
+		if promised+held <= e.State.Cache.Capacity()/kvcache.PageLen || idle == nil {
+			return
+		}
+		e.truncate(idle, 0)
+	}
+}
+
+// truncate keeps the first n tokens of a slot.
+func (e *Engine) truncate(s *slot, n int) {
+	if err := e.State.Cache.Truncate(s.seq, n); err != nil {
+		panic("session: " + err.Error()) // the slot's tokens are what the cache holds: a broken invariant
+	}
+	s.tokens = s.tokens[:n]
+}
+
+// pass runs the model once for all jobs under way: the next token of every answer, and as much prefill as keeps the pass
+// short. A fault in it ends the jobs with an error, not the daemon.
+func (e *Engine) pass() {
+	if len(e.order) == 0 {
+		return
+	}
+	decodes, prefills := e.collect()
+	begun := e.Now()
+	if err := e.forward(); err != nil {
+		e.abandon(err)
+		return
+	}
+	now := e.Now()
+	e.measure(now.Sub(begun), decodes, prefills)
+	wanted := 0
+	for _, row := range e.rows {
+		if row.Logits {
+			e.step(e.slots[row.Seq].job, e.State.Logits(wanted), now)
+			wanted++
+		}
+	}
+}
+
+// collect chooses the rows of the pass and appends their tokens to the slots.
+func (e *Engine) collect() (decodes, prefills int) {
+	e.rows = e.rows[:0]
+	for _, j := range e.order {
+		if len(j.slot.tokens) >= len(j.prompt) {
+			e.addRow(j.slot, j.last, true)
+			decodes++
+		}
+	}
+	room := e.chunk() - decodes
+	for _, j := range e.order {
+		s := j.slot
+		for len(s.tokens) < len(j.prompt) && prefills < room {
+			next := len(s.tokens)
+			e.addRow(s, j.prompt[next], next == len(j.prompt)-1)
+			prefills++
+		}
+	}
+	return decodes, prefills
+}
+
+func (e *Engine) addRow(s *slot, token int32, logits bool) {
+	e.rows = append(e.rows, model.Row{Seq: s.seq, Pos: len(s.tokens), Token: token, Logits: logits})
+	s.tokens = append(s.tokens, token)
+	s.used = e.passes.Load()
+}
+
+// chunk is the number of rows of a pass: as many as run in passTime, by what the last passes took.
+func (e *Engine) chunk() int {
+	most := e.State.Limits().Rows
+	if e.rowTime <= 0 {
+		return most
+	}
+	return min(most, max(minChunk, int(passTime/e.rowTime)))
+}
+
+// measure updates the duration of a row from passes that were mostly prefill.
+func (e *Engine) measure(d time.Duration, decodes, prefills int) {
+	e.passes.Add(1)
+	if prefills < minChunk || prefills < decodes {
+		return
+	}
+	perRow := d / time.Duration(decodes+prefills)
+	if e.rowTime == 0 {
+		e.rowTime = perRow
+	}
+	e.rowTime += (perRow - e.rowTime) / 4
+}
+
+// forward runs the rows; a panic, which would be a broken invariant of the model, comes back as an error.
+func (e *Engine) forward() (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("forward pass: %v\n%s", fault, debug.Stack())
+		}
+	}()
+	return e.State.Forward(e.rows)
+}
+
+// abandon answers every job under way with an internal error and empties their slots, whose contents are not known.
+func (e *Engine) abandon(err error) {
+	e.Log.Error("forward pass failed", "rows", len(e.rows), "err", err)
+	for len(e.order) > 0 {
+		j := e.order[0]
+		s := j.slot
+		e.finish(j, message.CodeInternal)
+		e.truncate(s, 0)
+	}
+}
+
+// step samples the next token of a job from its logits and ends the job if that was the last.
+func (e *Engine) step(j *job, logits []float32, now time.Time) {
+	if j.decoding.IsZero() {
+		j.decoding = now
+	}
+	id := j.slot.sampler.Sample(logits)
+	if id < 0 {
+		e.Log.Error("no token can be sampled: the logits are not numbers", "id", j.request.ID)
+		e.finish(j, message.CodeInternal)
+		return
+	}
+	if e.Tokenizer.IsEOG(id) {
+		e.finish(j, message.CodeNone)
+		return
+	}
+	j.slot.sampler.Accept(id)
+	j.usage.CompletionTokens++
+	text, stopped := j.stopper.Add(j.decoder.Add(id))
+	e.emit(j, text)
+	switch {
+	case stopped:
+		e.finish(j, message.CodeNone)
+	case j.usage.CompletionTokens >= j.most:
+		e.finish(j, j.mostCode)
+	default:
+		j.last = id
+	}
+}

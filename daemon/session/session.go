@@ -1,0 +1,255 @@
+// Package session turns requests into answers: it owns the loop that renders a conversation, runs the model and samples
+// tokens. All requests under way share every pass of the model, so several answers grow together.
+//
+// Requests come from a Source and answers leave through the functions in Options; the package does not know who is at
+// either end. It reads no configuration and opens no file; the clock is an argument.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"siskin/model"
+	"siskin/model/chat"
+	"siskin/model/sample"
+	"siskin/model/tokenizer"
+	"siskin/mqtt/message"
+)
+
+// Source hands out accepted requests, the most urgent first.
+type Source interface {
+	// Take waits for a request; it returns an error when ctx ends or the source is closed.
+	Take(ctx context.Context) (message.Request, error)
+	// TryTake returns at once; false means that no request is waiting.
+	TryTake() (message.Request, bool)
+}
+
+// Defaults apply where a request says nothing. They can be replaced while the engine runs.
+type Defaults struct {
+	System    string        // system message of conversations that bring none; empty: the template's own
+	Sampling  sample.Params // the seed in it is not used: see Options.NewSeed
+	MaxTokens int           // tokens of an answer; at least 1
+	CapTokens int           // most tokens that a request may ask for; at least MaxTokens
+	// MaxSessions conversations are remembered, each until it has been idle for SessionIdle.
+	MaxSessions int
+	SessionIdle time.Duration
+}
+
+// Options is what an engine is made of. All of it is required.
+type Options struct {
+	Model     *model.Model
+	State     *model.State
+	Tokenizer *tokenizer.Tokenizer
+	Template  *chat.Template
+	ModelName string // in answers
+	Source    Source
+	Defaults  Defaults
+	// StopTimeout is how long answers under way may take to finish once Run's context has ended.
+	StopTimeout time.Duration
+	// Answer ends a request: it is called exactly once for each that was taken. Delta passes on a piece of a streamed
+	// answer. Both are called from the engine's goroutine and must not block for long.
+	Answer func(message.Request, message.Answer)
+	Delta  func(message.Request, message.Delta)
+	Now    func() time.Time
+	// NewSeed gives the seed of a request that brings none.
+	NewSeed func() uint64
+	Log     *slog.Logger
+}
+
+// passTime is the aim for the duration of one pass with prefill in it: a cancellation or another request's next token
+// waits that long, and 100 ms is what a person notices (Miller 1968; Card et al. 1983).
+const passTime = 50 * time.Millisecond
+
+// minChunk rows of prefill are always taken, however slow the machine: fewer would read all weights for little.
+const minChunk = 8
+
+// Engine runs the loop. Cancel and SetDefaults may be called from any goroutine, all else is Run's.
+type Engine struct {
+	Options
+	defaults atomic.Pointer[Defaults]
+
+	mu        sync.Mutex
+	cancelled map[string]bool // ids to cancel that are under way
+
+	slots   []slot
+	order   []*job // jobs under way in order of admission; each holds a slot
+	pending []*job // taken from the source, waiting for room or for their session's turn
+	histories
+	rows    []model.Row
+	rowTime time.Duration // smoothed duration of one prefill row
+	passes  atomic.Uint64
+}
+
+// New makes an engine; it starts nothing.
+func New(o Options) (*Engine, error) {
+	limits := o.State.Limits()
+	if limits.Logits < limits.Sequences {
+		return nil, fmt.Errorf("session: %d sequences but only %d rows of logits", limits.Sequences, limits.Logits)
+	}
+	e := &Engine{
+		Options:   o,
+		cancelled: make(map[string]bool),
+		slots:     make([]slot, limits.Sequences),
+		rows:      make([]model.Row, 0, limits.Rows),
+		histories: newHistories(),
+	}
+	for i := range e.slots {
+		e.slots[i] = slot{seq: i, sampler: sample.New(o.Defaults.Sampling, o.Model.Config.Vocab)}
+	}
+	return e, e.SetDefaults(o.Defaults)
+}
+
+// SetDefaults replaces the defaults for requests that start from now on; on error the old ones stay.
+func (e *Engine) SetDefaults(d Defaults) error {
+	if d.MaxTokens < 1 || d.CapTokens < d.MaxTokens || d.MaxSessions < 0 {
+		return fmt.Errorf("session defaults: max tokens %d, cap %d, sessions %d: want 1 <= max tokens <= cap, sessions >= 0",
+			d.MaxTokens, d.CapTokens, d.MaxSessions)
+	}
+	if err := d.Sampling.Validate(); err != nil {
+		return fmt.Errorf("session defaults: %w", err)
+	}
+	e.defaults.Store(&d)
+	return nil
+}
+
+// Passes counts the passes of the model since the start: the sign of progress that a watchdog looks at.
+func (e *Engine) Passes() uint64 { return e.passes.Load() }
+
+// Cancel asks for the end of the request with this id; it is answered as cancelled after the pass under way. It reports
+// whether the request is under way here.
+func (e *Engine) Cancel(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.cancelled[id]; !ok {
+		return false
+	}
+	e.cancelled[id] = true
+	return true
+}
+
+func (e *Engine) register(id string) {
+	e.mu.Lock()
+	e.cancelled[id] = false
+	e.mu.Unlock()
+}
+
+func (e *Engine) unregister(id string) {
+	e.mu.Lock()
+	delete(e.cancelled, id)
+	e.mu.Unlock()
+}
+
+func (e *Engine) isCancelled(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cancelled[id]
+}
+
+// Run serves requests until ctx ends or the source is closed. Then no request is taken any more, answers under way have
+// StopTimeout to finish, and what is left is answered with the code shutting_down.
+func (e *Engine) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if len(e.order)+len(e.pending) == 0 {
+			request, err := e.Source.Take(ctx)
+			if err != nil {
+				return sourceError(ctx, err)
+			}
+			e.begin(request)
+		}
+		e.fill()
+		e.settle()
+		e.pass()
+	}
+	e.drain()
+	return nil
+}
+
+// sourceError hides the error that only says that the context has ended.
+func sourceError(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("session: take: %w", err)
+}
+
+// drain lets the jobs under way finish within StopTimeout and answers the rest.
+func (e *Engine) drain() {
+	limit := e.Now().Add(e.StopTimeout)
+	stopping := &message.Error{Code: message.CodeShuttingDown, Text: reason(message.CodeShuttingDown)}
+	for len(e.pending) > 0 {
+		e.refuse(e.pending[0], stopping)
+	}
+	for len(e.order) > 0 && e.Now().Before(limit) {
+		e.settle()
+		e.pass()
+	}
+	for len(e.order) > 0 {
+		e.finish(e.order[0], message.CodeShuttingDown)
+	}
+}
+
+// fill takes requests while there may be a slot for them.
+func (e *Engine) fill() {
+	for len(e.order)+len(e.pending) < len(e.slots) {
+		request, ok := e.Source.TryTake()
+		if !ok {
+			break
+		}
+		e.begin(request)
+	}
+	for i := 0; i < len(e.pending); {
+		if !e.admit(e.pending[i]) {
+			i++
+		}
+	}
+}
+
+// settle ends the jobs that were cancelled or have expired.
+func (e *Engine) settle() {
+	now := e.Now()
+	for i := 0; i < len(e.order); {
+		if code := e.endOf(e.order[i], now); code != message.CodeNone {
+			e.finish(e.order[i], code)
+		} else {
+			i++
+		}
+	}
+	for i := 0; i < len(e.pending); {
+		if code := e.endOf(e.pending[i], now); code != message.CodeNone {
+			e.refuse(e.pending[i], &message.Error{Code: code, Text: reason(code)})
+		} else {
+			i++
+		}
+	}
+}
+
+// endOf returns why a job must end now, or CodeNone.
+func (e *Engine) endOf(j *job, now time.Time) message.Code {
+	switch {
+	case e.isCancelled(j.request.ID):
+		return message.CodeCancelled
+	case j.request.Expired(now):
+		return message.CodeExpired
+	default:
+		return message.CodeNone
+	}
+}
+
+// reason is the sentence for an answer that ended before it had any text.
+func reason(code message.Code) string {
+	switch code {
+	case message.CodeCancelled:
+		return "The request was cancelled before the answer began."
+	case message.CodeExpired:
+		return "The deadline of the request passed before the answer began."
+	case message.CodeShuttingDown:
+		return "The daemon is stopping; ask again when it is back."
+	default:
+		return "The answer failed because of a fault inside the daemon; its log has the details."
+	}
+}

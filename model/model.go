@@ -1,0 +1,81 @@
+// Package model runs a language model from a mapped GGUF file: Config is its shape, Weights its tensors in the mapping,
+// State everything that a pass writes. Forward takes rows of (sequence, position, token) of any number of sequences.
+//
+// The package knows no tokenizer, no MQTT, no clock and no configuration file, and starts no goroutine: kernels and
+// workers are handed to NewState.
+package model
+
+import (
+	"fmt"
+
+	"siskin/model/gguf"
+	"siskin/model/mapfile"
+)
+
+// Model is an open model. Its methods may be called from any goroutine; the weights are read only.
+type Model struct {
+	Config  Config
+	Weights Weights
+
+	file    *gguf.File
+	mapping *mapfile.File // nil when the bytes were given by the caller
+}
+
+// Open maps the file and checks everything in it that the forward pass relies on. The file must not be changed while it
+// is open: replace it by renaming another one over it.
+func Open(path string) (*Model, error) {
+	mapping, err := mapfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := Parse(mapping.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, closing(mapping, err))
+	}
+	m.mapping = mapping
+	return m, nil
+}
+
+// closing unmaps after a failure; the first error is the one that matters.
+func closing(mapping *mapfile.File, err error) error {
+	if closeErr := mapping.Close(); closeErr != nil {
+		return fmt.Errorf("%w (and unmapping failed: %w)", err, closeErr)
+	}
+	return err
+}
+
+// Parse opens a model whose file is already in memory; data must stay as it is while the model is used.
+func Parse(data []byte) (*Model, error) {
+	f, err := gguf.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	config, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := readWeights(f, &config)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Config: config, Weights: weights, file: f}, nil
+}
+
+// File returns the parsed container, for the tokenizer and the chat template in its metadata. It is valid until Close.
+func (m *Model) File() *gguf.File { return m.file }
+
+// WeightBytes returns the bytes of weights that one decoded token reads: every matrix once, the embedding only where it
+// is the output matrix too.
+func (m *Model) WeightBytes() int64 {
+	var total int64
+	m.Weights.matrices(func(w *Matrix) { total += int64(len(w.Data)) })
+	return total - int64(len(m.Weights.TokenEmbedding.Data))
+}
+
+// Close unmaps the file; the model and every State of it must no longer be used. It may be called again.
+func (m *Model) Close() error {
+	if m.mapping == nil {
+		return nil
+	}
+	return m.mapping.Close()
+}

@@ -1,0 +1,192 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"siskin/model/kernel"
+	"siskin/model/kvcache"
+	"siskin/model/quant"
+)
+
+// Row is one token of a pass: the smallest piece of work. A pass takes rows of any number of sequences, so batching,
+// prefill in chunks and the check of drafted tokens are the same call.
+type Row struct {
+	Seq    int   // sequence in the KV cache, [0, Limits.Sequences)
+	Pos    int   // position in the sequence: the number of tokens before this one
+	Token  int32 // id, [0, Config.Vocab)
+	Logits bool  // whether the pass computes logits for this row
+}
+
+// Limits fixes the size of every buffer of a State.
+type Limits struct {
+	Rows      int // rows of one pass, at most
+	Logits    int // rows of one pass that may want logits, at most Rows
+	Sequences int // sequences in the KV cache
+	Context   int // positions of one sequence, at most the model's own context
+	Positions int // positions of all sequences together, rounded up to whole pages; 0: Context
+}
+
+// Errors of running; test with errors.Is.
+var (
+	// ErrRow is wrapped when a row of a pass is out of range or out of order.
+	ErrRow = errors.New("bad row")
+	// ErrContext is wrapped when a sequence would grow beyond Limits.Context.
+	ErrContext = errors.New("context is full")
+)
+
+// State is everything that a pass writes: activations, KV cache, logits. All of it is allocated once, by NewState; a
+// pass allocates nothing. A State belongs to one goroutine.
+type State struct {
+	Cache *kvcache.Cache
+
+	model  *Model
+	set    *kernel.Set
+	pool   *kernel.Pool
+	limits Limits
+
+	x      []float32 // (rows, dim) residual stream
+	normed []float32 // (rows, dim) normalised input of a block
+	q      []float32 // (rows, heads*headDim) queries
+	k, v   []float32 // (rows, kvHeads*headDim) keys and values of this pass
+	heads  []float32 // (rows, heads*headDim) attention output
+	gate   []float32 // (rows, ffn) gate, then gate*up
+	up     []float32 // (rows, ffn)
+	logits []float32 // (limits.Logits, vocab)
+	wanted []int     // rows that want logits, in order
+	rows   []Row     // the rows of the pass under way
+
+	act    activations // quantised copy of a block's input
+	ropeC  []float32   // (rows, ropeDim/2) cosines
+	ropeS  []float32   // (rows, ropeDim/2) sines
+	freqs  []float64   // (ropeDim/2) angle per position
+	scores []float32   // (workers, group, context) attention weights
+
+	phase phase
+}
+
+// activations is the Q8 form of rows of float32 (see quant.QuantizeQ8).
+type activations struct {
+	q    []int8    // (rows, cols)
+	d, s []float32 // (rows, cols/32)
+}
+
+// NewState allocates a state for m. The kernels must support every format of the model (see Model.Check).
+func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*State, error) {
+	c := &m.Config
+	if limits.Positions == 0 {
+		limits.Positions = limits.Context
+	}
+	if limits.Rows < 1 || limits.Logits < 1 || limits.Logits > limits.Rows || limits.Sequences < 1 ||
+		limits.Context < 1 || limits.Positions < limits.Context {
+		return nil, fmt.Errorf("model state: limits %+v: rows, logits (at most rows), sequences, context must be positive, positions at least context", limits)
+	}
+	if limits.Context > c.Context {
+		return nil, fmt.Errorf("model state: context %d is more than the %d positions that the model was trained for", limits.Context, c.Context)
+	}
+	if err := m.Check(set); err != nil {
+		return nil, err
+	}
+	pages := (limits.Positions + kvcache.PageLen - 1) / kvcache.PageLen
+	cache, err := kvcache.New(kvcache.Shape{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim}, pages, limits.Sequences)
+	if err != nil {
+		return nil, fmt.Errorf("model state: %w", err)
+	}
+	n, widest := limits.Rows, max(c.Dim, c.FFN, c.Heads*c.HeadDim)
+	s := &State{
+		Cache: cache, model: m, set: set, pool: pool, limits: limits,
+		x:      make([]float32, n*c.Dim),
+		normed: make([]float32, n*c.Dim),
+		q:      make([]float32, n*c.Heads*c.HeadDim),
+		k:      make([]float32, n*c.KVHeads*c.HeadDim),
+		v:      make([]float32, n*c.KVHeads*c.HeadDim),
+		heads:  make([]float32, n*c.Heads*c.HeadDim),
+		gate:   make([]float32, n*c.FFN),
+		up:     make([]float32, n*c.FFN),
+		logits: make([]float32, limits.Logits*c.Vocab),
+		wanted: make([]int, 0, limits.Logits),
+		rows:   make([]Row, 0, n),
+		act: activations{
+			q: make([]int8, n*max(widest, 2*c.refinedWidth())),
+			d: make([]float32, n*max(widest, 2*c.refinedWidth())/quant.ActBlock),
+			s: make([]float32, n*max(widest, 2*c.refinedWidth())/quant.ActBlock),
+		},
+		ropeC:  make([]float32, n*c.RopeDim/2),
+		ropeS:  make([]float32, n*c.RopeDim/2),
+		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
+		scores: make([]float32, pool.Workers()*c.Heads/c.KVHeads*limits.Context),
+	}
+	s.phase.bind(s)
+	return s, nil
+}
+
+// Limits returns the limits that the state was made with.
+func (s *State) Limits() Limits { return s.limits }
+
+// Logits returns the logits (vocab) of the i-th row of the last pass that wanted them. They are valid, and may be
+// changed, until the next pass.
+func (s *State) Logits(i int) []float32 {
+	vocab := s.model.Config.Vocab
+	return s.logits[i*vocab : (i+1)*vocab : (i+1)*vocab]
+}
+
+// admit checks the rows of a pass and extends the sequences; on error nothing has changed.
+func (s *State) admit(rows []Row) error {
+	if len(rows) == 0 || len(rows) > s.limits.Rows {
+		return fmt.Errorf("pass of %d rows: want 1 to %d: %w", len(rows), s.limits.Rows, ErrRow)
+	}
+	s.rows, s.wanted = s.rows[:0], s.wanted[:0]
+	for i, row := range rows {
+		if err := s.admitRow(row); err != nil {
+			s.withdraw()
+			return fmt.Errorf("row %d of %d (sequence %d, position %d, token %d): %w",
+				i, len(rows), row.Seq, row.Pos, row.Token, err)
+		}
+		s.rows = append(s.rows, row)
+		if row.Logits {
+			s.wanted = append(s.wanted, i)
+		}
+	}
+	return nil
+}
+
+func (s *State) admitRow(row Row) error {
+	switch {
+	case row.Seq < 0 || row.Seq >= s.limits.Sequences:
+		return fmt.Errorf("want a sequence below %d: %w", s.limits.Sequences, ErrRow)
+	case row.Token < 0 || int(row.Token) >= s.model.Config.Vocab:
+		return fmt.Errorf("want a token below %d: %w", s.model.Config.Vocab, ErrRow)
+	case row.Pos != s.Cache.Len(row.Seq):
+		return fmt.Errorf("the next position of the sequence is %d: %w", s.Cache.Len(row.Seq), ErrRow)
+	case row.Pos >= s.limits.Context:
+		return fmt.Errorf("%d positions: %w", s.limits.Context, ErrContext)
+	case row.Logits && len(s.wanted) == s.limits.Logits:
+		return fmt.Errorf("more than %d rows want logits: %w", s.limits.Logits, ErrRow)
+	}
+	return s.Cache.Extend(row.Seq, 1)
+}
+
+// withdraw takes back what admit has extended.
+func (s *State) withdraw() {
+	for i := len(s.rows) - 1; i >= 0; i-- {
+		if err := s.Cache.Truncate(s.rows[i].Seq, s.rows[i].Pos); err != nil {
+			panic("model: withdraw: " + err.Error()) // admit has just extended this very sequence
+		}
+	}
+	s.rows = s.rows[:0]
+}
+
+// ropeFrequencies returns the angle per position of each rotated pair (Su et al. 2021, arXiv 2104.09864, section 3.2.2),
+// divided by the factors of the file where it has some (Llama 3.1 scaling is baked into rope_freqs.weight) and by the
+// linear scaling factor (Chen et al. 2023, arXiv 2306.15595).
+func ropeFrequencies(c *Config, factors []float32) []float64 {
+	freqs := make([]float64, c.RopeDim/2)
+	for i := range freqs {
+		freqs[i] = math.Pow(c.RopeBase, -2*float64(i)/float64(c.RopeDim)) / c.RopeScale
+		if factors != nil {
+			freqs[i] /= float64(factors[i])
+		}
+	}
+	return freqs
+}
