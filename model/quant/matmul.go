@@ -53,6 +53,9 @@ func quantizeBlock(q []int8, x []float32) (d, s float32) {
 	return d, float32(d * float32(sum))
 }
 
+// tileRows is how many activation rows share one decoding of the weights: the partial sums stay on the stack.
+const tileRows = 16
+
 // MatMulQ8 multiplies rows of 32-wide quantised weights with 8-bit activations:
 // dst[t*dstStride+r] = dot(row r of w, activation row t), r < rows, t < n. w is (rows, RowBytes(cols)), tight; q is
 // (n, cols), d and s are (n, cols/32) as QuantizeQ8 makes them; cols is a multiple of 32.
@@ -72,25 +75,24 @@ func MatMulQ8(t Type, dst []float32, dstStride int, w []byte, rows, cols int, q 
 	mustLen("activation sums", len(s), n*blocks)
 	size := t.BlockBytes()
 	hasMin := t == Q4_1 || t == Q5_1
-	acc := make([]float32, 2*n)
-	acc, acc2 := acc[:n], acc[n:]
-	var b block
 	for r := range rows {
-		clear(acc)
-		clear(acc2)
 		row := w[r*rowBytes:][:rowBytes]
-		for i := range blocks {
-			decode(&b, row[i*size:][:size])
-			for t := range n {
-				isum := dotInt8(&b.v, q[t*cols+i*ActBlock:][:ActBlock])
-				acc[t] += float32(float32(b.d*d[t*blocks+i]) * float32(isum))
-				if hasMin {
-					acc2[t] += float32(b.m * s[t*blocks+i])
+		for first := 0; first < n; first += tileRows {
+			last := min(first+tileRows, n)
+			var acc, acc2 [tileRows]float32
+			for i := range blocks {
+				b := decode(row[i*size:][:size])
+				for t := first; t < last; t++ {
+					isum := dotInt8(&b.v, q[t*cols+i*ActBlock:][:ActBlock])
+					acc[t-first] += float32(float32(b.d*d[t*blocks+i]) * float32(isum))
+					if hasMin {
+						acc2[t-first] += float32(b.m * s[t*blocks+i])
+					}
 				}
 			}
-		}
-		for t := range n {
-			dst[t*dstStride+r] = acc[t] + acc2[t]
+			for t := first; t < last; t++ {
+				dst[t*dstStride+r] = acc[t-first] + acc2[t-first]
+			}
 		}
 	}
 }
@@ -119,20 +121,22 @@ func MatMulFloat(t Type, dst []float32, dstStride int, w []byte, rows, cols int,
 	rowBytes := checkMatMul(t, len(dst), dstStride, len(w), rows, cols, n)
 	mustLen("activations", len(x), n*cols)
 	var buf [floatChunk]float32
-	acc := make([][8]float32, n)
 	for r := range rows {
-		clear(acc)
 		row := w[r*rowBytes:][:rowBytes]
-		for c := 0; c < cols; c += floatChunk {
-			part := buf[:min(floatChunk, cols-c)]
-			decodeFloat(t, part, row[c*t.BlockBytes():])
-			for i := range acc {
-				dotLanes(&acc[i], part, x[i*cols+c:][:len(part)])
+		for first := 0; first < n; first += tileRows {
+			last := min(first+tileRows, n)
+			var acc [tileRows][8]float32
+			for c := 0; c < cols; c += floatChunk {
+				part := buf[:min(floatChunk, cols-c)]
+				decodeFloat(t, part, row[c*t.BlockBytes():])
+				for i := first; i < last; i++ {
+					dotLanes(&acc[i-first], part, x[i*cols+c:][:len(part)])
+				}
 			}
-		}
-		for i := range acc {
-			a := &acc[i]
-			dst[i*dstStride+r] = ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
+			for i := first; i < last; i++ {
+				a := &acc[i-first]
+				dst[i*dstStride+r] = ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
+			}
 		}
 	}
 }
