@@ -6,53 +6,22 @@ import (
 	"testing"
 
 	"siskin/model/gguf"
+	"siskin/model/goldentest"
 )
 
-// repoRoot is the folder with go.mod.
-func repoRoot(t testing.TB) string {
+// goldenFiles lists the files of a folder of the reference data that match; none is a failure.
+func goldenFiles(t testing.TB, folder, pattern string) []string {
 	t.Helper()
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir := wd; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-	}
-	t.Fatal("no go.mod above the test's folder")
-	return ""
-}
-
-// skip skips loudly, or fails where SISKIN_TEST_REQUIRE=1.
-func skip(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("SISKIN_TEST_REQUIRE") == "1" {
-		t.Fatalf("SKIP IS A FAILURE HERE: %s", reason)
-	}
-	t.Skipf("SKIPPED: %s", reason)
-}
-
-// goldenFiles lists the files of the golden folder that match; none is a skip.
-func goldenFiles(t testing.TB, pattern string) []string {
-	t.Helper()
-	dir := os.Getenv("SISKIN_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join(filepath.Dir(repoRoot(t)), "shared", "golden")
-	}
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		skip(t, "no "+pattern+" under "+dir+" (set SISKIN_GOLDEN)")
+	files, err := filepath.Glob(filepath.Join(goldentest.Path(t, folder), pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s/%s: %d files (%v)", folder, pattern, len(files), err)
 	}
 	return files
 }
 
 func TestGoldenFilesParse(t *testing.T) {
-	for _, pattern := range []string{"archs/*.gguf", "tokenizers/*.gguf"} {
-		for _, path := range goldenFiles(t, pattern) {
+	for _, folder := range []string{"archs", "tokenizers"} {
+		for _, path := range goldenFiles(t, folder, "*.gguf") {
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -73,13 +42,9 @@ func TestGoldenFilesParse(t *testing.T) {
 }
 
 func TestDefaultModelParses(t *testing.T) {
-	path := os.Getenv("SISKIN_TEST_MODEL")
-	if path == "" {
-		path = filepath.Join(repoRoot(t), "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
-	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(goldentest.Model(t))
 	if err != nil {
-		skip(t, err.Error()+" (set SISKIN_TEST_MODEL)")
+		t.Fatal(err)
 	}
 	f, err := gguf.Parse(data)
 	if err != nil {

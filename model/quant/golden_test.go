@@ -1,51 +1,19 @@
 package quant
 
 import (
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// goldenDir is the folder of reference data, or a loud skip (a failure if SISKIN_TEST_REQUIRE=1).
-func goldenDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("SISKIN_GOLDEN")
-	if dir == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(wd, "go.mod")); err == nil {
-				break
-			}
-			if wd == filepath.Dir(wd) {
-				t.Fatal("no go.mod above the test's folder")
-			}
-			wd = filepath.Dir(wd)
-		}
-		dir = filepath.Join(filepath.Dir(wd), "shared", "golden")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("SISKIN_TEST_REQUIRE") == "1" {
-			t.Fatalf("SKIP IS A FAILURE HERE: golden data: %v", err)
-		}
-		t.Skipf("SKIPPED, golden data is absent: %v (set SISKIN_GOLDEN)", err)
-	}
-	return dir
-}
+	"siskin/model/goldentest"
+)
 
 // TestGoldenQuants compares every format of the golden folder with the values an outside implementation computed. Layout
 // sizes are checked for all of them, values for those that can be decoded.
 func TestGoldenQuants(t *testing.T) {
-	dir := filepath.Join(goldenDir(t), "quants")
-	text, err := os.ReadFile(filepath.Join(dir, "index.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := goldentest.Path(t, "quants")
 	var index struct {
 		Types map[string]struct {
 			ID      Type `json:"ggml_type"`
@@ -54,9 +22,7 @@ func TestGoldenQuants(t *testing.T) {
 			Bytes   int  `json:"bytes"`
 		} `json:"types"`
 	}
-	if err := json.Unmarshal(text, &index); err != nil {
-		t.Fatal(err)
-	}
+	goldentest.JSON(t, &index, "quants", "index.json")
 	values := 0
 	for name, e := range index.Types {
 		if e.ID.String() != name {
