@@ -1,0 +1,218 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"siskin/model/gguf"
+	"siskin/model/quant"
+)
+
+// Info is what a model file says of itself. Numbers that the file does not give are 0, texts empty.
+type Info struct {
+	Path         string   `json:"path"`
+	Size         int64    `json:"size"` // bytes
+	SHA256       string   `json:"sha256,omitempty"`
+	GGUFVersion  uint32   `json:"gguf_version"`
+	Architecture string   `json:"architecture"`
+	Name         string   `json:"name,omitempty"`
+	License      string   `json:"license,omitempty"`
+	Parameters   int64    `json:"parameters"` // values in all tensors
+	Tensors      int      `json:"tensors"`
+	Formats      []Format `json:"formats"` // largest share first
+
+	ContextLength int64 `json:"context_length"` // tokens
+	Embedding     int64 `json:"embedding"`
+	Layers        int64 `json:"layers"`
+	Heads         int64 `json:"heads"`    // of the layer with most
+	KVHeads       int64 `json:"kv_heads"` // likewise; Heads if the file does not say
+	FeedForward   int64 `json:"feed_forward"`
+	VocabSize     int64 `json:"vocab_size"`
+
+	Tokenizer    string `json:"tokenizer,omitempty"`     // tokenizer.ggml.model
+	TokenizerPre string `json:"tokenizer_pre,omitempty"` // tokenizer.ggml.pre
+	ChatTemplate bool   `json:"chat_template"`
+
+	Supported bool   `json:"supported"`        // architecture and formats can be run by this version
+	Reason    string `json:"reason,omitempty"` // why not
+}
+
+// Format is one number format and its part of a file.
+type Format struct {
+	Type    string  `json:"type"`
+	Tensors int     `json:"tensors"`
+	Bytes   int64   `json:"bytes"`
+	Share   float64 `json:"share"` // of the bytes of all tensors, 0 to 1
+}
+
+// Inspect reads the directory of a model file. It reads no weights, so it is quick for any size. Errors are of kind
+// ErrNotModel, or of the system.
+func Inspect(path string) (Info, error) {
+	info := Info{Path: path}
+	stat, err := os.Stat(path)
+	if err == nil {
+		info.Size = stat.Size()
+	}
+	err = withModel(path, func(f *gguf.File) error {
+		info.fill(f)
+		return nil
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	info.SHA256 = recordedSum(path)
+	return info, nil
+}
+
+func (i *Info) fill(f *gguf.File) {
+	r := f.Reader()
+	i.GGUFVersion = f.Version
+	i.Architecture, _ = r.Str("general.architecture")
+	i.Name, _ = r.Str("general.name")
+	i.License, _ = r.Str("general.license")
+	i.Tokenizer, _ = r.Str("tokenizer.ggml.model")
+	i.TokenizerPre, _ = r.Str("tokenizer.ggml.pre")
+	_, i.ChatTemplate = r.Str("tokenizer.chat_template")
+	largest := func(key string) int64 {
+		var m int64
+		a, _ := r.IntsOrInt(i.Architecture + "." + key)
+		for _, v := range a.All() {
+			m = max(m, v)
+		}
+		return m
+	}
+	i.ContextLength = largest("context_length")
+	i.Embedding = largest("embedding_length")
+	i.Layers = largest("block_count")
+	i.Heads = largest("attention.head_count")
+	i.KVHeads = largest("attention.head_count_kv")
+	if i.KVHeads == 0 {
+		i.KVHeads = i.Heads
+	}
+	i.FeedForward = largest("feed_forward_length")
+	i.VocabSize = vocabSize(f, largest)
+	i.count(f)
+	i.Reason = unsupported(f, i.Architecture)
+	if err := r.Err(); i.Reason == "" && err != nil {
+		i.Reason = err.Error()
+	}
+	i.Supported = i.Reason == ""
+}
+
+// vocabSize takes the first of what may tell it.
+func vocabSize(f *gguf.File, largest func(string) int64) int64 {
+	if tokens, ok := f.Strings("tokenizer.ggml.tokens"); ok {
+		return int64(tokens.Len())
+	}
+	if n := largest("vocab_size"); n > 0 {
+		return n
+	}
+	if t, ok := f.Tensor("token_embd.weight"); ok {
+		return int64(t.Rows())
+	}
+	return 0
+}
+
+// count adds up the tensors.
+func (i *Info) count(f *gguf.File) {
+	byType := make(map[quant.Type]*Format)
+	var total int64
+	for _, t := range f.Tensors() {
+		e := byType[t.Type]
+		if e == nil {
+			e = &Format{Type: t.Type.String()}
+			byType[t.Type] = e
+		}
+		e.Tensors++
+		e.Bytes += int64(len(t.Data))
+		total += int64(len(t.Data))
+		i.Parameters += int64(t.Elements())
+	}
+	i.Tensors = len(f.Tensors())
+	i.Formats = make([]Format, 0, len(byType))
+	for _, e := range byType {
+		e.Share = float64(e.Bytes) / float64(total)
+		i.Formats = append(i.Formats, *e)
+	}
+	slices.SortFunc(i.Formats, func(a, b Format) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Type, b.Type))
+	})
+}
+
+// architectures are those that this version can run.
+var architectures = []string{"llama"}
+
+// unsupported says why a file cannot be run; empty if it can.
+func unsupported(f *gguf.File, arch string) string {
+	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" {
+		return fmt.Sprintf("it is of the type %q, not a model", clip(kind))
+	}
+	if n, _ := f.Uint("split.count"); n > 1 {
+		return fmt.Sprintf("it is one of %d parts: join them into one file", n)
+	}
+	if !slices.Contains(architectures, arch) {
+		return fmt.Sprintf("the architecture %q cannot be run yet (%s can)", clip(arch), strings.Join(architectures, ", "))
+	}
+	if len(f.Tensors()) == 0 {
+		return "it has no weights, only a vocabulary"
+	}
+	var bad []string
+	for _, t := range f.Tensors() {
+		if name := t.Type.String(); !t.Type.Supported() && !slices.Contains(bad, name) {
+			bad = append(bad, name)
+		}
+	}
+	if len(bad) > 0 {
+		return "the format " + strings.Join(bad, ", ") + " cannot be run yet: take another quantisation, such as Q4_1 or Q8_0"
+	}
+	return ""
+}
+
+// Entry is one file of the folder.
+type Entry struct {
+	Name     string    `json:"name"`
+	Size     int64     `json:"size"` // bytes on disk
+	Modified time.Time `json:"modified"`
+	Total    int64     `json:"total,omitempty"` // of an unfinished file: bytes it will have, -1 unknown
+	Info     *Info     `json:"info,omitempty"`  // nil if unfinished or not readable
+	Error    string    `json:"error,omitempty"` // why it is not readable
+}
+
+// List tells the model files of a folder in order of name, and after them what is unfinished. Folders inside are not
+// looked into. A folder that does not exist has no files.
+func List(dir string) ([]Entry, error) {
+	items, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, systemError(dir, "cannot be listed", err)
+	}
+	var files, unfinished []Entry
+	for _, item := range items {
+		path := filepath.Join(dir, item.Name())
+		name, isPart := strings.CutSuffix(item.Name(), ".part")
+		info, err := os.Stat(path) // through links, which people use in such folders
+		if err != nil || !info.Mode().IsRegular() || !strings.EqualFold(filepath.Ext(name), ".gguf") {
+			continue
+		}
+		e := Entry{Name: name, Size: info.Size(), Modified: info.ModTime()}
+		if isPart {
+			e.Total = partTotal(path)
+			unfinished = append(unfinished, e)
+			continue
+		}
+		if model, err := Inspect(path); err == nil {
+			e.Info = &model
+		} else {
+			e.Error = strings.TrimPrefix(err.Error(), path+": ")
+		}
+		files = append(files, e)
+	}
+	return append(files, unfinished...), nil
+}

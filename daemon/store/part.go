@@ -1,0 +1,223 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// origin is what is known of the file at the source while it is fetched; it is kept beside the unfinished file.
+type origin struct {
+	URL      string `json:"url"`                // without secrets
+	ETag     string `json:"etag,omitempty"`     // as the server sent it
+	Modified string `json:"modified,omitempty"` // Last-Modified, likewise
+	Size     int64  `json:"size"`               // whole file; -1 unknown
+	SHA256   string `json:"sha256,omitempty"`   // announced by the hub
+	Synced   int64  `json:"synced"`             // bytes of the .part that are surely on disk
+}
+
+// part is the unfinished file, locked against other processes and other pulls of this one.
+type part struct {
+	path     string
+	f        *os.File
+	done     int64 // bytes written
+	origin   origin
+	finished bool // renamed into place
+}
+
+// openPart opens or makes dst's .part and locks it. What a former pull left of it counts only as far as it was synced.
+func openPart(dst string) (*part, error) {
+	path := dst + ".part"
+	for range 10 {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, systemError(path, "cannot be written", err)
+		}
+		free, err := lock(f)
+		if err != nil {
+			f.Close()
+			return nil, systemError(path, "cannot be locked", err)
+		}
+		if !free {
+			f.Close()
+			return nil, &Error{dst, "is being pulled by another process or request: wait for it", ErrBusy}
+		}
+		// The holder of the lock may have renamed or removed the file between our open and our lock.
+		mine, err1 := f.Stat()
+		named, err2 := os.Stat(path)
+		if err1 == nil && err2 == nil && os.SameFile(mine, named) {
+			p := &part{path: path, f: f}
+			return p, p.load(mine.Size())
+		}
+		f.Close()
+	}
+	return nil, &Error{dst, "is being pulled by others again and again: wait for them", ErrBusy}
+}
+
+func (p *part) sidePath() string { return p.path + ".json" }
+
+// load reads what is known of the unfinished file; anything doubtful means to begin anew.
+func (p *part) load(size int64) error {
+	text, err := os.ReadFile(p.sidePath())
+	if err == nil {
+		err = json.Unmarshal(text, &p.origin)
+	}
+	o := &p.origin
+	if err != nil || o.Synced < 0 || o.Synced > size || (o.Size >= 0 && o.Synced > o.Size) {
+		return p.reset(origin{Size: -1})
+	}
+	return p.truncate(o.Synced)
+}
+
+// truncate cuts the file to n bytes and goes to its end.
+func (p *part) truncate(n int64) error {
+	err := p.f.Truncate(n)
+	if err == nil {
+		_, err = p.f.Seek(n, io.SeekStart)
+	}
+	if err != nil {
+		return systemError(p.path, "cannot be cut", err)
+	}
+	p.done = n
+	return nil
+}
+
+// reset begins anew, for the file that o describes.
+func (p *part) reset(o origin) error {
+	o.Synced = 0
+	p.origin = o
+	return p.truncate(0)
+}
+
+func (p *part) Write(b []byte) (int, error) {
+	n, err := p.f.Write(b)
+	p.done += int64(n)
+	if err != nil {
+		return n, systemError(p.path, "cannot be written", err)
+	}
+	return n, nil
+}
+
+// sync puts all bytes on disk and then notes that they are.
+func (p *part) sync() error {
+	if err := p.f.Sync(); err != nil {
+		return systemError(p.path, "cannot be written", err)
+	}
+	p.origin.Synced = p.done
+	text, err := json.Marshal(p.origin)
+	if err != nil {
+		return systemError(p.sidePath(), "cannot be encoded", err)
+	}
+	return writeAtomic(p.sidePath(), append(text, '\n'))
+}
+
+// complete reports whether a former pull fetched everything.
+func (p *part) complete() bool { return p.origin.Size > 0 && p.done == p.origin.Size }
+
+// discard removes the unfinished file, because its contents are of no use.
+func (p *part) discard() {
+	// Failing to clean up does no harm: a wrong file is found out again.
+	_ = os.Remove(p.sidePath())
+	_ = p.reset(origin{Size: -1})
+}
+
+// install renames the file to dst for good.
+func (p *part) install(dst string) error {
+	// The recorded sum of a replaced file must not survive it.
+	if err := os.Remove(sumPath(dst)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return systemError(sumPath(dst), "cannot be removed", err)
+	}
+	if err := os.Rename(p.path, dst); err != nil {
+		return systemError(dst, "cannot be put in place", err)
+	}
+	p.finished = true
+	if err := syncDir(filepath.Dir(dst)); err != nil {
+		return systemError(dst, "cannot be synced", err)
+	}
+	// Stale notes without a .part are ignored and overwritten; removing them is tidiness.
+	_ = os.Remove(p.sidePath())
+	return nil
+}
+
+// close keeps what can be resumed, removes what cannot, and unlocks.
+func (p *part) close() {
+	switch {
+	case p.finished:
+	case p.done == 0:
+		_ = os.Remove(p.sidePath())
+		_ = os.Remove(p.path)
+	case p.origin.Synced != p.done:
+		// Best effort: without it the next pull resumes from the former sync.
+		_ = p.sync()
+	}
+	_ = p.f.Close()
+}
+
+// writeAtomic writes a small file so that a reader sees all of it or what was there before.
+func writeAtomic(path string, text []byte) error {
+	tmp := path + ".tmp"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return systemError(path, "cannot be written", err)
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+		return systemError(path, "cannot be written", err)
+	}
+	return nil
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// checkSpace refuses to begin what would not fit: need bytes and a margin.
+func checkSpace(dir string, need, margin int64) error {
+	free, err := freeBytes(dir)
+	if err != nil {
+		return systemError(dir, "free space cannot be asked for", err)
+	}
+	if free >= 0 && (need > free || free-need < margin) {
+		return &Error{dir, fmt.Sprintf("has %s free, but %s are needed and %s must stay free: make room or use another folder",
+			size(free), size(need), size(margin)), ErrNoSpace}
+	}
+	return nil
+}
+
+// size prints bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// partTotal is the size that the file of a .part will have, -1 if unknown.
+func partTotal(path string) int64 {
+	text, err := os.ReadFile(path + ".json")
+	var o origin
+	if err != nil || json.Unmarshal(text, &o) != nil {
+		return -1
+	}
+	return o.Size
+}
