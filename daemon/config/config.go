@@ -1,0 +1,217 @@
+// Package config reads the daemon's configuration: one TOML file into one struct, with a default for everything but the
+// model's path.
+//
+// The file is strict. A key that is not known, a value of the wrong type and a value out of its range are all errors, and
+// all of them are reported at once, each with its line. The package reads no environment and gives no meaning to values:
+// what a setting does is decided where it is used.
+package config
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// Config is the whole configuration. Each field says its unit, its range and what its zero value means; the defaults are
+// those of Default. Fields marked `reload:"live"` can change while the daemon runs; see Changes.
+type Config struct {
+	// Device names this machine in topics: 1 to 64 of a-z A-Z 0-9 - _ and ., not starting with pool- or ring-. It must be
+	// unique on its broker. Default: the host's name, made to fit. Empty is refused.
+	Device string `toml:"device"`
+
+	Model    Model    `toml:"model"`
+	MQTT     MQTT     `toml:"mqtt"`
+	Queue    Queue    `toml:"queue"`
+	Generate Generate `toml:"generate"`
+	Session  Session  `toml:"session"`
+	Log      Log      `toml:"log"`
+	Daemon   Daemon   `toml:"daemon"`
+}
+
+// Model says which model runs, and how.
+type Model struct {
+	// Path of a GGUF file, relative to the working directory. There is no default; empty is refused.
+	Path string `toml:"path"`
+	// Context is the longest conversation, prompt and answer together, in tokens: 16 to 1048576. Memory grows with it.
+	Context int `toml:"context"`
+	// Parallel is how many answers grow at the same time: 1 to 64. Memory grows with it.
+	Parallel int `toml:"parallel"`
+	// PrefillBatch is how many rows of prompt go through the model at once: 1 to 4096.
+	PrefillBatch int `toml:"prefill_batch"`
+	// Threads is how many threads compute: 0 to 256. 0: one for each core.
+	Threads int `toml:"threads"`
+	// Kernels is the name of a kernel set such as "avx2" or "generic", or "auto" for the best that this machine has. Empty
+	// is refused.
+	Kernels string `toml:"kernels"`
+}
+
+// MQTT says how the broker is reached.
+type MQTT struct {
+	// Broker is the address: scheme://host:port, the scheme one of tcp, mqtt (plain), ssl, tls, mqtts (TLS), ws, wss. It is
+	// not used when the embedded broker is enabled. Empty is refused.
+	Broker string `toml:"broker"`
+	// ClientID identifies the daemon to the broker, at most 128 bytes. Empty: "siskin-" and the device name.
+	ClientID string `toml:"client_id"`
+	// Username for the broker. Empty: none.
+	Username string `toml:"username"`
+	// PasswordFile holds the password on its first line. Empty: none. With systemd, point it at a credential.
+	PasswordFile string `toml:"password_file"`
+	// CAFile holds PEM certificates that the broker's certificate is checked against. Empty: those of the system.
+	CAFile string `toml:"ca_file"`
+	// CertFile and KeyFile identify the daemon to a broker that asks for a client certificate, both PEM. Both are empty
+	// (none) or both are set.
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
+	// KeepAlive is the longest silence on the connection: 1s to 18h. 1.5 times it after a power cut, the broker publishes
+	// the last will.
+	KeepAlive Duration `toml:"keep_alive"`
+	// ReplyPrefixes are the topics under which a request may ask for its answer with reply_to. Empty: none may.
+	ReplyPrefixes []string `toml:"reply_prefixes"`
+
+	Embedded Embedded `toml:"embedded"`
+}
+
+// Embedded is a broker inside the daemon, for a single machine.
+type Embedded struct {
+	// Enabled starts it, and connects the daemon to it.
+	Enabled bool `toml:"enabled"`
+	// Listen is its address, host:port with a numeric port. Other machines reach it only if the host is not a loopback
+	// address. Empty is refused.
+	Listen string `toml:"listen"`
+}
+
+// Queue bounds what waits. A request beyond a bound is answered with "overloaded" or "too_large", not kept.
+type Queue struct {
+	// MaxRequests waiting: 1 to 100000.
+	MaxRequests int `toml:"max_requests" reload:"live"`
+	// MaxBytes of all waiting requests: 1KiB to 1GiB, at least max_prompt_bytes.
+	MaxBytes Size `toml:"max_bytes" reload:"live"`
+	// MaxPromptBytes of one request's text: 1B to 16MiB.
+	MaxPromptBytes Size `toml:"max_prompt_bytes" reload:"live"`
+	// DefaultDeadline of a request that names none: up to max_deadline. 0s: it waits without limit.
+	DefaultDeadline Duration `toml:"default_deadline" reload:"live"`
+	// MaxDeadline that a request may ask for: 1s to 168h.
+	MaxDeadline Duration `toml:"max_deadline" reload:"live"`
+}
+
+// Generate holds what applies where a request says nothing. The meaning of the sampling values is that of model/sample.
+type Generate struct {
+	// MaxTokens of an answer: 1 to max_tokens_limit.
+	MaxTokens int `toml:"max_tokens" reload:"live"`
+	// MaxTokensLimit is the most a request may ask for: 1 to 1048576.
+	MaxTokensLimit int `toml:"max_tokens_limit" reload:"live"`
+	// System is the system message of conversations that bring none. Empty: what the model's template says.
+	System string `toml:"system" reload:"live"`
+	// Temperature: 0 to 5. 0: always the most probable token.
+	Temperature float64 `toml:"temperature" reload:"live"`
+	// TopK: 0 to 1000000. 0: off.
+	TopK int `toml:"top_k" reload:"live"`
+	// TopP: 0 to 1. 1: off.
+	TopP float64 `toml:"top_p" reload:"live"`
+	// MinP: 0 to 1. 0: off.
+	MinP float64 `toml:"min_p" reload:"live"`
+	// RepeatPenalty: 0.01 to 100. 1: off.
+	RepeatPenalty float64 `toml:"repeat_penalty" reload:"live"`
+	// RepeatLastN is how many tokens back the penalty looks: 0 to 32768. 0: off.
+	RepeatLastN int `toml:"repeat_last_n" reload:"live"`
+	// Seed of every answer, 0 to 2^63-1. 0: another one each time.
+	Seed int64 `toml:"seed" reload:"live"`
+}
+
+// Session bounds the conversations that the daemon remembers.
+type Session struct {
+	// MaxSessions remembered at once: 0 to 10000; the one idle for the longest time makes room. 0: none.
+	MaxSessions int `toml:"max_sessions" reload:"live"`
+	// IdleTimeout after which one is forgotten: 1s to 8760h.
+	IdleTimeout Duration `toml:"idle_timeout" reload:"live"`
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	// Level is debug, info, warn or error. Empty is refused.
+	Level string `toml:"level" reload:"live"`
+	// Format is text or json. Empty is refused.
+	Format string `toml:"format"`
+}
+
+// Daemon is about the process itself.
+type Daemon struct {
+	// StopTimeout is how long answers under way may take to finish after SIGTERM: 0s to 1h. 0s: they end at once.
+	StopTimeout Duration `toml:"stop_timeout"`
+}
+
+// Default returns the configuration of an empty file. Only Model.Path is missing for it to be valid.
+func Default() Config {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // then the name is fallbackDevice
+	}
+	return Config{
+		Device: deviceFrom(host),
+		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto"},
+		MQTT: MQTT{
+			Broker:        "tcp://127.0.0.1:1883",
+			KeepAlive:     Duration{30 * time.Second},
+			ReplyPrefixes: []string{},
+			Embedded:      Embedded{Listen: "127.0.0.1:1883"},
+		},
+		Queue: Queue{
+			MaxRequests:     128,
+			MaxBytes:        4 * MiB,
+			MaxPromptBytes:  64 * KiB,
+			DefaultDeadline: Duration{5 * time.Minute},
+			MaxDeadline:     Duration{time.Hour},
+		},
+		Generate: Generate{
+			MaxTokens:      512,
+			MaxTokensLimit: 4096,
+			Temperature:    0.8,
+			TopK:           40,
+			TopP:           0.95,
+			MinP:           0.05,
+			RepeatPenalty:  1,
+			RepeatLastN:    64,
+		},
+		Session: Session{MaxSessions: 16, IdleTimeout: Duration{10 * time.Minute}},
+		Log:     Log{Level: "info", Format: "text"},
+		Daemon:  Daemon{StopTimeout: Duration{10 * time.Second}},
+	}
+}
+
+// fallbackDevice is the device of a host without a usable name.
+const fallbackDevice = "siskin"
+
+// maxDevice is the longest device name in bytes.
+const maxDevice = 64
+
+// deviceFrom makes a device name of a host name: its first label, with what is not allowed replaced by "-".
+func deviceFrom(host string) string {
+	host, _, _ = strings.Cut(host, ".")
+	name := strings.Map(func(r rune) rune {
+		if deviceRune(r) {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(host))
+	name = strings.Trim(name, "-")
+	if reservedDevice(name) {
+		name = "host-" + name
+	}
+	if len(name) > maxDevice {
+		name = name[:maxDevice]
+	}
+	if name == "" {
+		return fallbackDevice
+	}
+	return name
+}
+
+func deviceRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.'
+}
+
+// reservedDevice tells names that several devices share.
+func reservedDevice(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "pool-") || strings.HasPrefix(name, "ring-")
+}

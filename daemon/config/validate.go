@@ -1,0 +1,176 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Validate returns a join of one *Problem for each value that is out of its range, or nil. It opens no file and asks no
+// network.
+func (c Config) Validate() error { return join(c.problems()) }
+
+// checker collects problems.
+type checker struct{ found []*Problem }
+
+func (k *checker) add(key, format string, args ...any) {
+	k.found = append(k.found, &Problem{Key: key, What: fmt.Sprintf(format, args...)})
+}
+
+// between checks a number; NaN is refused.
+func between[T cmp.Ordered](k *checker, key string, v, low, high T) {
+	if !(v >= low && v <= high) {
+		k.add(key, "%v is not between %v and %v", v, low, high)
+	}
+}
+
+// span checks a duration.
+func (k *checker) span(key string, v Duration, low, high time.Duration) {
+	if v.Duration < low || v.Duration > high {
+		k.add(key, "%v is not between %v and %v", v, Duration{low}, Duration{high})
+	}
+}
+
+// oneOf checks a word.
+func (k *checker) oneOf(key, v string, words ...string) {
+	if !slices.Contains(words, v) {
+		k.add(key, "%q is none of %s", v, strings.Join(words, ", "))
+	}
+}
+
+// text checks that v has at most n bytes and no control characters.
+func (k *checker) text(key, v string, n int) {
+	if len(v) > n {
+		k.add(key, "has %d bytes, at most %d are allowed", len(v), n)
+	}
+	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		k.add(key, "%q holds a control character", v)
+	}
+}
+
+func (c Config) problems() []*Problem {
+	k := &checker{}
+	k.device(c.Device)
+	k.model(c.Model)
+	k.mqtt(c.MQTT)
+	k.queue(c.Queue)
+	k.generate(c.Generate)
+	between(k, "session.max_sessions", c.Session.MaxSessions, 0, 10000)
+	k.span("session.idle_timeout", c.Session.IdleTimeout, time.Second, 8760*time.Hour)
+	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	k.oneOf("log.format", c.Log.Format, "text", "json")
+	k.span("daemon.stop_timeout", c.Daemon.StopTimeout, 0, time.Hour)
+	return k.found
+}
+
+func (k *checker) device(name string) {
+	switch {
+	case name == "":
+		k.add("device", "is empty; leave the line out for the host's name")
+	case len(name) > maxDevice:
+		k.add("device", "has %d bytes, at most %d are allowed", len(name), maxDevice)
+	case strings.ContainsFunc(name, func(r rune) bool { return !deviceRune(r) }):
+		k.add("device", "%q: only a-z, A-Z, 0-9, - _ and . are allowed", name)
+	case reservedDevice(name):
+		k.add("device", "%q: names that start with pool- or ring- are shared by several devices", name)
+	}
+}
+
+func (k *checker) model(m Model) {
+	if m.Path == "" {
+		k.add("model.path", "is missing; it names the model, a GGUF file")
+	}
+	k.text("model.path", m.Path, 4096)
+	between(k, "model.context", m.Context, 16, 1<<20)
+	between(k, "model.parallel", m.Parallel, 1, 64)
+	between(k, "model.prefill_batch", m.PrefillBatch, 1, 4096)
+	between(k, "model.threads", m.Threads, 0, 256)
+	if m.Kernels == "" {
+		k.add("model.kernels", `is empty; write "auto" for the best of this machine`)
+	}
+	k.text("model.kernels", m.Kernels, 64)
+}
+
+func (k *checker) mqtt(m MQTT) {
+	k.broker(m)
+	k.text("mqtt.client_id", m.ClientID, 128)
+	k.text("mqtt.username", m.Username, 1024)
+	if m.PasswordFile != "" && m.Username == "" {
+		k.add("mqtt.password_file", "needs mqtt.username")
+	}
+	k.text("mqtt.password_file", m.PasswordFile, 4096)
+	k.text("mqtt.ca_file", m.CAFile, 4096)
+	k.text("mqtt.cert_file", m.CertFile, 4096)
+	k.text("mqtt.key_file", m.KeyFile, 4096)
+	if m.CertFile != "" && m.KeyFile == "" {
+		k.add("mqtt.cert_file", "needs mqtt.key_file")
+	}
+	if m.KeyFile != "" && m.CertFile == "" {
+		k.add("mqtt.key_file", "needs mqtt.cert_file")
+	}
+	k.span("mqtt.keep_alive", m.KeepAlive, time.Second, 18*time.Hour)
+	for _, p := range m.ReplyPrefixes {
+		if p == "" || strings.ContainsAny(p, "+#\x00") || p[0] == '$' || len(p) > 256 {
+			k.add("mqtt.reply_prefixes", "%s: a prefix has 1 to 256 bytes, no + and # and does not start with $", shorten([]byte(p)))
+		}
+	}
+	host, port, err := net.SplitHostPort(m.Embedded.Listen)
+	if err != nil {
+		k.add("mqtt.embedded.listen", "%q is not host:port", m.Embedded.Listen)
+		return
+	}
+	if _, err := netip.ParseAddrPort(net.JoinHostPort("127.0.0.1", port)); err != nil {
+		k.add("mqtt.embedded.listen", "%q is not a port between 0 and 65535", port)
+	}
+	k.text("mqtt.embedded.listen", host, 255)
+}
+
+// broker checks the address of the broker and what depends on its scheme.
+func (k *checker) broker(m MQTT) {
+	u, err := url.Parse(m.Broker)
+	if err != nil || u.Host == "" || u.Hostname() == "" {
+		k.add("mqtt.broker", `%s is not an address such as "tcp://127.0.0.1:1883" or "ssl://broker.example:8883"`, shorten([]byte(m.Broker)))
+		return
+	}
+	if u.User != nil {
+		k.add("mqtt.broker", "holds a user name; set mqtt.username and mqtt.password_file instead")
+	}
+	tls := slices.Contains([]string{"ssl", "tls", "mqtts", "wss"}, u.Scheme)
+	if !tls {
+		k.oneOf("mqtt.broker", u.Scheme, "tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss")
+	}
+	if !tls && (m.CAFile != "" || m.CertFile != "") {
+		k.add("mqtt.broker", "certificates are set, but the scheme %s:// sends everything in the clear; use ssl://", u.Scheme)
+	}
+}
+
+func (k *checker) queue(q Queue) {
+	between(k, "queue.max_requests", q.MaxRequests, 1, 100000)
+	between(k, "queue.max_bytes", q.MaxBytes, KiB, GiB)
+	between(k, "queue.max_prompt_bytes", q.MaxPromptBytes, 1, 16*MiB)
+	if q.MaxPromptBytes > q.MaxBytes {
+		k.add("queue.max_prompt_bytes", "%v is more than queue.max_bytes, %v", q.MaxPromptBytes, q.MaxBytes)
+	}
+	k.span("queue.max_deadline", q.MaxDeadline, time.Second, 168*time.Hour)
+	k.span("queue.default_deadline", q.DefaultDeadline, 0, q.MaxDeadline.Duration)
+}
+
+func (k *checker) generate(g Generate) {
+	between(k, "generate.max_tokens_limit", g.MaxTokensLimit, 1, 1<<20)
+	between(k, "generate.max_tokens", g.MaxTokens, 1, g.MaxTokensLimit)
+	if len(g.System) > int(MiB) {
+		k.add("generate.system", "has %d bytes, at most %d are allowed", len(g.System), MiB)
+	}
+	between(k, "generate.temperature", g.Temperature, 0, 5)
+	between(k, "generate.top_k", g.TopK, 0, 1000000)
+	between(k, "generate.top_p", g.TopP, 0, 1)
+	between(k, "generate.min_p", g.MinP, 0, 1)
+	between(k, "generate.repeat_penalty", g.RepeatPenalty, 0.01, 100)
+	between(k, "generate.repeat_last_n", g.RepeatLastN, 0, 32768)
+	between(k, "generate.seed", g.Seed, 0, 1<<63-1)
+}
