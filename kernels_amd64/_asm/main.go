@@ -1,0 +1,87 @@
+// Command asm writes the assembly of package kernels for amd64, with the Go declarations of its functions. From the
+// folder of this file:
+//
+//	GOWORK=off go run . ..
+//
+// The output depends on nothing but this program, so running it again changes no file.
+package main
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
+)
+
+// asm is the avo context of one assembly file, with the helpers that the kernels share.
+type asm struct {
+	*build.Context
+	consts map[string]operand.Mem
+}
+
+func newAsm() *asm {
+	a := &asm{Context: build.NewContext(), consts: map[string]operand.Mem{}}
+	a.ConstraintExpr("!purego")
+	return a
+}
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) != 2 {
+		log.Fatal("usage: go run . FOLDER")
+	}
+	if err := generate(os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// generate writes all assembly files into dir, and one Go file with the declarations of all of them.
+func generate(dir string) error {
+	files := []struct {
+		name string
+		fill func(*asm)
+	}{
+		{"matmul_q4_amd64.s", func(a *asm) { matMulQ8(a, q40, q41) }},
+		{"matmul_q5_amd64.s", func(a *asm) { matMulQ8(a, q50, q51) }},
+		{"matmul_q8_amd64.s", func(a *asm) { matMulQ8(a, q80) }},
+		{"matmul_float_amd64.s", floatKernels},
+		{"vector_f32_amd64.s", vectorKernels},
+	}
+	cfg := printer.Config{Name: "the generator in _asm", Pkg: "kernels"}
+	stubs := ir.NewFile()
+	for _, f := range files {
+		a := newAsm()
+		f.fill(a)
+		file, err := a.Result()
+		if err != nil {
+			build.LogError(log.Default(), err, 0)
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := pass.Compile.Execute(file); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := checkRegisters(file); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := write(dir, f.name, printer.NewGoAsm(cfg), file); err != nil {
+			return err
+		}
+		stubs.Constraints = file.Constraints
+		stubs.Sections = append(stubs.Sections, file.Sections...)
+	}
+	return write(dir, "stubs_amd64.go", printer.NewStubs(cfg), stubs)
+}
+
+func write(dir, name string, p printer.Printer, f *ir.File) error {
+	text, err := p.Print(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return os.WriteFile(filepath.Join(dir, name), text, 0o644)
+}
