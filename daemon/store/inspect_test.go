@@ -12,45 +12,13 @@ import (
 	"time"
 
 	"siskin/model/gguf"
+	"siskin/model/goldentest"
 	"siskin/model/modeltest"
 	"siskin/model/quant"
 )
 
-// repoRoot is the folder with go.mod.
-func repoRoot(t *testing.T) string {
-	t.Helper()
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir := wd; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-	}
-	t.Fatal("no go.mod above the test's folder")
-	return ""
-}
-
-// need skips loudly where a file is absent, or fails if SISKIN_TEST_REQUIRE=1.
-func need(t *testing.T, path, env string) string {
-	t.Helper()
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if os.Getenv("SISKIN_TEST_REQUIRE") == "1" {
-		t.Fatalf("SKIP IS A FAILURE HERE: %s is absent (set %s)", path, env)
-	}
-	t.Skipf("SKIPPED: %s is absent (set %s)", path, env)
-	return ""
-}
-
 func TestInspectDefaultModel(t *testing.T) {
-	path := os.Getenv("SISKIN_TEST_MODEL")
-	if path == "" {
-		path = filepath.Join(repoRoot(t), "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
-	}
-	info, err := Inspect(need(t, path, "SISKIN_TEST_MODEL"))
+	info, err := Inspect(goldentest.Model(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +37,6 @@ func TestInspectDefaultModel(t *testing.T) {
 }
 
 func TestInspectGolden(t *testing.T) {
-	dir := os.Getenv("SISKIN_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join(filepath.Dir(repoRoot(t)), "shared", "golden")
-	}
-	need(t, filepath.Join(dir, "archs"), "SISKIN_GOLDEN")
 	for _, c := range []struct {
 		file      string
 		supported bool
@@ -84,7 +47,7 @@ func TestInspectGolden(t *testing.T) {
 		{"archs/qwen3.gguf", false, `architecture "qwen3"`}, {"archs/llama-lora.gguf", false, `of the type "adapter"`},
 		{"tokenizers/ggml-vocab-llama-bpe.gguf", false, "only a vocabulary"}, {"archs/lfm2.gguf", false, "lfm2"},
 	} {
-		info, err := Inspect(filepath.Join(dir, c.file))
+		info, err := Inspect(goldentest.Path(t, c.file))
 		if err != nil {
 			t.Errorf("%s: %v", c.file, err)
 			continue
