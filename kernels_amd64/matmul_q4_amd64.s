@@ -5,13 +5,18 @@
 #include "textflag.h"
 
 // func mulQ40AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
-// Requires: AVX, AVX2, F16C
-TEXT ·mulQ40AVX2(SB), $8768-80
-	LEAQ    (SP), AX
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
+TEXT ·mulQ40AVX2(SB), $8784-80
+	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
 	MOVQ    stride+24(FP), CX
 	LEAQ    (CX)(CX*2), DX
+	MOVQ    CX, BX
+	SHLQ    $0x03, BX
+	IMULQ   groups+32(FP), BX
+	ADDQ    w+16(FP), BX
+	MOVQ    BX, 8(SP)
 	MOVQ    n+72(FP), BX
 	MOVQ    blocks+40(FP), SI
 	SHLQ    $0x02, SI
@@ -19,7 +24,7 @@ TEXT ·mulQ40AVX2(SB), $8768-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    576(SP), R8
+	LEAQ    592(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset8<>+0(SB), Y0
@@ -56,8 +61,25 @@ clear:
 	MOVQ    q+48(FP), R10
 	MOVQ    d+56(FP), R11
 	MOVQ    blocks+40(FP), R12
+	MOVQ    CX, R13
+	SHLQ    $0x03, R13
+	MOVQ    $+16384, R14
+	CMPQ    R13, R14
+	CMOVQLT R14, R13
+	ADDQ    R9, R13
+	MOVQ    R13, (SP)
 
 block:
+	MOVQ       (SP), R13
+	CMPQ       R13, 8(SP)
+	JAE        fetched
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	ADDQ       $+144, R13
+	MOVQ       R13, (SP)
+
+fetched:
 	LEAQ           (R9)(CX*4), R13
 	VPBROADCASTD   (R9), Y1
 	VPBROADCASTD   (R9)(CX*1), Y2
@@ -266,13 +288,18 @@ DATA nibble<>+60(SB)/4, $0x0f0f0f0f
 GLOBL nibble<>(SB), RODATA|NOPTR, $64
 
 // func mulQ40VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
-// Requires: AVX, AVX2, AVX512F, AVX512VNNI
-TEXT ·mulQ40VNNI(SB), $9280-80
-	LEAQ    (SP), AX
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·mulQ40VNNI(SB), $9296-80
+	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
 	MOVQ    stride+24(FP), CX
 	LEAQ    (CX)(CX*2), DX
+	MOVQ    CX, BX
+	SHLQ    $0x04, BX
+	IMULQ   groups+32(FP), BX
+	ADDQ    w+16(FP), BX
+	MOVQ    BX, 8(SP)
 	MOVQ    n+72(FP), BX
 	MOVQ    blocks+40(FP), SI
 	SHLQ    $0x02, SI
@@ -280,7 +307,7 @@ TEXT ·mulQ40VNNI(SB), $9280-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    1088(SP), R8
+	LEAQ    1104(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset8<>+0(SB), Y0
@@ -316,8 +343,27 @@ clear:
 	MOVQ    q+48(FP), R10
 	MOVQ    d+56(FP), R11
 	MOVQ    blocks+40(FP), R12
+	MOVQ    CX, R13
+	SHLQ    $0x04, R13
+	MOVQ    $+16384, R14
+	CMPQ    R13, R14
+	CMOVQLT R14, R13
+	ADDQ    R9, R13
+	MOVQ    R13, (SP)
 
 block:
+	MOVQ       (SP), R13
+	CMPQ       R13, 8(SP)
+	JAE        fetched
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	PREFETCHT1 256(R13)
+	ADDQ       $+288, R13
+	MOVQ       R13, (SP)
+
+fetched:
 	LEAQ            (R9)(CX*4), R13
 	LEAQ            (R13)(CX*4), R14
 	LEAQ            (R14)(CX*4), R15
@@ -443,13 +489,18 @@ store:
 	RET
 
 // func mulQ41AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
-// Requires: AVX, AVX2, F16C
-TEXT ·mulQ41AVX2(SB), $1088-80
-	LEAQ    (SP), AX
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
+TEXT ·mulQ41AVX2(SB), $1104-80
+	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
 	MOVQ    stride+24(FP), CX
 	LEAQ    (CX)(CX*2), DX
+	MOVQ    CX, BX
+	SHLQ    $0x03, BX
+	IMULQ   groups+32(FP), BX
+	ADDQ    w+16(FP), BX
+	MOVQ    BX, 8(SP)
 	MOVQ    n+72(FP), BX
 	MOVQ    blocks+40(FP), SI
 	SHLQ    $0x02, SI
@@ -474,8 +525,25 @@ clear:
 	MOVQ    q+48(FP), R10
 	MOVQ    d+56(FP), R11
 	MOVQ    blocks+40(FP), R12
+	MOVQ    CX, R13
+	SHLQ    $0x03, R13
+	MOVQ    $+16384, R14
+	CMPQ    R13, R14
+	CMOVQLT R14, R13
+	ADDQ    R9, R13
+	MOVQ    R13, (SP)
 
 block:
+	MOVQ       (SP), R13
+	CMPQ       R13, 8(SP)
+	JAE        fetched
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	ADDQ       $+160, R13
+	MOVQ       R13, (SP)
+
+fetched:
 	LEAQ           (R9)(CX*4), R13
 	VPBROADCASTD   (R9), Y1
 	VPBROADCASTD   (R9)(CX*1), Y2
@@ -599,20 +667,25 @@ store:
 	RET
 
 // func mulQ41VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
-// Requires: AVX, AVX2, AVX512F, AVX512VNNI
-TEXT ·mulQ41VNNI(SB), $2112-80
-	LEAQ (SP), AX
-	ADDQ $0x3f, AX
-	ANDQ $-64, AX
-	MOVQ stride+24(FP), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ n+72(FP), BX
-	MOVQ blocks+40(FP), SI
-	SHLQ $0x02, SI
-	MOVQ SI, DI
-	SHLQ $0x03, DI
-	MOVQ s+64(FP), R8
-	SUBQ d+56(FP), R8
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·mulQ41VNNI(SB), $2128-80
+	LEAQ  16(SP), AX
+	ADDQ  $0x3f, AX
+	ANDQ  $-64, AX
+	MOVQ  stride+24(FP), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  CX, BX
+	SHLQ  $0x04, BX
+	IMULQ groups+32(FP), BX
+	ADDQ  w+16(FP), BX
+	MOVQ  BX, 8(SP)
+	MOVQ  n+72(FP), BX
+	MOVQ  blocks+40(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  SI, DI
+	SHLQ  $0x03, DI
+	MOVQ  s+64(FP), R8
+	SUBQ  d+56(FP), R8
 
 group:
 	VPXORD Z0, Z0, Z0
@@ -629,8 +702,27 @@ clear:
 	MOVQ    q+48(FP), R10
 	MOVQ    d+56(FP), R11
 	MOVQ    blocks+40(FP), R12
+	MOVQ    CX, R13
+	SHLQ    $0x04, R13
+	MOVQ    $+16384, R14
+	CMPQ    R13, R14
+	CMOVQLT R14, R13
+	ADDQ    R9, R13
+	MOVQ    R13, (SP)
 
 block:
+	MOVQ       (SP), R13
+	CMPQ       R13, 8(SP)
+	JAE        fetched
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	PREFETCHT1 256(R13)
+	ADDQ       $+320, R13
+	MOVQ       R13, (SP)
+
+fetched:
 	LEAQ            (R9)(CX*4), R13
 	LEAQ            (R13)(CX*4), R14
 	LEAQ            (R14)(CX*4), R15

@@ -5,13 +5,18 @@
 #include "textflag.h"
 
 // func mulQ80AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
-// Requires: AVX, AVX2, F16C
-TEXT ·mulQ80AVX2(SB), $832-80
-	LEAQ    (SP), AX
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
+TEXT ·mulQ80AVX2(SB), $848-80
+	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
 	MOVQ    stride+24(FP), CX
 	LEAQ    (CX)(CX*2), DX
+	MOVQ    CX, BX
+	SHLQ    $0x03, BX
+	IMULQ   groups+32(FP), BX
+	ADDQ    w+16(FP), BX
+	MOVQ    BX, 8(SP)
 	MOVQ    n+72(FP), BX
 	MOVQ    blocks+40(FP), SI
 	SHLQ    $0x02, SI
@@ -33,8 +38,27 @@ clear:
 	MOVQ    q+48(FP), R9
 	MOVQ    d+56(FP), R10
 	MOVQ    blocks+40(FP), R11
+	MOVQ    CX, R12
+	SHLQ    $0x03, R12
+	MOVQ    $+16384, R13
+	CMPQ    R12, R13
+	CMOVQLT R13, R12
+	ADDQ    R8, R12
+	MOVQ    R12, (SP)
 
 block:
+	MOVQ       (SP), R12
+	CMPQ       R12, 8(SP)
+	JAE        fetched
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	PREFETCHT1 256(R12)
+	ADDQ       $+272, R12
+	MOVQ       R12, (SP)
+
+fetched:
 	LEAQ           (R8)(CX*4), R12
 	VPBROADCASTD   (R8), Y1
 	VPBROADCASTD   (R8)(CX*1), Y2
@@ -222,13 +246,18 @@ DATA halves<>+60(SB)/4, $0x0f0e0b0a
 GLOBL halves<>(SB), RODATA|NOPTR, $64
 
 // func mulQ80VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
-// Requires: AVX, AVX2, AVX512F, AVX512VNNI
-TEXT ·mulQ80VNNI(SB), $9280-80
-	LEAQ    (SP), AX
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·mulQ80VNNI(SB), $9296-80
+	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
 	MOVQ    stride+24(FP), CX
 	LEAQ    (CX)(CX*2), DX
+	MOVQ    CX, BX
+	SHLQ    $0x04, BX
+	IMULQ   groups+32(FP), BX
+	ADDQ    w+16(FP), BX
+	MOVQ    BX, 8(SP)
 	MOVQ    n+72(FP), BX
 	MOVQ    blocks+40(FP), SI
 	SHLQ    $0x02, SI
@@ -236,7 +265,7 @@ TEXT ·mulQ80VNNI(SB), $9280-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    1088(SP), R8
+	LEAQ    1104(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset128<>+0(SB), Y0
@@ -272,8 +301,31 @@ clear:
 	MOVQ    q+48(FP), R10
 	MOVQ    d+56(FP), R11
 	MOVQ    blocks+40(FP), R12
+	MOVQ    CX, R13
+	SHLQ    $0x04, R13
+	MOVQ    $+16384, R14
+	CMPQ    R13, R14
+	CMOVQLT R14, R13
+	ADDQ    R9, R13
+	MOVQ    R13, (SP)
 
 block:
+	MOVQ       (SP), R13
+	CMPQ       R13, 8(SP)
+	JAE        fetched
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	PREFETCHT1 256(R13)
+	PREFETCHT1 320(R13)
+	PREFETCHT1 384(R13)
+	PREFETCHT1 448(R13)
+	PREFETCHT1 512(R13)
+	ADDQ       $+544, R13
+	MOVQ       R13, (SP)
+
+fetched:
 	LEAQ            (R9)(CX*4), R13
 	LEAQ            (R13)(CX*4), R14
 	LEAQ            (R14)(CX*4), R15

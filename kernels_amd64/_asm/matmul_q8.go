@@ -15,6 +15,11 @@ const (
 	maxOffsets = 2048
 )
 
+// prefetchAhead is how far ahead of the weights, in bytes, memory is asked for, or a group of rows if that is more. A
+// group is a window over as many distant rows; the prefetcher of the CPU follows them badly (9 of 20 GB/s on Zen 4).
+// Into the second level cache, since the first may be too small for it.
+const prefetchAhead = 16 << 10
+
 // q8Kernel generates the product of one format with 8-bit activations for one instruction set.
 //
 // Every vector lane is a row: sums over columns stay in their lane, the scales of a group of rows are one vector, and the
@@ -26,6 +31,8 @@ type q8Kernel struct {
 	vnni  bool
 	lanes int            // rows of a group
 	ones  reg.VecVirtual // AVX2: int16 ones
+	ahead Mem            // on the stack: the next weights to prefetch
+	end   Mem            // on the stack: the end of the weights
 	sign  Mem            // AVX2 and 8-bit weights: the signed weights, (8, 32 bytes), while w holds magnitudes
 }
 
@@ -82,8 +89,10 @@ func (k *q8Kernel) generate() {
 	k.Label("group")
 	k.clearSums(r)
 	r.w, r.q, r.d, r.blocks = k.param("w"), k.param("q"), k.param("d"), k.param("blocks")
+	k.startPrefetch(r)
 
 	k.Label("block")
+	k.prefetch()
 	k.tokens(r, k.unpack(r))
 	k.ADDQ(Imm(uint64(k.bytes)), r.w)
 	k.ADDQ(Imm(32), r.q)
@@ -92,10 +101,8 @@ func (k *q8Kernel) generate() {
 	k.JNZ(LabelRef("block"))
 
 	k.storeSums(r)
-	next := k.GP64()
-	k.MOVQ(r.stride, next)
-	k.SHLQ(Imm(uint64(bits.TrailingZeros(uint(k.lanes)))), next)
-	k.ADDQ(next, k.paramMem("w"))
+	group := k.groupBytes(r)
+	k.ADDQ(group, k.paramMem("w"))
 	k.ADDQ(Imm(uint64(4*k.lanes)), k.paramMem("dst"))
 	k.DECQ(k.paramMem("groups"))
 	k.JNZ(LabelRef("group"))
@@ -116,6 +123,7 @@ func (k *q8Kernel) prepare() q8Regs {
 	if k.bits == 8 && !k.vnni {
 		size += 8 * 32
 	}
+	k.ahead, k.end = k.AllocLocal(8), k.AllocLocal(8)
 	scratch := k.AllocLocal(size + 64)
 	r := q8Regs{sums: k.GP64()}
 	k.LEAQ(scratch, r.sums)
@@ -126,6 +134,10 @@ func (k *q8Kernel) prepare() q8Regs {
 	r.stride = k.param("stride")
 	r.stride3 = k.GP64()
 	k.LEAQ(atIndex(r.stride, r.stride, 2, 0), r.stride3)
+	end := k.groupBytes(r)
+	k.IMULQ(k.paramMem("groups"), end)
+	k.ADDQ(k.paramMem("w"), end)
+	k.MOVQ(end, k.end)
 	r.n = k.param("n")
 	r.tokenD = k.param("blocks")
 	r.tokenQ = k.GP64()
@@ -145,6 +157,38 @@ func (k *q8Kernel) prepare() q8Regs {
 		k.VMOVDQU(k.constant("ones16", 0x00010001), k.ones)
 	}
 	return r
+}
+
+// groupBytes is the size of a group of rows.
+func (k *q8Kernel) groupBytes(r q8Regs) reg.Register {
+	size := k.GP64()
+	k.MOVQ(r.stride, size)
+	k.SHLQ(Imm(uint64(bits.TrailingZeros(uint(k.lanes)))), size)
+	return size
+}
+
+// startPrefetch sets where to prefetch during this group: a run over memory of the size of the group.
+func (k *q8Kernel) startPrefetch(r q8Regs) {
+	ahead, least := k.groupBytes(r), k.GP64()
+	k.MOVQ(I32(prefetchAhead), least)
+	k.CMPQ(ahead, least)
+	k.CMOVQLT(least, ahead)
+	k.ADDQ(r.w, ahead)
+	k.MOVQ(ahead, k.ahead)
+}
+
+// prefetch asks for as many bytes as one block of the group has.
+func (k *q8Kernel) prefetch() {
+	p, size := k.GP64(), k.lanes*k.bytes
+	k.MOVQ(k.ahead, p)
+	k.CMPQ(p, k.end)
+	k.JAE(LabelRef("fetched"))
+	for o := 0; o < size; o += 64 {
+		k.PREFETCHT1(at(p, o))
+	}
+	k.ADDQ(I32(int32(size)), p)
+	k.MOVQ(p, k.ahead)
+	k.Label("fetched")
 }
 
 // offsets stores -offset times the sum of each block of activations, (n, blocks) int32, and returns their place.
