@@ -33,7 +33,7 @@ var errStalled = errors.New("no data arrived in time")
 // download fetches the file into the .part, in as many tries as it takes and is allowed. It is errPresent if the file turns
 // out to be there.
 func (p *pull) download(ctx context.Context) error {
-	if p.part.origin.URL != plain(p.src.url) {
+	if p.part.origin.URL != address(p.src.url) {
 		if err := p.part.reset(origin{Size: -1}); err != nil {
 			return err
 		}
@@ -60,6 +60,7 @@ func (p *pull) download(ctx context.Context) error {
 			if p.restarts++; p.restarts > maxRestarts {
 				return &Error{p.src.text, "keeps changing while it is fetched: pull it later", ErrServer}
 			}
+			p.opt.Notice(fmt.Sprintf("%s begins anew: %s", p.src.text, again.why))
 			continue
 		}
 		if p.part.done-before >= usefulTry {
@@ -74,6 +75,7 @@ func (p *pull) download(ctx context.Context) error {
 		// Jitter keeps a fleet from coming back in step.
 		pause := max(again.wait, wait/2+rand.N(wait))
 		wait = min(2*wait, maxRetryWait)
+		p.opt.Notice(fmt.Sprintf("%s: %s; another try in %v", p.src.text, again.why, pause.Round(100*time.Millisecond)))
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -135,6 +137,7 @@ func (p *pull) request(ctx context.Context) (*http.Request, error) {
 		req.Header.Set("If-Range", o.Modified)
 	case p.src.sum == "" && o.SHA256 == "":
 		// Nothing would tell a changed file from the same one.
+		p.opt.Notice(p.src.text + " begins anew: the server does not say whether the file is still the same")
 		return req, p.part.reset(origin{Size: -1})
 	}
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-", p.part.done))
@@ -241,29 +244,54 @@ func (p *pull) begin(ctx context.Context, resp *http.Response, hub hubFacts) err
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return &Error{p.src.text, fmt.Sprintf("comes in the encoding %q, which was not asked for", clip(enc)), ErrServer}
 	}
-	now := origin{URL: plain(p.src.url), ETag: resp.Header.Get("ETag"), Modified: resp.Header.Get("Last-Modified"), Size: -1, SHA256: hub.sum}
+	now := origin{URL: address(p.src.url), ETag: resp.Header.Get("ETag"), Modified: resp.Header.Get("Last-Modified"), Size: -1, SHA256: hub.sum}
+	var err error
 	if resp.StatusCode == http.StatusPartialContent {
-		start, total, ok := contentRange(resp.Header.Get("Content-Range"))
-		if !ok || start != p.part.done {
-			return p.wrongRange(resp.Header.Get("Content-Range"))
-		}
-		now.Size = total
-		if why := p.part.origin.differs(now); p.part.done > 0 && why != "" {
-			return p.restart(why)
-		}
-		p.part.origin = p.part.origin.merge(now)
+		err = p.resume(&now, resp.Header.Get("Content-Range"))
 	} else {
 		now.Size = resp.ContentLength
-		if p.part.done > 0 {
-			// Either the range was ignored or the file is another one: this is it from the start.
-			if p.restarts++; p.restarts > maxRestarts {
-				return &Error{p.src.text, "cannot be resumed, and breaks off again and again: pull it later", ErrServer}
-			}
-		}
-		if err := p.part.reset(now); err != nil {
-			return err
-		}
+		err = p.beginAnew(now)
 	}
+	if err != nil {
+		return err
+	}
+	if err := p.checkHub(now, hub); err != nil {
+		return err
+	}
+	if err := p.sameAs(ctx, hub.sum); err != nil {
+		return err
+	}
+	return checkSpace(p.opt.Dir, max(now.Size-p.part.done, 0), p.opt.Margin)
+}
+
+// resume accepts a partial answer that goes on with what is there; it fills in the size of now.
+func (p *pull) resume(now *origin, header string) error {
+	start, total, ok := contentRange(header)
+	if !ok || start != p.part.done {
+		return p.wrongRange(header)
+	}
+	now.Size = total
+	if why := p.part.origin.differs(*now); p.part.done > 0 && why != "" {
+		return p.restart(why)
+	}
+	p.part.origin = p.part.origin.merge(*now)
+	return nil
+}
+
+// beginAnew accepts a whole file.
+func (p *pull) beginAnew(now origin) error {
+	if p.part.done > 0 {
+		// Either the range was ignored or the file is another one: this is it from the start.
+		if p.restarts++; p.restarts > maxRestarts {
+			return &Error{p.src.text, "cannot be resumed, and breaks off again and again: pull it later", ErrServer}
+		}
+		p.opt.Notice(fmt.Sprintf("%s begins anew: the file changed, or the server cannot resume", p.src.text))
+	}
+	return p.part.reset(now)
+}
+
+// checkHub compares what is offered with what the hub says of the file.
+func (p *pull) checkHub(now origin, hub hubFacts) error {
 	if hub.size > 0 && now.Size >= 0 && hub.size != now.Size {
 		p.part.discard()
 		return &Error{p.src.text, fmt.Sprintf("has %d bytes according to the hub, but %d are offered", hub.size, now.Size), ErrLength}
@@ -272,10 +300,7 @@ func (p *pull) begin(ctx context.Context, resp *http.Response, hub hubFacts) err
 		p.part.discard()
 		return &Error{p.src.text, fmt.Sprintf("has the SHA-256 %s according to the hub, not %s", hub.sum, want), ErrSum}
 	}
-	if err := p.sameAs(ctx, hub.sum); err != nil {
-		return err
-	}
-	return checkSpace(p.opt.Dir, max(now.Size-p.part.done, 0), p.opt.Margin)
+	return nil
 }
 
 // wrongRange handles a partial answer that does not begin where it was asked to.

@@ -22,7 +22,7 @@ func (p *pull) finish(ctx context.Context) error {
 	if err := p.part.sync(); err != nil {
 		return err
 	}
-	sum, err := hashFile(ctx, p.part.path)
+	sum, err := hashFile(ctx, p.part.content())
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (p *pull) finish(ctx context.Context) error {
 			return &Error{p.src.text, fmt.Sprintf("arrived with the SHA-256 %s instead of %s and was thrown away: pull again, or doubt the source", sum, want), ErrSum}
 		}
 	}
-	if err := validate(p.part.path); err != nil {
+	if err := validate(p.part.content()); err != nil {
 		p.part.discard()
 		var e *Error
 		if errors.As(err, &e) {
@@ -56,12 +56,12 @@ func (p *pull) finish(ctx context.Context) error {
 
 // validate parses the file as a model file. The kind of error is ErrNotModel.
 func validate(path string) error {
-	return withModel(path, func(*gguf.File) error { return nil })
+	return withModel(path, func([]byte, *gguf.File) error { return nil })
 }
 
-// withModel maps and parses a model file for use. A file that another process cuts meanwhile gives an error, where the
+// withModel maps and parses a model file for use, which gets its bytes too. A file that another process cuts meanwhile gives an error, where the
 // fault would otherwise end this process.
-func withModel(path string, use func(*gguf.File) error) (err error) {
+func withModel(path string, use func([]byte, *gguf.File) error) (err error) {
 	f, err := mapfile.Open(path)
 	if err != nil {
 		return &Error{path, strings.TrimPrefix(err.Error(), path+" "), errors.Join(ErrNotModel, err)}
@@ -82,7 +82,7 @@ func withModel(path string, use func(*gguf.File) error) (err error) {
 	if err != nil {
 		return &Error{path, err.Error(), errors.Join(ErrNotModel, err)}
 	}
-	return use(model)
+	return use(f.Bytes(), model)
 }
 
 // hashFile computes the SHA-256 of a file, in lower-case hexadecimal.
@@ -138,9 +138,8 @@ func recordedSum(path string) string {
 	return sum
 }
 
-// copyLocal copies a file of this machine into the .part. On file systems that share blocks between files (btrfs, XFS) it
-// takes no space. An interrupted copy begins anew.
-func (p *pull) copyLocal(ctx context.Context) error {
+// fetchLocal gives a file of this machine a second name in the folder, or copies it where that is not possible.
+func (p *pull) fetchLocal(ctx context.Context) error {
 	info, err := os.Stat(p.src.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -151,11 +150,25 @@ func (p *pull) copyLocal(ctx context.Context) error {
 	if err := validate(p.src.path); err != nil {
 		return err
 	}
-	total := info.Size()
-	if err := p.part.reset(origin{Size: total}); err != nil {
+	// What an interrupted download left is of no use now.
+	if err := p.part.reset(origin{Size: info.Size()}); err != nil {
 		return err
 	}
-	// Freed before asked: what an interrupted pull left is gone now.
+	if p.opt.Copy {
+		return p.copyLocal(ctx, info.Size())
+	}
+	if err := p.part.link(p.src.path); err != nil {
+		p.opt.Notice(fmt.Sprintf("%s is copied, since it cannot be linked (%v)", p.src.text, cause(err)))
+		return p.copyLocal(ctx, info.Size())
+	}
+	p.opt.Notice(fmt.Sprintf("%s is linked, not copied: both names are one file, so replace it, but do not write into it", p.src.text))
+	p.report(info.Size(), info.Size(), true)
+	return nil
+}
+
+// copyLocal copies total bytes into the .part. On file systems that share blocks between files (btrfs, XFS) it takes no
+// space. An interrupted copy begins anew.
+func (p *pull) copyLocal(ctx context.Context, total int64) error {
 	if err := checkSpace(p.opt.Dir, total, p.opt.Margin); err != nil {
 		return err
 	}

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"siskin/model"
 	"siskin/model/gguf"
+	"siskin/model/kernel"
 	"siskin/model/quant"
 )
 
@@ -50,16 +52,19 @@ type Format struct {
 	Share   float64 `json:"share"` // of the bytes of all tensors, 0 to 1
 }
 
-// Inspect reads the directory of a model file. It reads no weights, so it is quick for any size. Errors are of kind
-// ErrNotModel, or of the system.
+// Inspect reads the directory of a model file and checks, as the daemon does on opening it, whether this version can run it.
+// It reads no weights but the small norms, so it is quick for any size. Errors are of kind ErrNotModel, or of the system; that
+// a model is not supported is no error.
 func Inspect(path string) (Info, error) {
 	info := Info{Path: path}
 	stat, err := os.Stat(path)
 	if err == nil {
 		info.Size = stat.Size()
 	}
-	err = withModel(path, func(f *gguf.File) error {
-		info.fill(f)
+	err = withModel(path, func(data []byte, f *gguf.File) error {
+		odd := info.fill(f)
+		info.Reason = cmp.Or(unsupported(data, f), odd)
+		info.Supported = info.Reason == ""
 		return nil
 	})
 	if err != nil {
@@ -69,7 +74,8 @@ func Inspect(path string) (Info, error) {
 	return info, nil
 }
 
-func (i *Info) fill(f *gguf.File) {
+// fill takes what is for people from the metadata, and tells which keys of it are of a wrong kind.
+func (i *Info) fill(f *gguf.File) (odd string) {
 	r := f.Reader()
 	i.GGUFVersion = f.Version
 	i.Architecture, _ = r.Str("general.architecture")
@@ -97,11 +103,7 @@ func (i *Info) fill(f *gguf.File) {
 	i.FeedForward = largest("feed_forward_length")
 	i.VocabSize = vocabSize(f, largest)
 	i.count(f)
-	i.Reason = unsupported(f, i.Architecture)
-	if err := r.Err(); i.Reason == "" && err != nil {
-		i.Reason = err.Error()
-	}
-	i.Supported = i.Reason == ""
+	return oneLine(r.Err())
 }
 
 // vocabSize takes the first of what may tell it.
@@ -144,33 +146,35 @@ func (i *Info) count(f *gguf.File) {
 	})
 }
 
-// architectures are those that this version can run.
-var architectures = []string{"llama"}
-
-// unsupported says why a file cannot be run; empty if it can.
-func unsupported(f *gguf.File, arch string) string {
+// unsupported says why the file in data cannot be run; empty if it can.
+func unsupported(data []byte, f *gguf.File) string {
 	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" {
 		return fmt.Sprintf("it is of the type %q, not a model", clip(kind))
 	}
 	if n, _ := f.Uint("split.count"); n > 1 {
 		return fmt.Sprintf("it is one of %d parts: join them into one file", n)
 	}
-	if !slices.Contains(architectures, arch) {
-		return fmt.Sprintf("the architecture %q cannot be run yet (%s can)", clip(arch), strings.Join(architectures, ", "))
-	}
 	if len(f.Tensors()) == 0 {
 		return "it has no weights, only a vocabulary"
 	}
-	var bad []string
-	for _, t := range f.Tensors() {
-		if name := t.Type.String(); !t.Type.Supported() && !slices.Contains(bad, name) {
-			bad = append(bad, name)
-		}
+	m, err := model.Parse(data)
+	if err == nil {
+		err = m.Check(kernel.Generic())
 	}
-	if len(bad) > 0 {
-		return "the format " + strings.Join(bad, ", ") + " cannot be run yet: take another quantisation, such as Q4_1 or Q8_0"
+	return oneLine(err)
+}
+
+// oneLine is the text of an error that may join several; empty for nil. The names of the model's kinds of error, which say
+// nothing more, are left out.
+func oneLine(err error) string {
+	if err == nil {
+		return ""
 	}
-	return ""
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	for _, kind := range []error{model.ErrUnsupported, model.ErrBadModel} {
+		text = strings.ReplaceAll(text, ": "+kind.Error(), "")
+	}
+	return text
 }
 
 // Entry is one file of the folder.
@@ -207,8 +211,8 @@ func List(dir string) ([]Entry, error) {
 			unfinished = append(unfinished, e)
 			continue
 		}
-		if model, err := Inspect(path); err == nil {
-			e.Info = &model
+		if info, err := Inspect(path); err == nil {
+			e.Info = &info
 		} else {
 			e.Error = strings.TrimPrefix(err.Error(), path+": ")
 		}

@@ -101,7 +101,7 @@ func TestInspectOddValues(t *testing.T) {
 
 func TestList(t *testing.T) {
 	dir := t.TempDir()
-	data := model(t, 10, 30)
+	data := modelFile(t, 10, 30)
 	for name, b := range map[string][]byte{
 		"b.gguf": data, "a.GGUF": data, "bad.gguf": []byte("nonsense"), "c.gguf.part": data[:100], "c.gguf.part.json": []byte(`{"size":5000,"synced":100}`),
 		"notes.txt": []byte("x"), "d.gguf.part": nil, "b.gguf.sha256": []byte(sumOf(data) + "  b.gguf\n"), "a.GGUF.sha256": []byte("junk"),
@@ -161,10 +161,10 @@ func TestList(t *testing.T) {
 // TestCutWhileRead: a model that another process cuts under us gives an error instead of ending the process.
 func TestCutWhileRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.gguf")
-	if err := os.WriteFile(path, model(t, 100, 31), 0o600); err != nil {
+	if err := os.WriteFile(path, modelFile(t, 100, 31), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := withModel(path, func(f *gguf.File) error {
+	err := withModel(path, func(_ []byte, f *gguf.File) error {
 		if err := os.Truncate(path, 10); err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func TestCutWhileRead(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	// Other panics are not hidden.
-	if err := os.WriteFile(path, model(t, 1, 31), 0o600); err != nil {
+	if err := os.WriteFile(path, modelFile(t, 1, 31), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
@@ -186,5 +186,5 @@ func TestCutWhileRead(t *testing.T) {
 			t.Error("a panic of another kind was swallowed")
 		}
 	}()
-	_ = withModel(path, func(*gguf.File) error { panic("other") })
+	_ = withModel(path, func([]byte, *gguf.File) error { panic("other") })
 }

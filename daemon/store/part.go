@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 
 // origin is what is known of the file at the source while it is fetched; it is kept beside the unfinished file.
 type origin struct {
-	URL      string `json:"url"`                // without secrets
+	URL      string `json:"url"`                // as address gives it, without secrets
 	ETag     string `json:"etag,omitempty"`     // as the server sent it
 	Modified string `json:"modified,omitempty"` // Last-Modified, likewise
 	Size     int64  `json:"size"`               // whole file; -1 unknown
@@ -26,7 +27,8 @@ type part struct {
 	f        *os.File
 	done     int64 // bytes written
 	origin   origin
-	finished bool // renamed into place
+	linked   string // second name of a local file that takes the place of the contents; empty: none
+	finished bool   // renamed into place
 }
 
 // openPart opens or makes dst's .part and locks it. What a former pull left of it counts only as far as it was synced.
@@ -59,6 +61,28 @@ func openPart(dst string) (*part, error) {
 }
 
 func (p *part) sidePath() string { return p.path + ".json" }
+
+// content is the path of what will be put in place.
+func (p *part) content() string { return cmp.Or(p.linked, p.path) }
+
+// link gives the file at src a second name beside the .part, to be put in place instead of a copy. It fails where the file
+// system, or the owner's rights, do not allow it.
+func (p *part) link(src string) error {
+	// link(2) would make a second name of a symbolic link, not of the file behind it.
+	file, err := filepath.EvalSymlinks(src)
+	if err != nil {
+		return err
+	}
+	name := p.path + ".link"
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an interrupted pull
+		return err
+	}
+	if err := os.Link(file, name); err != nil {
+		return err
+	}
+	p.linked = name
+	return nil
+}
 
 // load reads what is known of the unfinished file; anything doubtful means to begin anew.
 func (p *part) load(size int64) error {
@@ -104,6 +128,9 @@ func (p *part) Write(b []byte) (int, error) {
 
 // sync puts all bytes on disk and then notes that they are.
 func (p *part) sync() error {
+	if p.linked != "" {
+		return syncFile(p.linked)
+	}
 	if err := p.f.Sync(); err != nil {
 		return systemError(p.path, "cannot be written", err)
 	}
@@ -122,6 +149,7 @@ func (p *part) complete() bool { return p.origin.Size > 0 && p.done == p.origin.
 func (p *part) discard() {
 	// Failing to clean up does no harm: a wrong file is found out again.
 	_ = os.Remove(p.sidePath())
+	p.unlink()
 	_ = p.reset(origin{Size: -1})
 }
 
@@ -131,10 +159,11 @@ func (p *part) install(dst string) error {
 	if err := os.Remove(sumPath(dst)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return systemError(sumPath(dst), "cannot be removed", err)
 	}
-	if err := os.Rename(p.path, dst); err != nil {
+	if err := os.Rename(p.content(), dst); err != nil {
 		return systemError(dst, "cannot be put in place", err)
 	}
-	p.finished = true
+	p.finished = p.linked == "" // else the .part, which is the lock, is still to be removed
+	p.linked = ""
 	if err := syncDir(filepath.Dir(dst)); err != nil {
 		return systemError(dst, "cannot be synced", err)
 	}
@@ -143,8 +172,17 @@ func (p *part) install(dst string) error {
 	return nil
 }
 
+// unlink removes the second name of a local file, if there is one.
+func (p *part) unlink() {
+	if p.linked != "" {
+		_ = os.Remove(p.linked) // the next link removes it too
+		p.linked = ""
+	}
+}
+
 // close keeps what can be resumed, removes what cannot, and unlocks.
 func (p *part) close() {
+	p.unlink()
 	switch {
 	case p.finished:
 	case p.done == 0:
@@ -175,6 +213,18 @@ func writeAtomic(path string, text []byte) error {
 	if err != nil {
 		_ = os.Remove(tmp)
 		return systemError(path, "cannot be written", err)
+	}
+	return nil
+}
+
+// syncFile puts a file that others wrote on disk.
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return systemError(path, "cannot be synced", err)
 	}
 	return nil
 }

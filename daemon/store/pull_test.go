@@ -16,7 +16,7 @@ import (
 )
 
 func TestPull(t *testing.T) {
-	data := model(t, 300, 1)
+	data := modelFile(t, 300, 1)
 	s := serve(t, data)
 	opt := quick(t)
 	var last, total int64 = -1, 0
@@ -42,7 +42,7 @@ func TestPull(t *testing.T) {
 }
 
 func TestPullTLS(t *testing.T) {
-	data := model(t, 20, 1)
+	data := modelFile(t, 20, 1)
 	s := &server{data: data}
 	s.Server = newTLS(t, s)
 	opt := quick(t)
@@ -53,11 +53,16 @@ func TestPullTLS(t *testing.T) {
 
 // TestDrops: connections break again and again, and each next one goes on where the last stopped.
 func TestDrops(t *testing.T) {
-	data := model(t, 500, 2)
+	data := modelFile(t, 500, 2)
 	s := serve(t, data)
 	h := s.whole(`"v1"`)
 	s.script = []http.HandlerFunc{limited(h, 100_000), limited(h, 1), limited(h, 150_000), status(502), nil}
-	mustPull(t, s.URL+"/m.gguf", quick(t), data)
+	opt := quick(t)
+	told := notices(&opt)
+	mustPull(t, s.URL+"/m.gguf", opt, data)
+	if got := told.String(); strings.Count(got, "another try in") != 4 || !strings.Contains(got, "the server says 502 Bad Gateway") {
+		t.Errorf("told %q", got)
+	}
 	want := []string{"", "bytes=100000-", "bytes=100001-", "bytes=250001-", "bytes=250001-"}
 	if got := s.ranges(); !slices.Equal(got, want) {
 		t.Errorf("ranges %q, want %q", got, want)
@@ -68,7 +73,7 @@ func TestDrops(t *testing.T) {
 }
 
 func TestDropsForEver(t *testing.T) {
-	data := model(t, 500, 2)
+	data := modelFile(t, 500, 2)
 	s := serve(t, data)
 	s.script = []http.HandlerFunc{limited(s.whole(`"v1"`), 1000)}
 	opt := quick(t)
@@ -87,8 +92,8 @@ func TestDropsForEver(t *testing.T) {
 
 // TestStrangeRanges: the source changes or plays with ranges between two requests; the result is one whole file.
 func TestStrangeRanges(t *testing.T) {
-	a, b := model(t, 200, 3), model(t, 200, 4)
-	longer := model(t, 201, 5)
+	a, b := modelFile(t, 200, 3), modelFile(t, 200, 4)
+	longer := modelFile(t, 201, 5)
 	first := limited(honest(a, `"a"`), 70_000)
 	partial := func(data []byte, start int, contentRange, etag string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -121,7 +126,12 @@ func TestStrangeRanges(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, a, c.script...)
-			mustPull(t, s.URL+"/m.gguf", quick(t), c.want)
+			opt := quick(t)
+			told := notices(&opt)
+			mustPull(t, s.URL+"/m.gguf", opt, c.want)
+			if anew := strings.Contains(told.String(), "begins anew"); anew == (c.name == "total unknown") {
+				t.Errorf("told %q", told)
+			}
 		})
 	}
 	t.Run("changes for ever", func(t *testing.T) {
@@ -140,7 +150,7 @@ func TestStrangeRanges(t *testing.T) {
 
 // TestLies: the announced length is wrong.
 func TestLies(t *testing.T) {
-	data := model(t, 200, 6)
+	data := modelFile(t, 200, 6)
 	announce := func(n int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(n))
@@ -194,7 +204,7 @@ func TestLies(t *testing.T) {
 }
 
 func TestStatuses(t *testing.T) {
-	data := model(t, 20, 7)
+	data := modelFile(t, 20, 7)
 	for _, c := range []struct {
 		code int
 		kind error
@@ -230,7 +240,7 @@ func TestStatuses(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	data := model(t, 20, 7)
+	data := modelFile(t, 20, 7)
 	s := serve(t, data, status(429, "Retry-After", "1"), nil)
 	start := time.Now()
 	mustPull(t, s.URL+"/m.gguf", quick(t), data)
@@ -253,7 +263,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestStall(t *testing.T) {
-	data := model(t, 200, 8)
+	data := modelFile(t, 200, 8)
 	s := serve(t, data)
 	h := s.whole(`"v1"`)
 	s.script = []http.HandlerFunc{hang(h, 0), hang(h, 50_000), nil}
@@ -291,7 +301,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestWrongContents(t *testing.T) {
-	data := model(t, 100, 11)
+	data := modelFile(t, 100, 11)
 	for _, c := range []struct {
 		name, want string
 		body       []byte
@@ -328,7 +338,7 @@ func TestWrongContents(t *testing.T) {
 }
 
 func TestNoSpace(t *testing.T) {
-	data := model(t, 100, 12)
+	data := modelFile(t, 100, 12)
 	s := serve(t, data)
 	opt := quick(t)
 	opt.Margin = 1 << 60
@@ -337,6 +347,7 @@ func TestNoSpace(t *testing.T) {
 	if err := os.WriteFile(local, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	opt.Copy = true
 	refusePull(t, local, opt, ErrNoSpace, "must stay free")
 	if names := folder(t, opt.Dir); len(names) != 0 {
 		t.Errorf("left %v", names)
@@ -351,7 +362,7 @@ func TestNoSpace(t *testing.T) {
 
 // TestBusy: of two pulls of one name, the second is refused at once, and the first is not disturbed.
 func TestBusy(t *testing.T) {
-	data := model(t, 100, 13)
+	data := modelFile(t, 100, 13)
 	gate := make(chan struct{})
 	s := serve(t, data)
 	s.script = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
@@ -379,7 +390,7 @@ func TestBusy(t *testing.T) {
 
 // TestManyAtOnce: pulls of several names, each tried by several goroutines, give whole files only.
 func TestManyAtOnce(t *testing.T) {
-	data := model(t, 100, 14)
+	data := modelFile(t, 100, 14)
 	s := serve(t, data)
 	opt := quick(t)
 	var wg sync.WaitGroup
@@ -405,7 +416,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestReplace(t *testing.T) {
-	a, b := model(t, 50, 15), model(t, 60, 16)
+	a, b := modelFile(t, 50, 15), modelFile(t, 60, 16)
 	opt := quick(t)
 	path := mustPull(t, serve(t, a).URL+"/m.gguf", opt, a)
 	other := serve(t, b)

@@ -15,7 +15,7 @@ import (
 
 // TestInterrupted: a cancelled pull keeps what came, and the next one fetches only the rest.
 func TestInterrupted(t *testing.T) {
-	data := model(t, 400, 9)
+	data := modelFile(t, 400, 9)
 	s := serve(t, data)
 	s.script = []http.HandlerFunc{hang(s.whole(`"v1"`), 123_456), nil}
 	opt := quick(t)
@@ -56,7 +56,7 @@ func TestInterrupted(t *testing.T) {
 
 // TestLeftovers: whatever a power cut leaves of the two side files, the next pull gives the right file.
 func TestLeftovers(t *testing.T) {
-	data := model(t, 100, 10)
+	data := modelFile(t, 100, 10)
 	note := func(url, etag string, size, synced int64) string {
 		text, err := json.Marshal(origin{URL: url, ETag: etag, Size: size, Synced: synced})
 		if err != nil {
@@ -79,6 +79,7 @@ func TestLeftovers(t *testing.T) {
 		{"note cut", data[:40_000], func(u string) string { return note(u, `"v1"`, n, 40_000)[:30] }, ""},
 		{"note empty", data[:40_000], func(string) string { return "" }, ""},
 		{"note of another address", data[:40_000], func(string) string { return note("https://other.example/m.gguf", `"v1"`, n, 40_000) }, ""},
+		{"note of another query", data[:40_000], func(u string) string { return note(u+"?00", `"v1"`, n, 40_000) }, ""},
 		{"negative", data[:40_000], func(u string) string { return note(u, `"v1"`, n, -1) }, ""},
 		{"more synced than the file has", data, func(u string) string { return note(u, `"v1"`, 10, n) }, ""},
 		{"note only", nil, func(u string) string { return note(u, `"v1"`, n, 40_000) }, ""},

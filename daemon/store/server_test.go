@@ -22,8 +22,8 @@ import (
 	"siskin/model/quant"
 )
 
-// model is a valid model file of a bit more than kb KiB; other seeds give other files of the same size.
-func model(t testing.TB, kb int, seed uint64) []byte {
+// modelFile is a valid model file of a bit more than kb KiB; other seeds give other files of the same size.
+func modelFile(t testing.TB, kb int, seed uint64) []byte {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	data := make([]byte, kb<<10)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -41,8 +42,7 @@ func parseSource(text string, opt Options) (source, error) {
 	case body == "":
 		err = &Error{"source", "is empty: give hf:OWNER/REPO/FILE.gguf, https://… or a path", ErrSource}
 	default:
-		src.path, src.name = text, filepath.Base(text)
-		src.text = text
+		src.path, src.name = body, filepath.Base(body)
 	}
 	if err != nil {
 		return source{}, err
@@ -53,11 +53,14 @@ func parseSource(text string, opt Options) (source, error) {
 	return src, checkName(src.name)
 }
 
-// cutSum splits #sha256=HEX off a source that is not a path and settles it with the option.
+// cutSum splits #sha256=HEX off a source and settles it with the option.
 func cutSum(text, option string) (body, sum string, err error) {
 	body, frag, ok := strings.Cut(text, "#")
 	if !strings.HasPrefix(text, "hf:") && !strings.Contains(text, "://") {
-		body, ok = text, false // '#' is a letter like others in a path
+		// In a path '#' alone is a letter like others.
+		if body, frag, ok = strings.Cut(text, "#sha256="); ok {
+			frag = "sha256=" + frag
+		}
 	}
 	sum = option
 	if ok {
@@ -148,6 +151,16 @@ func isLoopback(host string) bool {
 func plain(u *url.URL) string {
 	c := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return c.String()
+}
+
+// address tells one address from another in a file that others may read: plain, with a digest of the query that may hold
+// secrets.
+func address(u *url.URL) string {
+	if u.RawQuery == "" {
+		return plain(u)
+	}
+	sum := sha256.Sum256([]byte(u.RawQuery))
+	return plain(u) + "?" + hex.EncodeToString(sum[:8])
 }
 
 // checkName refuses names that would leave the folder, hide, or clash with side files.

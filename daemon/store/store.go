@@ -64,8 +64,10 @@ type Options struct {
 	Dir      string                  // the folder of models; made if absent
 	Name     string                  // file name in Dir, ending in .gguf; empty: the last part of the source
 	SHA256   string                  // expected sum, 64 hexadecimal digits; empty: as the source says, else unchecked
+	Copy     bool                    // copy a PATH even where a link is possible
 	Replace  bool                    // rename over an existing file of this name instead of failing with ErrExists
 	Progress func(done, total int64) // bytes; total is -1 while unknown; called by Pull's goroutine about 10 times a second
+	Notice   func(text string)       // what a person may want to know: linked or copied, another try, begun anew; likewise
 
 	HubURL    string            // base address for hf: sources; empty: https://huggingface.co
 	Token     string            // sent to the hub as bearer token, for private and gated models; never sent elsewhere
@@ -109,6 +111,9 @@ func (o Options) withDefaults() Options {
 	if o.Progress == nil {
 		o.Progress = func(int64, int64) {}
 	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
 	return o
 }
 
@@ -116,9 +121,9 @@ func (o Options) withDefaults() Options {
 //
 //	hf:OWNER/REPO/FILE.gguf   the file in the main branch of a repository of the hub
 //	https://HOST/…/FILE.gguf  http:// only to this machine
-//	PATH                      a file, which is copied: a link would let a later change of the original reach a mapped model
+//	PATH                      a file, which gets a second name (hard link) on the same file system, and is copied from another
 //
-// each with an optional #sha256=HEX (not PATH). If the file is there already with the same sum, Pull only returns its path. An
+// each with an optional #sha256=HEX. A linked file must not be written into, as no model file must; Notice says so. If the file is there already with the same sum, Pull only returns its path. An
 // interrupted download goes on where it stopped, in this call or the next, provided the source still has the same file.
 // Every failure is an *Error with one of the kinds above, or of the system.
 func Pull(ctx context.Context, source string, opt Options) (string, error) {
@@ -142,8 +147,12 @@ func Pull(ctx context.Context, source string, opt Options) (string, error) {
 		return "", err
 	}
 	defer p.part.close()
+	// Again, under the lock: another pull may have finished just now.
+	if there, err := p.present(ctx); there || err != nil {
+		return p.dst, err
+	}
 	if src.url == nil {
-		err = p.copyLocal(ctx)
+		err = p.fetchLocal(ctx)
 	} else {
 		err = p.download(ctx)
 	}
@@ -199,24 +208,24 @@ func (p *pull) present(ctx context.Context) (bool, error) {
 func (p *pull) presentLocal(ctx context.Context, have fs.FileInfo) (bool, error) {
 	info, err := os.Stat(p.src.path)
 	if err != nil || !info.Mode().IsRegular() {
-		return false, nil // copyLocal says what is wrong with it
+		return false, nil // fetchLocal says what is wrong with it
 	}
-	if os.SameFile(have, info) {
-		if err := validate(p.dst); err != nil {
-			return false, err
-		}
-		sum, err := hashFile(ctx, p.dst)
-		if err != nil {
-			return false, err
-		}
-		return true, recordSum(p.dst, sum)
-	}
-	if p.opt.Replace {
+	same := os.SameFile(have, info)
+	if p.opt.Replace && !same {
 		return false, nil
 	}
 	sum, err := hashFile(ctx, p.src.path)
 	if err != nil {
 		return false, err
+	}
+	if p.src.sum != "" && p.src.sum != sum {
+		return false, &Error{p.src.text, fmt.Sprintf("has the SHA-256 %s instead of %s", sum, p.src.sum), ErrSum}
+	}
+	if same {
+		if err := validate(p.dst); err != nil {
+			return false, err
+		}
+		return true, recordSum(p.dst, sum)
 	}
 	err = p.sameAs(ctx, sum)
 	return errors.Is(err, errPresent), unlessPresent(err)
@@ -265,16 +274,21 @@ func (p *pull) report(done, total int64, must bool) {
 // systemError says what failed on a file, with the system's reason but not its repetition of the path. A full disk is
 // ErrNoSpace.
 func systemError(path, what string, err error) error {
-	reason := err
-	var pathErr *fs.PathError
-	var linkErr *os.LinkError
-	if errors.As(err, &pathErr) {
-		reason = pathErr.Err
-	} else if errors.As(err, &linkErr) {
-		reason = linkErr.Err
-	}
 	if isFull(err) {
 		return &Error{path, what + ": the disk is full; free some space and pull again, what is there is kept", ErrNoSpace}
 	}
-	return &Error{path, fmt.Sprintf("%s: %v", what, reason), err}
+	return &Error{path, fmt.Sprintf("%s: %v", what, cause(err)), err}
+}
+
+// cause is what the system said, without call and path.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	if errors.As(err, &linkErr) {
+		return linkErr.Err
+	}
+	return err
 }
