@@ -1,0 +1,135 @@
+// Package notify tells the service manager how the process is doing: the protocol of sd_notify(3), systemd 257, which is a
+// datagram of "NAME=value" lines to a Unix socket.
+//
+// It reads no environment: the caller passes what NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID say. Without a socket all
+// calls do nothing, so that a process runs the same way by hand.
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// writeTimeout bounds how long a call can block on a manager that does not read.
+const writeTimeout = time.Second
+
+// maxStatusBytes is what Status and Ready send of a text.
+const maxStatusBytes = 512
+
+// Notifier sends to one socket. It is safe for concurrent use.
+type Notifier struct {
+	conn *net.UnixConn // nil: there is no manager
+}
+
+// Open connects to the socket that NOTIFY_SOCKET names: a path, or a name in the abstract namespace after "@". Empty means
+// that there is no manager.
+func Open(socket string) (*Notifier, error) {
+	if socket == "" {
+		return &Notifier{}, nil
+	}
+	if socket[0] != '/' && socket[0] != '@' {
+		return nil, fmt.Errorf("notify: socket %q: only a path or an abstract name is supported", socket)
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("notify: %w", err)
+	}
+	return &Notifier{conn: conn}, nil
+}
+
+// Ready says that the start or a reload is complete, and shows status.
+func (n *Notifier) Ready(status string) error {
+	return n.send("READY=1", "STATUS="+oneLine(status))
+}
+
+// Reloading says that a reload has begun; Ready ends it. The manager wants the time with it, to tell this reload from an
+// earlier one.
+func (n *Notifier) Reloading() error {
+	if n.conn == nil {
+		return nil
+	}
+	now, err := uptime()
+	if err != nil {
+		return err
+	}
+	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Microseconds(), 10))
+}
+
+// Stopping says that the process has begun to stop.
+func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
+
+// Status shows a sentence in "systemctl status". Line ends become spaces, and it is cut after 512 bytes.
+func (n *Notifier) Status(text string) error { return n.send("STATUS=" + oneLine(text)) }
+
+// Watchdog says that the process is alive. It must be called more often than WatchdogInterval.
+func (n *Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
+
+// Close ends the connection; later calls fail.
+func (n *Notifier) Close() error {
+	if n.conn == nil {
+		return nil
+	}
+	if err := n.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("notify: %w", err)
+	}
+	return nil
+}
+
+func (n *Notifier) send(lines ...string) error {
+	if n.conn == nil {
+		return nil
+	}
+	if err := n.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	if _, err := n.conn.Write([]byte(strings.Join(lines, "\n"))); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	return nil
+}
+
+// oneLine keeps a text from ending its line, which would start another assignment.
+func oneLine(text string) string {
+	text = strings.ToValidUTF8(text[:min(len(text), maxStatusBytes)], "")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// uptime returns a time of the monotonic clock that is not before the present. The standard library does not give that
+// clock's value, but /proc/uptime gives, in hundredths of a second rounded down, the one that also counts suspended time.
+// So it is rounded up here; the manager only checks that the time is not before that of its own signal (systemd,
+// src/core/service.c, service_notify_message).
+func uptime() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0, fmt.Errorf("notify: %w", err)
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	d, err := time.ParseDuration(first + "s")
+	if err != nil {
+		return 0, fmt.Errorf("notify: /proc/uptime: %w", err)
+	}
+	return d + 10*time.Millisecond, nil
+}
+
+// WatchdogInterval reads WATCHDOG_USEC, the longest time between two calls of Watchdog, and WATCHDOG_PID, the process that
+// is meant; self is the own process. It returns 0 if no watchdog waits for this process.
+func WatchdogInterval(usec, pid string, self int) (time.Duration, error) {
+	if usec == "" || pid != "" && pid != strconv.Itoa(self) {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(usec, 10, 64)
+	if err != nil || n <= 0 || n > int64(1<<63-1)/int64(time.Microsecond) {
+		return 0, fmt.Errorf("notify: WATCHDOG_USEC %q is not a number of microseconds", usec)
+	}
+	return time.Duration(n) * time.Microsecond, nil
+}
