@@ -54,7 +54,6 @@ func (s *slot) shared(prompt []int32) int {
 
 // begin takes a request up; the next fill gives it a slot, if there is one.
 func (e *Engine) begin(request message.Request) {
-	e.register(request.ID)
 	e.pending = append(e.pending, &job{request: request})
 }
 
@@ -89,8 +88,8 @@ func (e *Engine) deliver(j *job, answer message.Answer) {
 		j.slot.job, j.slot.pages = nil, 0
 		j.slot = nil
 	}
-	e.unregister(j.request.ID)
 	e.Answer(j.request, answer)
+	e.forget(j.request.ID) // not before: see Cancel
 }
 
 // finish ends a job. What it has written so far is in the answer whatever the code; a complete one becomes part of the

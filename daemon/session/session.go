@@ -74,7 +74,7 @@ type Engine struct {
 	defaults atomic.Pointer[Defaults]
 
 	mu        sync.Mutex
-	cancelled map[string]bool // ids to cancel that are under way
+	cancelled map[string]bool // ids to cancel
 
 	slots   []slot
 	order   []*job // jobs under way in order of admission; each holds a slot
@@ -120,25 +120,17 @@ func (e *Engine) SetDefaults(d Defaults) error {
 // Passes counts the passes of the model since the start: the sign of progress that a watchdog looks at.
 func (e *Engine) Passes() uint64 { return e.passes.Load() }
 
-// Cancel asks for the end of the request with this id; it is answered as cancelled after the pass under way. It reports
-// whether the request is under way here.
-func (e *Engine) Cancel(id string) bool {
+// Cancel asks for the end of a request that the source has handed out and that is not answered yet; it is answered as
+// cancelled after the pass under way. The caller must make sure that Answer for it has not returned, or the id stays
+// marked.
+func (e *Engine) Cancel(id string) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, ok := e.cancelled[id]; !ok {
-		return false
-	}
 	e.cancelled[id] = true
-	return true
-}
-
-func (e *Engine) register(id string) {
-	e.mu.Lock()
-	e.cancelled[id] = false
 	e.mu.Unlock()
 }
 
-func (e *Engine) unregister(id string) {
+// forget drops the mark of an answered request.
+func (e *Engine) forget(id string) {
 	e.mu.Lock()
 	delete(e.cancelled, id)
 	e.mu.Unlock()

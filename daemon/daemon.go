@@ -1,0 +1,234 @@
+// Package daemon builds the assistant from a configuration and runs it: New, Run, Close. It is the composition root, the
+// only place where packages meet that do not know each other; pipeline.go joins the ends of the data's way.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"siskin/daemon/config"
+	"siskin/daemon/outbox"
+	"siskin/daemon/queue"
+	"siskin/daemon/session"
+	"siskin/mqtt"
+	"siskin/mqtt/embedded"
+	"siskin/mqtt/message"
+	"siskin/mqtt/topic"
+)
+
+// Options are what a daemon gets beside its configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
+	// reached, which may be down while everything here is well.
+	Ready func()
+}
+
+// Daemon is an assistant that is loaded and can run.
+type Daemon struct {
+	Options
+	config   config.Config
+	engine   *engine
+	pipeline *pipeline
+	broker   *embedded.Broker // nil unless the configuration asks for one
+	client   *mqtt.Client
+}
+
+// New checks the configuration, maps and checks the model, tests the kernels and allocates everything. It connects
+// nowhere. On error nothing is left open.
+func New(c config.Config, o Options) (d *Daemon, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	d = &Daemon{Options: o, config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+			d = nil
+		}
+	}()
+	device, err := topic.NewDevice(c.Device)
+	if err != nil {
+		return d, err
+	}
+	p := &pipeline{device: device, log: o.Log, now: time.Now}
+	d.pipeline = p
+	r, err := newRules(&c)
+	if err != nil {
+		return d, err
+	}
+	p.rules.Store(r)
+	p.queue, err = queue.New(queue.Options{Limits: queueLimits(&c), Now: time.Now, Expired: p.expire})
+	if err != nil {
+		return d, err
+	}
+	p.outbox = outbox.New(outboxLimits(&c), func(ctx context.Context, m outbox.Message) error {
+		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
+	})
+	if d.engine, err = loadEngine(&c, o.Log); err != nil {
+		return d, err
+	}
+	if p.engine, err = session.New(d.engine.options(&c, p)); err != nil {
+		return d, err
+	}
+	return d, d.openMessaging()
+}
+
+// Limits of the outbox: every queued request has an answer, an acceptance and perhaps a refusal to come.
+func outboxLimits(c *config.Config) outbox.Limits {
+	const perRequest, answerBytes = 4, 64 << 10
+	n := perRequest * (c.Queue.MaxRequests + c.Model.Parallel)
+	return outbox.Limits{Messages: n, Bytes: int(c.Queue.MaxBytes) + (c.Model.Parallel+16)*answerBytes}
+}
+
+func queueLimits(c *config.Config) queue.Limits {
+	return queue.Limits{MaxRequests: c.Queue.MaxRequests, MaxBytes: int64(c.Queue.MaxBytes)}
+}
+
+// Broker returns the address of the embedded broker, or "".
+func (d *Daemon) Broker() string {
+	if d.broker == nil {
+		return ""
+	}
+	return d.broker.Addr()
+}
+
+// status is what the device says of itself while it is connected.
+func (d *Daemon) status(state message.State) []byte {
+	return message.Status{
+		State: state, Version: d.Version, Model: d.engine.name, Kernels: d.engine.set.Name,
+		ContextTokens: d.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
+	}.Encode()
+}
+
+// Run serves until ctx ends. Then, in this order: no request is accepted any more, what waits is answered with
+// shutting_down, answers under way get the stop timeout to finish, the outbox is emptied as far as the broker takes it,
+// and the device goes offline. The first failure of a part ends the others and is returned.
+func (d *Daemon) Run(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	transport, stopTransport := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTransport()
+	var parts sync.WaitGroup
+	var first failure
+	start := func(ctx context.Context, name string, run func(context.Context) error) {
+		parts.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				first.set(fmt.Errorf("%s: %w", name, err))
+				stopServing()
+			}
+		})
+	}
+	if d.broker != nil {
+		start(transport, "embedded broker", d.broker.Run)
+	}
+	start(transport, "mqtt", d.client.Run)
+	start(transport, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
+	start(serving, "queue", d.pipeline.queue.Run)
+	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "device", d.config.Device)
+	if d.Ready != nil {
+		d.Ready()
+	}
+	err := d.pipeline.engine.Run(serving)
+	if err != nil {
+		first.set(fmt.Errorf("session: %w", err))
+	}
+	d.drain()
+	stopServing()
+	stopTransport()
+	parts.Wait()
+	return first.get()
+}
+
+// flushTime is what the broker gets to take the last answers.
+const flushTime = 5 * time.Second
+
+// drain answers what still waits and empties the outbox.
+func (d *Daemon) drain() {
+	d.Log.Info("stopping")
+	d.pipeline.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	if !d.pipeline.outbox.Flush(ctx) {
+		d.Log.Warn("stopped with messages that the broker has not taken", "messages", d.pipeline.outbox.Len())
+	}
+}
+
+// Reload adopts what can change while the daemon runs: log level aside, which is the caller's. It returns the keys that
+// were adopted and those that need a restart.
+func (d *Daemon) Reload(next config.Config) (live, restart []string, err error) {
+	if err := next.Validate(); err != nil {
+		return nil, nil, err
+	}
+	live, restart = config.Changes(d.config, next)
+	adopted := d.config.Adopt(next)
+	r, err := newRules(&adopted)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.pipeline.engine.SetDefaults(defaultsOf(&adopted)); err != nil {
+		return nil, nil, err
+	}
+	d.pipeline.rules.Store(r)
+	if err := d.pipeline.queue.SetLimits(queueLimits(&adopted)); err != nil {
+		return nil, nil, err
+	}
+	d.config = adopted
+	return live, restart, nil
+}
+
+// Close frees what New has opened; Run must have returned. It may be called again.
+func (d *Daemon) Close() error {
+	var errs []error
+	if d.client != nil {
+		errs = append(errs, d.client.Close())
+	}
+	if d.broker != nil {
+		errs = append(errs, d.broker.Close())
+	}
+	if d.engine != nil {
+		errs = append(errs, d.engine.close())
+		d.engine = nil
+	}
+	return errors.Join(errs...)
+}
+
+// failure keeps the first error of several goroutines.
+type failure struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *failure) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+func (f *failure) get() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// readSecret reads the first line of a file, such as a systemd credential.
+func readSecret(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range data {
+		if b == '\n' || b == '\r' {
+			return data[:i], nil
+		}
+	}
+	return data, nil
+}

@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"siskin/daemon/config"
+	"siskin/daemon/outbox"
+	"siskin/daemon/queue"
+	"siskin/daemon/session"
+	"siskin/mqtt"
+	"siskin/mqtt/message"
+	"siskin/mqtt/topic"
+)
+
+// pipeline joins the ends: it is the only place that knows both where requests come from and where answers go. Data
+// flows one way through it: receive -> queue -> session -> answer -> outbox.
+type pipeline struct {
+	device topic.Device
+	queue  *queue.Queue
+	engine *session.Engine
+	outbox *outbox.Outbox
+	// tell publishes at QoS 0 if the broker can take it now, and forgets the message otherwise.
+	tell func(topic string, payload []byte)
+	log  *slog.Logger
+	now  func() time.Time
+
+	order    sync.Mutex // accepted goes before answer, and cancel before it is too late
+	rules    atomic.Pointer[rules]
+	answered atomic.Uint64
+}
+
+// rules are what a request is checked against; a reload replaces them.
+type rules struct {
+	limits          message.Limits
+	defaultDeadline time.Duration
+	replies         topic.Replies
+}
+
+// payloadSlack is what a request may have around its prompt: JSON escapes double a text at worst in practice, and keys
+// and numbers are a few hundred bytes.
+const payloadSlack = 16 << 10
+
+func newRules(c *config.Config) (*rules, error) {
+	replies, err := topic.NewReplies(c.MQTT.ReplyPrefixes)
+	if err != nil {
+		return nil, err
+	}
+	limits := message.DefaultLimits()
+	limits.PromptBytes = int(c.Queue.MaxPromptBytes)
+	limits.PayloadBytes = 2*limits.PromptBytes + payloadSlack
+	limits.MaxTokens = c.Generate.MaxTokensLimit
+	limits.Deadline = c.Queue.MaxDeadline.Duration
+	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies}, nil
+}
+
+// receive takes a message from the broker. It returns quickly: whatever takes time happens behind the queue.
+func (p *pipeline) receive(m mqtt.Message) {
+	if m.Retained {
+		// A prompt that the broker keeps would be answered again at every connection.
+		p.log.Warn("retained message ignored: publish requests without the retain flag", "topic", m.Topic)
+		return
+	}
+	switch _, kind, _ := topic.Parse(m.Topic); kind {
+	case topic.KindPrompt:
+		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
+		p.accept(r, err)
+	case topic.KindPromptText:
+		r, err := message.ParseText(m.Payload, p.rules.Load().limits)
+		p.accept(r, err)
+	case topic.KindCancel:
+		p.cancel(m.Payload)
+	default:
+		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
+	}
+}
+
+// accept puts a parsed request into the queue and says so, or answers with the reason why not.
+func (p *pipeline) accept(r message.Request, err error) {
+	if err == nil {
+		err = p.enqueue(&r)
+	}
+	if err == nil {
+		return
+	}
+	answer := message.Refusal(r.ID, err)
+	if answer.ID == "" {
+		// Not even an id could be read: the answer goes out under a new one, for whoever watches answers.
+		id, idErr := message.NewID(rand.Reader)
+		if idErr != nil {
+			p.log.Error("refusal without an id", "err", errors.Join(err, idErr))
+			return
+		}
+		answer.ID = id
+	}
+	p.log.Info("request refused", "id", answer.ID, "code", answer.Code, "reason", err)
+	if errors.Is(err, errReply) {
+		r.ReplyTo = "" // it is not allowed, so the refusal goes to the device's own topic
+	}
+	p.post(r, answer)
+}
+
+// errReply marks a refusal because of the reply topic.
+var errReply = errors.New("reply topic")
+
+func (p *pipeline) enqueue(r *message.Request) error {
+	rules := p.rules.Load()
+	r.Received = p.now()
+	if err := r.EnsureID(func() (string, error) { return message.NewID(rand.Reader) }); err != nil {
+		return err
+	}
+	if r.Deadline == 0 {
+		r.Deadline = rules.defaultDeadline
+	}
+	if r.ReplyTo != "" {
+		if err := rules.replies.Check(r.ReplyTo); err != nil {
+			return fmt.Errorf("%w: %w", errReply, &message.Error{Code: message.CodeForbiddenReply, Field: "reply_to",
+				Text: "The topic in reply_to is not allowed here: " + err.Error() + "."})
+		}
+	}
+	// Held until "accepted" is on its way: the answer, which takes it too, must not overtake.
+	p.order.Lock()
+	defer p.order.Unlock()
+	depth, err := p.queue.Put(*r)
+	if errors.Is(err, queue.ErrDuplicate) {
+		// A repetition, by the asker or by the broker, of what is being worked on: it will be answered, once.
+		depth, err = p.queue.Depth(), nil
+	}
+	if err != nil {
+		return err
+	}
+	p.send(p.device.Accepted(r.ID), message.Accepted{ID: r.ID, QueueDepth: depth}.Encode())
+	p.log.Debug("request accepted", "id", r.ID, "queue_depth", depth)
+	return nil
+}
+
+// cancel ends a request wherever it is: waiting, or under way.
+func (p *pipeline) cancel(payload []byte) {
+	c, err := message.ParseCancel(payload)
+	if err != nil {
+		p.log.Warn("cancel refused", "err", err)
+		return
+	}
+	p.order.Lock() // a running request is not answered while it is held, as Engine.Cancel asks
+	r, place := p.queue.Cancel(c.ID)
+	if place == queue.Running {
+		p.engine.Cancel(c.ID)
+	}
+	p.order.Unlock()
+	switch place {
+	case queue.Waiting:
+		p.post(r, message.Refusal(r.ID, &message.Error{Code: message.CodeCancelled, Text: "The request was cancelled before the answer began."}))
+	case queue.Nowhere:
+		p.log.Info("cancel of an unknown request", "id", c.ID)
+	}
+}
+
+// expire answers a request whose deadline passed while it waited.
+func (p *pipeline) expire(r message.Request) {
+	p.post(r, message.Refusal(r.ID, &message.Error{Code: message.CodeExpired, Text: "The deadline of the request passed before its turn came."}))
+}
+
+// answer ends a request that the session took from the queue.
+func (p *pipeline) answer(r message.Request, a message.Answer) {
+	p.order.Lock()
+	p.queue.Done(r.ID)
+	p.order.Unlock()
+	p.answered.Add(1)
+	p.log.Info("answered", "id", r.ID, "status", a.Status, "code", a.Code,
+		"prompt_tokens", a.Usage.PromptTokens, "cached_tokens", a.Usage.CachedTokens, "completion_tokens", a.Usage.CompletionTokens,
+		"queue_ms", a.Timing.QueueMs, "prefill_ms", a.Timing.PrefillMs, "decode_ms", a.Timing.DecodeMs)
+	p.post(r, a)
+}
+
+// delta passes on a piece of an answer; a lost one is no loss, the answer has all of it.
+func (p *pipeline) delta(r message.Request, d message.Delta) {
+	p.tell(p.device.Delta(r.ID), d.Encode())
+}
+
+// post sends an answer to where the asker wants it.
+func (p *pipeline) post(r message.Request, a message.Answer) {
+	to := p.device.Answer(a.ID)
+	if r.ReplyTo != "" {
+		to = r.ReplyTo
+	}
+	p.send(to, a.Encode())
+}
+
+func (p *pipeline) send(to string, payload []byte) {
+	if err := p.outbox.Put(outbox.Message{Topic: to, Payload: payload}); err != nil {
+		p.log.Error("message dropped", "err", err)
+	}
+}
+
+// stop ends the intake: what still waits is answered, and what comes from now on is refused.
+func (p *pipeline) stop() {
+	for _, r := range p.queue.Close() {
+		p.post(r, message.Refusal(r.ID, &message.Error{Code: message.CodeShuttingDown, Text: "The daemon is stopping; ask again when it is back."}))
+	}
+}
