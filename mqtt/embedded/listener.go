@@ -1,0 +1,121 @@
+package embedded
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/listeners"
+)
+
+// Times that a client has.
+const (
+	helloTime = 10 * time.Second // from connecting to CONNECT
+	byeTime   = time.Second      // to take the last packets when the broker closes
+)
+
+// listener accepts connections for the engine. Compared with the engine's own it
+// bounds their number and the time until they say who they are, knows when the
+// work on each has ended, and waits for all of them in Close.
+type listener struct {
+	tcp net.Listener
+	max int
+	log *slog.Logger
+	// open is closed when clients may come in; the address is taken before.
+	open chan struct{}
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]chan struct{} // closed when the work on it has ended
+	work   sync.WaitGroup
+}
+
+func newListener(tcp net.Listener, max int, log *slog.Logger) *listener {
+	return &listener{tcp: tcp, max: max, log: log, open: make(chan struct{}), conns: make(map[net.Conn]chan struct{})}
+}
+
+// Init, ID, Protocol and Address are for the engine.
+
+func (l *listener) Init(*slog.Logger) error { return nil }
+func (l *listener) ID() string              { return "tcp" }
+func (l *listener) Protocol() string        { return "tcp" }
+func (l *listener) Address() string         { return l.tcp.Addr().String() }
+
+// Serve accepts until Close. An error such as a full table of files passes, so
+// it tries again a little later.
+func (l *listener) Serve(establish listeners.EstablishFn) {
+	<-l.open
+	for {
+		conn, err := l.tcp.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			l.log.Warn("embedded broker: accept", "error", err)
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		if !l.start(conn, establish) {
+			l.log.Warn("embedded broker: connection refused", "remote", conn.RemoteAddr(), "limit", l.max)
+			_ = conn.Close() // nothing was said on it
+		}
+	}
+}
+
+// start works on conn in a goroutine of its own, unless there are too many.
+func (l *listener) start(conn net.Conn, establish listeners.EstablishFn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.conns) >= l.max {
+		return false
+	}
+	// The engine sets its own deadline once it has read CONNECT.
+	if err := conn.SetDeadline(time.Now().Add(helloTime)); err != nil {
+		return false
+	}
+	done := make(chan struct{})
+	l.conns[conn] = done
+	l.work.Go(func() {
+		defer close(done)
+		err := establish(l.ID(), conn)
+		l.log.Debug("embedded broker: connection ended", "remote", conn.RemoteAddr(), "error", err)
+		_ = conn.Close() // mostly closed before
+		l.mu.Lock()
+		delete(l.conns, conn)
+		l.mu.Unlock()
+	})
+	return true
+}
+
+// ended gives a channel that is closed when the work on conn has ended.
+func (l *listener) ended(conn net.Conn) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if done, ok := l.conns[conn]; ok {
+		return done
+	}
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+// Close stops accepting, lets the engine say goodbye to its clients, and waits
+// for all work to end. A client that does not read cannot hold it up.
+func (l *listener) Close(closeClients listeners.CloseFn) {
+	_ = l.tcp.Close() // fails only if closed before
+	l.mu.Lock()
+	l.closed = true
+	for conn := range l.conns {
+		_ = conn.SetDeadline(time.Now().Add(byeTime)) // a closed connection needs none
+	}
+	l.mu.Unlock()
+	closeClients(l.ID())
+	l.mu.Lock()
+	for conn := range l.conns {
+		_ = conn.Close() // also those that never said who they are
+	}
+	l.mu.Unlock()
+	l.work.Wait()
+}

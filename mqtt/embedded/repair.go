@@ -1,0 +1,166 @@
+package embedded
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	broker "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// takeoverTime is how long a new connection waits for the old one of the same
+// client to end.
+const takeoverTime = 5 * time.Second
+
+// repair is the hook that mends the engine where it departs from the protocol;
+// each has a test. As read and seen at v2.7.9:
+//
+//   - Identifiers: packets in both directions of a session share one table by
+//     packet identifier, though the two sides choose them independently. A
+//     PUBLISH from a client makes the broker forget its own unacknowledged
+//     message of that number, and a SUBSCRIBE with such a number is refused. So
+//     the own message is laid aside while the client's packet is handled.
+//   - Order: queued messages are sent again sorted by the second in which they
+//     came, those of one second in any order. So each message gets a number of
+//     its own for its time, and they are renumbered before the engine sorts.
+//   - Expiry: of MQTT 3 messages it is tied to that time, and takes retained
+//     messages along. So messages get an expiry in the way of MQTT 5.
+//   - Takeover: when a client comes back before its old connection is found
+//     dead, the old one's last will may be published after the new connection
+//     is up, and the old one's clean-up may remove the new client. So the new
+//     one waits until all work on the old one has ended.
+//   - Expired sessions leave their subscriptions behind.
+type repair struct {
+	broker.HookBase
+	server   *broker.Server
+	listener *listener
+	expiry   int64        // of messages, in seconds
+	order    atomic.Int64 // number of the last message
+
+	mu    sync.Mutex
+	aside map[*broker.Client]map[uint16]packets.Packet // own messages laid aside
+}
+
+func newRepair(server *broker.Server, l *listener, lim Limits) *repair {
+	r := &repair{
+		server: server, listener: l, expiry: int64(lim.MessageExpiry / time.Second),
+		aside: make(map[*broker.Client]map[uint16]packets.Packet),
+	}
+	// Above all renumbered messages, and near the clock, which wills still use.
+	r.order.Store(time.Now().Unix())
+	return r
+}
+
+// ID names the hook.
+func (r *repair) ID() string { return "repair" }
+
+// Provides lists the events that the engine passes on.
+func (r *repair) Provides(event byte) bool {
+	return slices.Contains([]byte{
+		broker.OnPublish, broker.OnSessionEstablish, broker.OnPacketRead, broker.OnPacketProcessed,
+		broker.OnDisconnect, broker.OnClientExpired,
+	}, event)
+}
+
+// OnPublish gives a message its number, and its expiry unless it is retained.
+func (r *repair) OnPublish(_ *broker.Client, pk packets.Packet) (packets.Packet, error) {
+	pk.Created = r.order.Add(1)
+	if pk.FixedHeader.Retain {
+		return pk, nil
+	}
+	until := time.Now().Unix() + r.expiry
+	if own := int64(pk.Properties.MessageExpiryInterval); own > 0 && own < r.expiry {
+		until = time.Now().Unix() + own
+	}
+	// The engine looks at the expiry of version 5 messages only. The version in
+	// a packet is replaced by that of the receiver when it is written.
+	pk.Expiry, pk.ProtocolVersion = until, 5
+	return pk, nil
+}
+
+// OnSessionEstablish runs before the engine looks for an old session of the
+// client: it ends the old connection and puts the queue in order.
+func (r *repair) OnSessionEstablish(cl *broker.Client, _ packets.Packet) {
+	old, ok := r.server.Clients.Get(cl.ID)
+	if !ok {
+		return
+	}
+	if conn := old.Net.Conn; conn != nil && !old.Closed() {
+		// The goodbye is a courtesy, which a dead connection may not delay.
+		_ = conn.SetWriteDeadline(time.Now().Add(byeTime))
+		_ = r.server.DisconnectClient(old, packets.ErrSessionTakenOver) // returns its own code
+	}
+	if conn := old.Net.Conn; conn != nil {
+		select {
+		case <-r.listener.ended(conn):
+		case <-time.After(takeoverTime):
+		}
+	}
+	queue := old.State.Inflight.GetAll(false)
+	slices.SortStableFunc(queue, func(a, b packets.Packet) int { return cmp.Compare(a.Created, b.Created) })
+	for i, pk := range queue {
+		// The engine compares 16 bits, and a session holds fewer than 2^15.
+		pk.Created = int64(i)
+		old.State.Inflight.Set(pk)
+	}
+}
+
+// OnPacketRead lays the own message aside whose number a client uses.
+func (r *repair) OnPacketRead(cl *broker.Client, pk packets.Packet) (packets.Packet, error) {
+	switch pk.FixedHeader.Type {
+	case packets.Publish, packets.Subscribe, packets.Unsubscribe:
+		own, ok := cl.State.Inflight.Get(pk.PacketID)
+		if pk.PacketID == 0 || !ok || own.FixedHeader.Type != packets.Publish {
+			return pk, nil
+		}
+		r.mu.Lock()
+		if r.aside[cl] == nil {
+			r.aside[cl] = make(map[uint16]packets.Packet)
+		}
+		r.aside[cl][pk.PacketID] = own
+		r.mu.Unlock()
+		cl.State.Inflight.Delete(pk.PacketID)
+	case packets.Puback:
+		r.mu.Lock()
+		if _, ok := r.aside[cl][pk.PacketID]; ok {
+			delete(r.aside[cl], pk.PacketID)
+			pk.PacketID = 0 // the engine would take it for the client's own packet
+		}
+		r.mu.Unlock()
+	}
+	return pk, nil
+}
+
+// OnPacketProcessed puts messages back. Where the engine still needs the number,
+// for a packet of QoS 2, they stay aside.
+func (r *repair) OnPacketProcessed(cl *broker.Client, _ packets.Packet, _ error) {
+	r.putBack(cl, false)
+}
+
+// OnDisconnect puts all messages back, since a lost message is worse than a
+// packet of QoS 2 that the client sends again.
+func (r *repair) OnDisconnect(cl *broker.Client, _ error, _ bool) { r.putBack(cl, true) }
+
+func (r *repair) putBack(cl *broker.Client, all bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, own := range r.aside[cl] {
+		if _, taken := cl.State.Inflight.Get(id); taken && !all {
+			continue
+		}
+		cl.State.Inflight.Set(own)
+		delete(r.aside[cl], id)
+	}
+	if len(r.aside[cl]) == 0 {
+		delete(r.aside, cl)
+	}
+}
+
+// OnClientExpired drops what the engine leaves of a forgotten session.
+func (r *repair) OnClientExpired(cl *broker.Client) {
+	cl.ClearInflights()
+	r.server.UnsubscribeClient(cl)
+}
