@@ -124,6 +124,24 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 // Limits returns the limits that the state was made with.
 func (s *State) Limits() Limits { return s.limits }
 
+// Memory is what a state holds, in bytes. All of it is anonymous memory; the cache is touched only as it fills.
+type Memory struct {
+	Cache   int64 // keys and values
+	Logits  int64
+	Scratch int64 // activations, scores, results on their way
+}
+
+// Memory returns what the state holds.
+func (s *State) Memory() Memory {
+	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.up) +
+		len(s.act.d) + len(s.act.s) + len(s.ropeC) + len(s.ropeS) + len(s.scores) + len(s.phase.scratch) + len(s.phase.residual)
+	return Memory{
+		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
+		Logits:  4 * int64(len(s.logits)),
+		Scratch: 4*int64(floats) + int64(len(s.act.q)) + 8*int64(len(s.freqs)),
+	}
+}
+
 // Logits returns the logits (vocab) of the i-th row of the last pass that wanted them. They are valid, and may be
 // changed, until the next pass.
 func (s *State) Logits(i int) []float32 {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+
+	"siskin/daemon"
+	"siskin/daemon/config"
+)
+
+type checkCommand struct {
+	Config string `required:"" type:"path" help:"Configuration file (TOML)."`
+}
+
+func (c *checkCommand) Run(s *streams) error {
+	settings, err := config.Load(c.Config)
+	if err != nil {
+		return usageError{err}
+	}
+	plan, err := daemon.Check(settings, slog.New(slog.NewTextHandler(s.err, nil)))
+	if err != nil {
+		return err
+	}
+	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
+	line("device", "%s", settings.Device)
+	line("model", "%s (%s)", plan.Model, plan.Architecture)
+	line("kernels", "%s (this CPU runs %s)", plan.Kernels, strings.Join(plan.Available, ", "))
+	line("threads", "%d", plan.Threads)
+	line("context", "%d tokens, shared by %d answers at a time", plan.Context, plan.Parallel)
+	line("weights", "%s, mapped from the file: the system can take these pages back", mib(plan.Weights))
+	line("cache", "%s, touched as conversations fill it", mib(plan.Cache))
+	line("logits", "%s", mib(plan.Logits))
+	line("scratch", "%s", mib(plan.Scratch))
+	line("tokenizer", "%s", mib(plan.Tokenizer))
+	line("anonymous", "%s at most, and about 12 MiB of the program's own", mib(plan.Anonymous()))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.out, "the configuration is valid")
+	return err
+}

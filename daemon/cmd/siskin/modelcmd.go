@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"siskin/daemon/store"
+)
+
+type modelCommand struct {
+	Pull    pullCommand    `cmd:"" help:"Get a model: hf:OWNER/REPO/FILE.gguf, https://…, or a path. An interrupted one goes on where it stopped."`
+	List    listCommand    `cmd:"" help:"List the models in the folder."`
+	Inspect inspectCommand `cmd:"" help:"Show what is in a model file and whether it will run."`
+}
+
+// folderFlag is the folder of models.
+type folderFlag struct {
+	Dir string `default:"models" type:"path" help:"Folder of models."`
+}
+
+type pullCommand struct {
+	folderFlag
+	Source  string `arg:"" help:"hf:OWNER/REPO/FILE.gguf, https://… or a path; #sha256=… behind it is checked."`
+	Name    string `help:"File name in the folder; default: that of the source."`
+	SHA256  string `name:"sha256" help:"Expected SHA-256, 64 hexadecimal digits."`
+	Replace bool   `help:"Replace a file of the same name."`
+	Token   string `env:"HF_TOKEN" help:"Access token for the hub; sent nowhere else."`
+}
+
+func (c *pullCommand) Run(ctx context.Context, s *streams) error {
+	bar := progressBar{w: s.err}
+	path, err := store.Pull(ctx, c.Source, store.Options{
+		Dir: c.Dir, Name: c.Name, SHA256: c.SHA256, Replace: c.Replace, Token: c.Token, Progress: bar.show,
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.out, path)
+	return err
+}
+
+// progressBar shows one line that is written over: a bar where the length is known, a count where not.
+type progressBar struct {
+	w     io.Writer
+	shown bool
+}
+
+const barWidth = 30
+
+func (b *progressBar) show(done, total int64) {
+	b.shown = true
+	if total <= 0 {
+		fmt.Fprintf(b.w, "\r%8.1f MB", float64(done)/1e6)
+		return
+	}
+	full := int(barWidth * done / total)
+	fmt.Fprintf(b.w, "\r[%s%s] %3d %%  %.1f of %.1f MB", strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
+		100*done/total, float64(done)/1e6, float64(total)/1e6)
+}
+
+func (b *progressBar) end() {
+	if b.shown {
+		fmt.Fprintln(b.w)
+	}
+}
+
+type listCommand struct {
+	folderFlag
+	JSON bool `help:"Print a JSON array."`
+}
+
+func (c *listCommand) Run(s *streams) error {
+	entries, err := store.List(c.Dir)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		if entries == nil {
+			entries = []store.Entry{}
+		}
+		return json.NewEncoder(s.out).Encode(entries)
+	}
+	if len(entries) == 0 {
+		_, err := fmt.Fprintf(s.out, "no models in %s; 'siskin model pull' gets one\n", c.Dir)
+		return err
+	}
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSIZE\tARCHITECTURE\tCONTEXT\tRUNS")
+	for _, e := range entries {
+		fmt.Fprintln(w, listLine(&e))
+	}
+	return w.Flush()
+}
+
+func listLine(e *store.Entry) string {
+	size := fmt.Sprintf("%.1f MB", float64(e.Size)/1e6)
+	switch {
+	case e.Error != "":
+		return fmt.Sprintf("%s\t%s\t-\t-\tno: %s", e.Name, size, e.Error)
+	case e.Info == nil:
+		return fmt.Sprintf("%s\t%s\t-\t-\tunfinished, 'siskin model pull' goes on", e.Name, size)
+	}
+	runs := "yes"
+	if !e.Info.Supported {
+		runs = "no: " + e.Info.Reason
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%d\t%s", e.Name, size, e.Info.Architecture, e.Info.ContextLength, runs)
+}
+
+type inspectCommand struct {
+	File string `arg:"" type:"path" help:"Model file (GGUF)."`
+	JSON bool   `help:"Print one JSON object."`
+}
+
+func (c *inspectCommand) Run(s *streams) error {
+	info, err := store.Inspect(c.File)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(s.out).Encode(info)
+	}
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
+	line("file", "%s", info.Path)
+	line("size", "%.1f MB, GGUF version %d", float64(info.Size)/1e6, info.GGUFVersion)
+	if info.SHA256 != "" {
+		line("sha256", "%s", info.SHA256)
+	}
+	line("name", "%s", orDash(info.Name))
+	line("licence", "%s", orDash(info.License))
+	line("architecture", "%s", info.Architecture)
+	line("parameters", "%.1f million in %d tensors", float64(info.Parameters)/1e6, info.Tensors)
+	for _, f := range info.Formats {
+		line("format", "%s: %d tensors, %.1f MB (%.0f %%)", f.Type, f.Tensors, float64(f.Bytes)/1e6, 100*f.Share)
+	}
+	line("shape", "%d layers, %d columns, %d heads (%d for keys and values), feed-forward %d",
+		info.Layers, info.Embedding, info.Heads, info.KVHeads, info.FeedForward)
+	line("context", "%d tokens", info.ContextLength)
+	line("tokenizer", "%s, pre-tokenizer %s, %d tokens", orDash(info.Tokenizer), orDash(info.TokenizerPre), info.VocabSize)
+	line("chat template", "%s", map[bool]string{true: "yes", false: "no: ChatML is used"}[info.ChatTemplate])
+	runs := "yes"
+	if !info.Supported {
+		runs = "no: " + info.Reason
+	}
+	line("will run", "%s", runs)
+	return w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
