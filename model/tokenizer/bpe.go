@@ -31,16 +31,8 @@ func (t *Tokenizer) encodeWord(s *scratch, word []byte) {
 	}
 	t.merge(s, word, len(word))
 	for i := int32(0); int(i) < len(word); i = s.syms[i].next {
-		s.appendKnown(s.syms[i].id, t.unk)
-	}
-}
-
-// appendKnown appends id, or unk in place of none, if the vocabulary has that.
-func (s *scratch) appendKnown(id, unk int32) {
-	if id < 0 {
-		id = unk
-	}
-	if id >= 0 {
-		s.out = append(s.out, id)
+		if id := s.syms[i].id; id >= 0 {
+			s.out = append(s.out, id) // some vocabularies lack a few bytes; the original tokenizers drop them, too
+		}
 	}
 }

@@ -137,13 +137,18 @@ func (l *loader) markSpecial() error {
 	return l.markStrips()
 }
 
-// mark adds flags to the token that the file spells so, and tells whether there is one.
+// mark adds flags to the token that the file spells so, and tells whether there is one. A control token is not a
+// user-defined one any more: text does not become it without Special.
 func (l *loader) mark(text string, f flags) bool {
 	id := l.byText.find(&l.texts, []byte(text))
-	if id >= 0 {
-		l.t.flags[id] |= f
+	if id < 0 {
+		return false
 	}
-	return id >= 0
+	if f&isControl != 0 {
+		l.t.flags[id] &^= isUser
+	}
+	l.t.flags[id] |= f
+	return true
 }
 
 func (l *loader) unmark(text string, f flags) {

@@ -77,7 +77,8 @@ func (t *Tokenizer) encodePieces(s *scratch, text []byte) {
 	}
 }
 
-// appendChar appends the token of one character, else those of its bytes, else the unknown token.
+// appendChar appends the token of one character, else those of its bytes, else the unknown token, unless that is a control
+// token in this vocabulary.
 func (t *Tokenizer) appendChar(s *scratch, char []byte) {
 	if id := t.index.find(&t.str, char); id >= 0 {
 		s.out = append(s.out, id)
@@ -88,7 +89,9 @@ func (t *Tokenizer) appendChar(s *scratch, char []byte) {
 	}
 	for _, b := range char {
 		if t.byteID[b] < 0 {
-			s.appendKnown(-1, t.unk)
+			if t.unk >= 0 && t.flags[t.unk]&isControl == 0 {
+				s.out = append(s.out, t.unk)
+			}
 			return
 		}
 	}
