@@ -48,10 +48,12 @@ func (p *pull) finish(ctx context.Context) error {
 		}
 		return err
 	}
-	if err := p.part.install(p.dst); err != nil {
-		return err
-	}
-	return recordSum(p.dst, sum)
+	return inFolder(p.opt.Dir, func() error {
+		if err := p.part.install(p.dst); err != nil {
+			return err
+		}
+		return recordSum(p.dst, sum)
+	})
 }
 
 // validate parses the file as a model file. The kind of error is ErrNotModel.
@@ -109,7 +111,8 @@ func hashFile(ctx context.Context, path string) (string, error) {
 
 func sumPath(path string) string { return path + ".sha256" }
 
-// recordSum writes the sum beside the file, in the format of sha256sum.
+// recordSum writes the sum beside the file, in the format of sha256sum. The folder must be locked, so that the sum is that of
+// the file that has the name now.
 func recordSum(path, sum string) error {
 	if recordedSum(path) == sum {
 		return nil

@@ -33,31 +33,40 @@ type part struct {
 
 // openPart opens or makes dst's .part and locks it. What a former pull left of it counts only as far as it was synced.
 func openPart(dst string) (*part, error) {
-	path := dst + ".part"
-	for range 10 {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			return nil, systemError(path, "cannot be written", err)
-		}
-		free, err := lock(f)
-		if err != nil {
-			f.Close()
-			return nil, systemError(path, "cannot be locked", err)
-		}
-		if !free {
-			f.Close()
-			return nil, &Error{dst, "is being pulled by another process or request: wait for it", ErrBusy}
-		}
-		// The holder of the lock may have renamed or removed the file between our open and our lock.
-		mine, err1 := f.Stat()
-		named, err2 := os.Stat(path)
-		if err1 == nil && err2 == nil && os.SameFile(mine, named) {
-			p := &part{path: path, f: f}
-			return p, p.load(mine.Size())
-		}
-		f.Close()
+	p := &part{path: dst + ".part"}
+	return p, inFolder(filepath.Dir(dst), func() error { return p.open(dst) })
+}
+
+func (p *part) open(dst string) error {
+	f, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return systemError(p.path, "cannot be written", err)
 	}
-	return nil, &Error{dst, "is being pulled by others again and again: wait for them", ErrBusy}
+	size, err := lockPart(f, p.path, dst)
+	if err == nil {
+		p.f = f
+		err = p.load(size)
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+	}
+	return err
+}
+
+// lockPart locks f, the file at path, and tells its size.
+func lockPart(f *os.File, path, dst string) (int64, error) {
+	free, err := lock(f)
+	if err != nil {
+		return 0, systemError(path, "cannot be locked", err)
+	}
+	// Where the folder cannot be locked, the former holder may have renamed the file to dst since it was opened here: it must
+	// not be written to.
+	mine, err1 := f.Stat()
+	named, err2 := os.Stat(path)
+	if !free || err1 != nil || err2 != nil || !os.SameFile(mine, named) {
+		return 0, &Error{dst, "is being pulled by another process or request: wait for it", ErrBusy}
+	}
+	return mine.Size(), nil
 }
 
 func (p *part) sidePath() string { return p.path + ".json" }
@@ -183,13 +192,14 @@ func (p *part) unlink() {
 // close keeps what can be resumed, removes what cannot, and unlocks.
 func (p *part) close() {
 	p.unlink()
+	// Best effort: what is left here is found out by the next pull, which begins anew or at the former sync.
 	switch {
 	case p.finished:
 	case p.done == 0:
-		_ = os.Remove(p.sidePath())
-		_ = os.Remove(p.path)
+		_ = inFolder(filepath.Dir(p.path), func() error {
+			return errors.Join(os.Remove(p.sidePath()), os.Remove(p.path))
+		})
 	case p.origin.Synced != p.done:
-		// Best effort: without it the next pull resumes from the former sync.
 		_ = p.sync()
 	}
 	_ = p.f.Close()
@@ -215,6 +225,18 @@ func writeAtomic(path string, text []byte) error {
 		return systemError(path, "cannot be written", err)
 	}
 	return nil
+}
+
+// inFolder calls do while no other pull, of this process or another, is in do for this folder: for the moments in which files
+// get or lose their names. Where the file system cannot lock a folder it does without.
+func inFolder(dir string, do func() error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return systemError(dir, "cannot be read", err)
+	}
+	defer d.Close() // ends the lock
+	lockFolder(d)
+	return do()
 }
 
 // syncFile puts a file that others wrote on disk.

@@ -139,8 +139,10 @@ func Pull(ctx context.Context, source string, opt Options) (string, error) {
 		return "", systemError(opt.Dir, "cannot be made", err)
 	}
 	p := &pull{opt: opt, src: src, dst: filepath.Join(opt.Dir, src.name)}
-	if there, err := p.present(ctx); there || err != nil {
-		return p.dst, err
+	if there, err := p.present(ctx); err != nil {
+		return "", err
+	} else if there {
+		return p.dst, nil
 	}
 	p.part, err = openPart(p.dst)
 	if err != nil {
@@ -148,8 +150,13 @@ func Pull(ctx context.Context, source string, opt Options) (string, error) {
 	}
 	defer p.part.close()
 	// Again, under the lock: another pull may have finished just now.
-	if there, err := p.present(ctx); there || err != nil {
-		return p.dst, err
+	there, err := p.present(ctx)
+	if err != nil {
+		return "", err
+	}
+	if there {
+		p.part.discard()
+		return p.dst, nil
 	}
 	if src.url == nil {
 		err = p.fetchLocal(ctx)
@@ -225,9 +232,10 @@ func (p *pull) presentLocal(ctx context.Context, have fs.FileInfo) (bool, error)
 		if err := validate(p.dst); err != nil {
 			return false, err
 		}
-		return true, recordSum(p.dst, sum)
+		err = p.record(have, sum)
+	} else {
+		err = p.sameAs(ctx, sum)
 	}
-	err = p.sameAs(ctx, sum)
 	return errors.Is(err, errPresent), unlessPresent(err)
 }
 
@@ -239,14 +247,37 @@ func unlessPresent(err error) error {
 	return err
 }
 
+// record notes the sum of the file that is there and is the wanted one, and is errPresent then. have is the file whose sum it
+// is: another pull may have replaced it meanwhile.
+func (p *pull) record(have fs.FileInfo, sum string) error {
+	if recordedSum(p.dst) == sum {
+		return errPresent
+	}
+	err := inFolder(p.opt.Dir, func() error {
+		now, err := os.Stat(p.dst)
+		if err != nil || !os.SameFile(now, have) || !now.ModTime().Equal(have.ModTime()) {
+			return &Error{p.dst, "changed while it was looked at: pull again", ErrBusy}
+		}
+		return recordSum(p.dst, sum)
+	})
+	if err != nil {
+		return err
+	}
+	return errPresent
+}
+
 // sameAs is errPresent if the file that has the name already has the sum want, nil if there is no such file or it is to be
 // replaced, else ErrExists.
 func (p *pull) sameAs(ctx context.Context, want string) error {
 	if p.opt.Replace {
 		return nil
 	}
-	if _, err := os.Stat(p.dst); errors.Is(err, fs.ErrNotExist) {
+	have, err := os.Stat(p.dst)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err != nil {
+		return systemError(p.dst, "cannot be looked at", err)
 	}
 	if want != "" {
 		sum, err := hashFile(ctx, p.dst)
@@ -254,10 +285,7 @@ func (p *pull) sameAs(ctx context.Context, want string) error {
 			return err
 		}
 		if sum == want {
-			if err := recordSum(p.dst, sum); err != nil {
-				return err
-			}
-			return errPresent
+			return p.record(have, sum)
 		}
 	}
 	return &Error{p.dst, "is there already, and is or may be another file: use it, remove it, or choose another name", ErrExists}

@@ -30,5 +30,11 @@ func lock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
+// lockFolder waits for an exclusive lock that ends with d. Some network file systems lock no folders; then there is none.
+func lockFolder(d *os.File) {
+	for errors.Is(unix.Flock(int(d.Fd()), unix.LOCK_EX), unix.EINTR) {
+	}
+}
+
 // isFull reports whether err is about a full disk or a spent quota.
 func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
