@@ -63,10 +63,10 @@ GLOBL ·fifthLanes(SB), RODATA|NOPTR, $96
 	FIFTH_LANE(V29, V5, V7)
 
 #define FIFTH_LANE(h, even, odd) \
-	VCMTST V30.B16, h.B16, V20.B16; \
-	VCMTST V31.B16, h.B16, V21.B16; \
-	VSLI $4, V20.B16, even.B16; \
-	VSLI $4, V21.B16, odd.B16
+	VCMTST V30.B16, h.B16, V23.B16; \
+	VCMTST V31.B16, h.B16, V24.B16; \
+	VSLI $4, V23.B16, even.B16; \
+	VSLI $4, V24.B16, odd.B16
 
 // Four activation rows (V18 to V25), weights in lane order: the activations are the element operand, so each int32 lane
 // is the sum of its row. Sums: V26 to V29.
@@ -87,12 +87,24 @@ GLOBL ·fifthLanes(SB), RODATA|NOPTR, $96
 
 #define COLUMNS4(i, w, a, b, c, d) SDOTE(i, a, w, 26); SDOTE(i, b, w, 27); SDOTE(i, c, w, 28); SDOTE(i, d, w, 29)
 
-// One activation row (V14, V15), weights in row order: transposing would cost more than the three pairwise sums.
-#define MULTIPLY1 \
+// One activation row (V14, V15), weights in row order: transposing would cost more than the three pairwise sums. Between
+// the products stand the conversion of the block's scales and the float sums of the block before; min1 to min3 are
+// MINIMUM1 to 3 or NONE.
+#define MULTIPLY1(min1, min2, min3) \
+	SCALES1; \
 	CLEAR(V22); CLEAR(V23); CLEAR(V24); CLEAR(V25); \
+	PENDING1; \
 	SDOT(14, 0, 22); SDOT(14, 2, 23); SDOT(14, 4, 24); SDOT(14, 6, 25); \
+	SCALES2; \
+	PENDING2; \
 	SDOT(15, 1, 22); SDOT(15, 3, 23); SDOT(15, 5, 24); SDOT(15, 7, 25); \
-	ADDP_4S(23, 22, 22); ADDP_4S(25, 24, 24)
+	SCALES3; \
+	min1; \
+	PENDING3; \
+	ADDP_4S(23, 22, 22); ADDP_4S(25, 24, 24); \
+	SCALED1; \
+	min2; \
+	min3
 
 #define REDUCE1 ADDP_4S(24, 22, 9)
 
@@ -107,12 +119,14 @@ group:
 
 block:
 	LOAD(2, 18)
-	SCALES
+	SCALES1
 	TRANSPOSE(V0, V2, V4, V6)
 	NIBBLE_MASK
 	EIGHT
 	NIBBLES
+	SCALES2
 	MINUS_EIGHT
+	SCALES3
 	PREFETCH(18)
 	MULTIPLY4
 	ACCUMULATE4(26, 27, 28, 29)
@@ -136,10 +150,9 @@ group:
 block:
 	LOAD(2, 18)
 	ACTIVATION1
-	SCALES1
 	NIBBLES
 	MINUS_EIGHT
-	MULTIPLY1
+	MULTIPLY1(NONE, NONE, NONE)
 	PREFETCH(18)
 	REDUCE1
 	SUBS $1, R17
@@ -160,11 +173,13 @@ group:
 
 block:
 	LOAD(4, 20)
-	SCALES
-	MINIMA
+	SCALES1
 	TRANSPOSE(V0, V2, V4, V6)
 	NIBBLE_MASK
+	SCALES2
 	NIBBLES
+	SCALES3
+	MINIMA
 	PREFETCH(20)
 	MULTIPLY4
 	ACCUMULATE4(26, 27, 28, 29)
@@ -189,10 +204,8 @@ group:
 block:
 	LOAD(4, 20)
 	ACTIVATION1
-	SCALES1
-	MINIMA1
 	NIBBLES
-	MULTIPLY1
+	MULTIPLY1(MINIMUM1, MINIMUM2, MINIMUM3)
 	PREFETCH(20)
 	REDUCE1
 	SUBS $1, R17
@@ -215,13 +228,15 @@ group:
 block:
 	LOAD_FIFTH(2)
 	LOAD(6, 22)
-	SCALES
+	SCALES1
 	INVERT_FIFTH
 	GATHER_FIFTH
 	TRANSPOSE(V0, V2, V4, V6)
 	NIBBLE_MASK
 	NIBBLES
+	SCALES2
 	FIFTH_LANES
+	SCALES3
 	PREFETCH(22)
 	MULTIPLY4
 	ACCUMULATE4(26, 27, 28, 29)
@@ -246,11 +261,10 @@ block:
 	LOAD_FIFTH(2)
 	LOAD(6, 22)
 	ACTIVATION1
-	SCALES1
 	NIBBLES
 	INVERT_FIFTH
 	FIFTH4
-	MULTIPLY1
+	MULTIPLY1(NONE, NONE, NONE)
 	PREFETCH(22)
 	REDUCE1
 	SUBS $1, R17
@@ -272,14 +286,16 @@ group:
 block:
 	LOAD_FIFTH(4)
 	LOAD(8, 24)
-	SCALES
-	MINIMA
+	SCALES1
 	GATHER_FIFTH
 	TRANSPOSE(V0, V2, V4, V6)
 	NIBBLE_MASK
 	NIBBLES
 	FIFTH_LANES
+	SCALES2
 	KEEP_FIVE
+	SCALES3
+	MINIMA
 	PREFETCH(24)
 	MULTIPLY4
 	ACCUMULATE4(26, 27, 28, 29)
@@ -306,12 +322,10 @@ block:
 	LOAD_FIFTH(4)
 	LOAD(8, 24)
 	ACTIVATION1
-	SCALES1
-	MINIMA1
 	NIBBLES
 	FIFTH4
 	KEEP_FIVE
-	MULTIPLY1
+	MULTIPLY1(MINIMUM1, MINIMUM2, MINIMUM3)
 	PREFETCH(24)
 	REDUCE1
 	SUBS $1, R17
@@ -333,9 +347,11 @@ group:
 
 block:
 	LOAD_Q80
-	SCALES
+	SCALES1
 	TRANSPOSE(V0, V2, V4, V6)
+	SCALES2
 	TRANSPOSE(V1, V3, V5, V7)
+	SCALES3
 	PREFETCH(34)
 	MULTIPLY4
 	ACCUMULATE4(26, 27, 28, 29)
@@ -357,8 +373,7 @@ group:
 block:
 	LOAD_Q80
 	ACTIVATION1
-	SCALES1
-	MULTIPLY1
+	MULTIPLY1(NONE, NONE, NONE)
 	PREFETCH(34)
 	REDUCE1
 	SUBS $1, R17

@@ -1,5 +1,5 @@
 // The loop bodies of the int8 products: macros that matmul_neon_arm64.s and matmul_dotprod_arm64.s put together, one
-// function per format. A tile is four rows of weights times one or four activation rows; see tile in matmul_q8_arm64.go.
+// function per format. A tile is four rows of weights times one or four activation rows; see tile in tile_arm64.go.
 //
 //	for each group of four rows:
 //	    acc, accm = 0                                       // per activation row, lane = weight row
@@ -68,7 +68,7 @@
 	CLEAR(V8); CLEAR(V9); CLEAR(V10); CLEAR(V12)
 
 // Stores the four rows of each activation row and goes to the next group: the weight pointers are one row further, the
-// activations start again.
+// activations start again. Formats without a minimum never read s, so its pointers are then moved for nothing.
 #define GROUP_END4 \
 	LDP tile_dst(R0), (R17, R25); \
 	ADD R24, R17; \
@@ -132,13 +132,13 @@
 	FMOVQ 18(R4), F7; \
 	LOAD(2, 34)
 
-// V18-V21 to V16, the four scales as float32; V18 keeps the minima in its upper half for MINIMA.
-#define SCALES \
+// V18-V21 to V16, the four scales as float32, and for MINIMA the four minima to V17. Three steps of a chain: what stands
+// between them hides its latency from an in-order core.
+#define SCALES1 \
 	VZIP1 V19.H8, V18.H8, V18.H8; \
-	VZIP1 V21.H8, V20.H8, V20.H8; \
-	VZIP1 V20.S4, V18.S4, V18.S4; \
-	FCVTL_4S(18, 16)
-
+	VZIP1 V21.H8, V20.H8, V20.H8
+#define SCALES2 VZIP1 V20.S4, V18.S4, V18.S4
+#define SCALES3 FCVTL_4S(18, 16)
 #define MINIMA FCVTL2_4S(18, 17)
 
 // V30 = 15 in each byte.
@@ -187,9 +187,9 @@
 	VSLI $4, b.B16, hi.B16
 
 #define FIFTH4 \
-	FIFTH(V22, V0, V1, V20, V21); \
+	FIFTH(V22, V0, V1, V16, V17); \
 	FIFTH(V23, V2, V3, V26, V27); \
-	FIFTH(V24, V4, V5, V20, V21); \
+	FIFTH(V24, V4, V5, V16, V17); \
 	FIFTH(V25, V6, V7, V26, V27)
 
 // Q5_0 is v-16: with the bit clear bits 4 to 7 are ones, with it set zeros. So the bits are inverted before.
@@ -257,33 +257,23 @@
 	FADD_4S(14, 10, 10); \
 	FADD_4S(15, 11, 11)
 
-// With one activation row the sums of a block are added while the next one is unpacked, so that an in-order core does
-// not wait for the chain convert, multiply, add. PENDING1 to 3 are that chain, ACTIVATION1 loads the next operands.
-#define PENDING1 SCVTF_4S(9, 9)
-#define PENDING2 FMUL_4S(10, 9, 9)
-#define PENDING3 FADD_4S(9, 8, 8)
-
+// With one activation row the sums of a block are added while the next one is multiplied, so that an in-order core does
+// not wait for the chain convert, multiply, add. PENDING1 to 3 are that chain; ACTIVATION1 loads the operands of a block;
+// SCALED1 leaves dw*d in V10 for the next pass.
 #define ACTIVATION1 \
 	VLD1.P 32(R5), [V14.B16, V15.B16]; \
 	FMOVS.P 4(R9), F11
 
-// SCALES with the pending chain between; leaves dw*d in V10.
-#define SCALES1 \
-	PENDING1; \
-	VZIP1 V19.H8, V18.H8, V18.H8; \
-	VZIP1 V21.H8, V20.H8, V20.H8; \
-	PENDING2; \
-	VZIP1 V20.S4, V18.S4, V18.S4; \
-	FCVTL_4S(18, 16); \
-	PENDING3; \
-	FMULE_4S(0, 11, 16, 10)
-
-#define MINIMA1 \
-	FMOVS.P 4(R13), F13; \
-	MINIMA; \
-	FMULE_4S(0, 13, 17, 13); \
-	FADD_4S(13, 12, 12)
+#define PENDING1 SCVTF_4S(9, 9)
+#define PENDING2 FMUL_4S(10, 9, 9)
+#define PENDING3 FADD_4S(9, 8, 8)
+#define SCALED1 FMULE_4S(0, 11, 16, 10)
 
 #define FLUSH1 PENDING1; PENDING2; PENDING3
 
+// accm += m*s in three steps; NONE stands in their places where there is no minimum.
+#define MINIMUM1 FMOVS.P 4(R13), F13; MINIMA
+#define MINIMUM2 FMULE_4S(0, 13, 17, 13)
+#define MINIMUM3 FADD_4S(13, 12, 12)
 #define JOIN_MINIMA1 FADD_4S(12, 8, 8)
+#define NONE

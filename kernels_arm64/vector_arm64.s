@@ -347,7 +347,7 @@ eight:
 // func siluMul(dst, gate, up *float32, n int)
 //
 // dst[i] = gate[i] / (1 + exp(min(-gate[i], 88))) * up[i] for n values, a positive multiple of 8; dst may be gate or up.
-// Registers: R0 dst, R1 gate, R2 up, R3 left, V10, V11 gate, V12, V13 up. Relative error at most 5e-7 for gate >= -88.
+// Registers: R0 dst, R1 gate, R2 up, R3 left, V10, V11 gate, V12, V13 up. Relative error at most 4e-7 for gate >= -87.
 TEXT ·siluMul(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
 	MOVD gate+8(FP), R1
