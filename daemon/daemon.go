@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -33,11 +32,12 @@ type Options struct {
 // Daemon is an assistant that is loaded and can run.
 type Daemon struct {
 	Options
-	config   config.Config
+	mu       sync.Mutex
+	config   config.Config // guarded by mu once Run runs
 	engine   *engine
 	pipeline *pipeline
 	broker   *embedded.Broker // nil unless the configuration asks for one
-	client   *mqtt.Client
+	client   *mqtt.Link
 }
 
 // New checks the configuration, maps and checks the model, tests the kernels and allocates everything. It connects
@@ -101,6 +101,8 @@ func (d *Daemon) Broker() string {
 
 // status is what the device says of itself while it is connected.
 func (d *Daemon) status(state message.State) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return message.Status{
 		State: state, Version: d.Version, Model: d.engine.name, Kernels: d.engine.set.Name,
 		ContextTokens: d.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
@@ -131,7 +133,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(transport, "mqtt", d.client.Run)
 	start(transport, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
 	start(serving, "queue", d.pipeline.queue.Run)
-	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "device", d.config.Device)
+	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "device", d.pipeline.device.Name())
 	if d.Ready != nil {
 		d.Ready()
 	}
@@ -166,6 +168,8 @@ func (d *Daemon) Reload(next config.Config) (live, restart []string, err error) 
 	if err := next.Validate(); err != nil {
 		return nil, nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	live, restart = config.Changes(d.config, next)
 	adopted := d.config.Adopt(next)
 	r, err := newRules(&adopted)
@@ -217,18 +221,4 @@ func (f *failure) get() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
-}
-
-// readSecret reads the first line of a file, such as a systemd credential.
-func readSecret(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	for i, b := range data {
-		if b == '\n' || b == '\r' {
-			return data[:i], nil
-		}
-	}
-	return data, nil
 }

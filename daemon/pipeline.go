@@ -25,8 +25,8 @@ type pipeline struct {
 	queue  *queue.Queue
 	engine *session.Engine
 	outbox *outbox.Outbox
-	// tell publishes at QoS 0 if the broker can take it now, and forgets the message otherwise.
-	tell func(topic string, payload []byte)
+	// tell publishes at QoS 0; it does not wait.
+	tell func(topic string, payload []byte) error
 	log  *slog.Logger
 	now  func() time.Time
 
@@ -59,13 +59,9 @@ func newRules(c *config.Config) (*rules, error) {
 	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies}, nil
 }
 
-// receive takes a message from the broker. It returns quickly: whatever takes time happens behind the queue.
+// receive takes a message from the broker; retained ones, which would be answered again at every connection, do not get
+// this far. It returns quickly: whatever takes time happens behind the queue.
 func (p *pipeline) receive(m mqtt.Message) {
-	if m.Retained {
-		// A prompt that the broker keeps would be answered again at every connection.
-		p.log.Warn("retained message ignored: publish requests without the retain flag", "topic", m.Topic)
-		return
-	}
 	switch _, kind, _ := topic.Parse(m.Topic); kind {
 	case topic.KindPrompt:
 		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)

@@ -86,7 +86,10 @@ func (e *Engine) tokenize(j *job) error {
 	for i, turn := range j.turns {
 		messages[i] = chat.Message{Role: turn.Role, Content: turn.Content}
 	}
-	pieces, err := e.render(messages)
+	conversation := chat.NewConversation(messages)
+	conversation.AddGenerationPrompt, conversation.Now = true, e.Now()
+	conversation.BOS, conversation.EOS = e.controlText(e.Tokenizer.BOS()), e.controlText(e.Tokenizer.EOS())
+	pieces, err := e.Template.RenderFolded(conversation)
 	if err != nil {
 		var raised *chat.RaisedError
 		if errors.As(err, &raised) {
@@ -104,6 +107,14 @@ func (e *Engine) tokenize(j *job) error {
 		return &message.Error{Code: message.CodeBadRequest, Text: "The conversation renders to no tokens at all."}
 	}
 	return nil
+}
+
+// controlText is the text of a control token, as templates write it; empty where the vocabulary has none.
+func (e *Engine) controlText(id int32, ok bool) string {
+	if !ok {
+		return ""
+	}
+	return string(e.Tokenizer.TokenBytes(id))
 }
 
 // samplingOf merges what the request asks for into the defaults.

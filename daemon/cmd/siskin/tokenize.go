@@ -24,7 +24,7 @@ func (c *tokenizeCommand) Run(s *streams) (err error) {
 	}
 	texts := c.Text
 	if c.Lines != "" {
-		if texts, err = readLines(c.Lines); err != nil {
+		if texts, err = readTexts(c.Lines); err != nil {
 			return err
 		}
 	}
@@ -57,7 +57,7 @@ func (c *tokenizeCommand) Run(s *streams) (err error) {
 	return nil
 }
 
-func readLines(path string) ([]string, error) {
+func readTexts(path string) ([]string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

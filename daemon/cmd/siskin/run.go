@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"siskin/daemon"
+	"siskin/daemon/config"
+	"siskin/systemd/notify"
+)
+
+type runCommand struct {
+	Config string `required:"" type:"path" help:"Configuration file (TOML); SIGHUP reads it again."`
+}
+
+func (c *runCommand) Run(ctx context.Context, s *streams) error {
+	settings, err := config.Load(c.Config)
+	if err != nil {
+		return usageError{err}
+	}
+	var level slog.LevelVar
+	log := newLog(s.err, &settings, &level)
+	return serve(ctx, settings, log, func(ctx context.Context, d *daemon.Daemon, manager *notify.Notifier) {
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				warn(log, manager.Reloading())
+				reload(d, c.Config, log, &level)
+				warn(log, manager.Ready("answering as "+settings.Device))
+			}
+		}
+	})
+}
+
+// companion is what a command does beside the running daemon, from READY until ctx ends.
+type companion func(ctx context.Context, d *daemon.Daemon, manager *notify.Notifier)
+
+// serve builds the daemon and runs it, with its companion, until ctx ends.
+func serve(ctx context.Context, c config.Config, log *slog.Logger, beside companion) (err error) {
+	manager, err := notify.Open(os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, manager.Close()) }()
+	threads := c.Model.Threads
+	if threads == 0 {
+		threads = runtime.NumCPU()
+	}
+	// One more than compute: while all workers spin, messages and the garbage collector still find a processor.
+	runtime.GOMAXPROCS(max(threads, runtime.NumCPU()) + 1)
+	var d *daemon.Daemon
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan struct{})
+	d, err = daemon.New(c, daemon.Options{Version: version, Log: log, Ready: func() {
+		warn(log, manager.Ready("answering as "+c.Device))
+		go func() { beside(ctx, d, manager); close(ended) }()
+	}})
+	if err != nil {
+		return err
+	}
+	go func() {
+		<-ctx.Done()
+		warn(log, manager.Stopping())
+	}()
+	err = d.Run(ctx)
+	stop()
+	<-ended
+	return errors.Join(err, d.Close())
+}
+
+func warn(log *slog.Logger, err error) {
+	if err != nil {
+		log.Warn("service manager", "err", err)
+	}
+}
+
+// reload adopts what can change; a configuration with problems changes nothing.
+func reload(d *daemon.Daemon, path string, log *slog.Logger, level *slog.LevelVar) {
+	next, err := config.Load(path)
+	if err != nil {
+		log.Error("configuration not reloaded: the old one stays", "err", err)
+		return
+	}
+	live, restart, err := d.Reload(next)
+	if err != nil {
+		log.Error("configuration not reloaded: the old one stays", "err", err)
+		return
+	}
+	level.Set(levelOf(next.Log.Level))
+	log.Info("configuration reloaded", "adopted", strings.Join(live, " "))
+	if len(restart) > 0 {
+		log.Warn("settings that need a restart are unchanged", "settings", strings.Join(restart, " "))
+	}
+}
+
+// newLog makes the logger of the configuration.
+func newLog(w io.Writer, c *config.Config, level *slog.LevelVar) *slog.Logger {
+	level.Set(levelOf(c.Log.Level))
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// levelOf is the level of a name that the configuration has checked.
+func levelOf(name string) slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+type demoCommand struct {
+	Model  string `required:"" type:"path" help:"Model file (GGUF)."`
+	Listen string `default:"127.0.0.1:1883" help:"Address of the embedded broker; port 0 takes a free one."`
+	Prompt string `default:"What is the capital of France?" help:"The question."`
+	Once   bool   `help:"Stop after the answer."`
+}
+
+func (c *demoCommand) Run(ctx context.Context, s *streams) error {
+	settings := config.Default()
+	settings.Model.Path = c.Model
+	settings.MQTT.Embedded.Enabled, settings.MQTT.Embedded.Listen = true, c.Listen
+	settings.Log.Level = "warn"
+	var level slog.LevelVar
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var failed error
+	begun := time.Now()
+	err := serve(ctx, settings, newLog(s.err, &settings, &level), func(ctx context.Context, d *daemon.Daemon, _ *notify.Notifier) {
+		fmt.Fprintf(s.out, "siskin %s is ready after %d ms; broker at %s\n", version, time.Since(begun).Milliseconds(), d.Broker())
+		failed = c.ask(ctx, settings.Device, d.Broker(), s)
+		if failed != nil || c.Once {
+			stop()
+		}
+	})
+	return errors.Join(err, failed)
+}
+
+// ask puts the question through the broker, as any other client would, and says how to go on.
+func (c *demoCommand) ask(ctx context.Context, device, broker string, s *streams) (err error) {
+	f := brokerFlags{Broker: "tcp://" + broker, Device: device, Timeout: 5 * time.Minute}
+	a, err := f.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	fmt.Fprintf(s.out, "\n%s ← %s\n", a.device.Prompt(), c.Prompt)
+	fmt.Fprintf(s.out, "%s → ", a.device.Answer("…"))
+	r := (&requestFlags{}).request()
+	r.Prompt = c.Prompt
+	greedy := float32(0)
+	r.Temperature = &greedy
+	answer, err := converse(ctx, a, r, s)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, statsLine(answer))
+	if c.Once {
+		return nil
+	}
+	host, port, _ := strings.Cut(broker, ":")
+	_, err = fmt.Fprintf(s.out, `
+It stays up; Ctrl-C stops it. Ask the next question from another terminal:
+  bin/siskin ask "Why is the sky blue?"
+  bin/siskin chat
+or with any MQTT client:
+  mosquitto_sub -h %s -p %s -t 'siskin/%s/answer/+' &
+  mosquitto_pub -h %s -p %s -t siskin/%s/prompt/text -m "Why is the sky blue?"
+`, host, port, device, host, port, device)
+	return err
+}
