@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 
 	"siskin/model/gguf"
 	"siskin/model/quant"
@@ -123,55 +124,27 @@ const (
 	unknown = -2
 )
 
-// kindOf maps a Go value of fixed size to GGUF's kind and the number of elements.
+// kinds are GGUF's kinds of Go's values of fixed size.
+var kinds = map[reflect.Kind]gguf.Kind{
+	reflect.Uint8: gguf.KindUint8, reflect.Int8: gguf.KindInt8, reflect.Uint16: gguf.KindUint16, reflect.Int16: gguf.KindInt16,
+	reflect.Uint32: gguf.KindUint32, reflect.Int32: gguf.KindInt32, reflect.Uint64: gguf.KindUint64, reflect.Int64: gguf.KindInt64,
+	reflect.Float32: gguf.KindFloat32, reflect.Float64: gguf.KindFloat64, reflect.Bool: gguf.KindBool,
+}
+
+// kindOf maps a Go value of fixed size, or a slice of such, to GGUF's kind and the number of elements.
 func kindOf(v any) (gguf.Kind, int) {
-	switch v := v.(type) {
-	case uint8:
-		return gguf.KindUint8, scalar
-	case int8:
-		return gguf.KindInt8, scalar
-	case uint16:
-		return gguf.KindUint16, scalar
-	case int16:
-		return gguf.KindInt16, scalar
-	case uint32:
-		return gguf.KindUint32, scalar
-	case int32:
-		return gguf.KindInt32, scalar
-	case float32:
-		return gguf.KindFloat32, scalar
-	case bool:
-		return gguf.KindBool, scalar
-	case uint64:
-		return gguf.KindUint64, scalar
-	case int64:
-		return gguf.KindInt64, scalar
-	case float64:
-		return gguf.KindFloat64, scalar
-	case []uint8:
-		return gguf.KindUint8, len(v)
-	case []int8:
-		return gguf.KindInt8, len(v)
-	case []uint16:
-		return gguf.KindUint16, len(v)
-	case []int16:
-		return gguf.KindInt16, len(v)
-	case []uint32:
-		return gguf.KindUint32, len(v)
-	case []int32:
-		return gguf.KindInt32, len(v)
-	case []float32:
-		return gguf.KindFloat32, len(v)
-	case []bool:
-		return gguf.KindBool, len(v)
-	case []uint64:
-		return gguf.KindUint64, len(v)
-	case []int64:
-		return gguf.KindInt64, len(v)
-	case []float64:
-		return gguf.KindFloat64, len(v)
+	if v == nil {
+		return 0, unknown
 	}
-	return 0, unknown
+	t, n := reflect.TypeOf(v), scalar
+	if t.Kind() == reflect.Slice {
+		t, n = t.Elem(), reflect.ValueOf(v).Len()
+	}
+	kind, ok := kinds[t.Kind()]
+	if !ok {
+		return 0, unknown
+	}
+	return kind, n
 }
 
 // Encode quantises x to format t by the plain rule of each format, without a search for better scales: fit for tests, not
