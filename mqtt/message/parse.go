@@ -49,7 +49,7 @@ func ParseText(payload []byte, lim Limits) (Request, error) {
 // checkBytes checks what holds for every payload.
 func checkBytes(payload []byte, lim Limits) *Error {
 	if len(payload) > lim.PayloadBytes {
-		return fault(CodeTooLarge, "", "The request has %d bytes; at most %d are allowed.", len(payload), lim.PayloadBytes)
+		return fault(CodeTooLarge, "", "The request is longer than %d bytes, which is the most allowed.", lim.PayloadBytes)
 	}
 	if utf8.Valid(payload) {
 		return nil

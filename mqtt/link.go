@@ -1,0 +1,230 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Link is the Client that speaks to a broker. Make one with New.
+type Link struct {
+	cfg     Config
+	addr    string
+	secure  *tls.Config // nil for plain TCP
+	log     *slog.Logger
+	pending *pending
+	slots   chan struct{} // one for each Publish of QoS 1 under way
+
+	handling  sync.Mutex // one message at a time, also over two connections
+	connected atomic.Bool
+	ran       atomic.Bool
+	stopping  chan struct{} // closed by Close
+	stopOnce  sync.Once
+	ended     chan struct{} // closed when Run has ended, or will never run
+	endOnce   sync.Once
+}
+
+var _ Client = (*Link)(nil)
+
+// New checks the configuration, all problems at once, and reads the files of
+// TLS. It connects nowhere.
+//
+// The first call in a process points the package-level loggers of paho, which
+// are all it has, at cfg.Logger. That is the one global this package touches.
+func New(cfg Config) (*Link, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("mqtt: %w", err)
+	}
+	addr, secure, err := cfg.address()
+	if err != nil {
+		return nil, fmt.Errorf("mqtt: %w", err)
+	}
+	l := &Link{
+		cfg: cfg, addr: addr, log: cfg.Logger,
+		pending:  newPending(&cfg),
+		slots:    make(chan struct{}, cfg.MaxWaiting),
+		stopping: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if secure {
+		if l.secure, err = cfg.TLS.load(addr); err != nil {
+			return nil, fmt.Errorf("mqtt: %w", err)
+		}
+	}
+	redirectLog(l.log)
+	return l, nil
+}
+
+// Connected is described at Client.
+func (l *Link) Connected() bool { return l.connected.Load() }
+
+// Announce publishes the status of the device anew, after a change. Without a
+// connection there is nothing to do: each connection begins with it.
+func (l *Link) Announce() {
+	if l.cfg.StatusTopic != "" && l.Connected() {
+		l.pending.announce(newItem(l.cfg.StatusTopic, 1, true, l.cfg.Online()), false)
+	}
+}
+
+// Close is described at Client.
+func (l *Link) Close() error {
+	l.stopOnce.Do(func() { close(l.stopping) })
+	if l.ran.CompareAndSwap(false, true) {
+		l.end() // Run will never come
+	}
+	<-l.ended
+	return nil
+}
+
+func (l *Link) end() {
+	l.endOnce.Do(func() {
+		l.pending.end()
+		close(l.ended)
+	})
+}
+
+// settled is how long a connection must have lasted for the pauses to start
+// small again; otherwise a broker that hangs up at once would be called without
+// pause.
+const settled = 10 * time.Second
+
+// Run is described at Client.
+func (l *Link) Run(ctx context.Context) error {
+	if !l.ran.CompareAndSwap(false, true) {
+		return ErrRan
+	}
+	defer l.end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-l.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	failures, attempts := 0, 0
+	for {
+		start := time.Now()
+		up, err := l.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if up && time.Since(start) >= settled {
+			failures = 0
+		}
+		failures++
+		if up {
+			attempts = 0
+		} else if attempts++; attempts == l.cfg.Attempts {
+			return fmt.Errorf("mqtt: %s: %w", l.addr, err)
+		}
+		pause := backoff(failures, l.cfg.BackoffMin, l.cfg.BackoffMax, rand.Float64())
+		l.log.Warn("mqtt: no connection to the broker", "broker", l.addr, "error", err, "next_attempt_in", pause.Round(time.Millisecond))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// errAckTimeout ends a connection on which a PUBACK stays out.
+var errAckTimeout = errors.New("the broker does not acknowledge a message")
+
+// session is one connection from dialling to its end. It reports whether it came
+// up, and what ended it.
+func (l *Link) session(ctx context.Context) (up bool, err error) {
+	s := newSession(l)
+	if err := s.connect(ctx); err != nil {
+		s.abandon()
+		return false, err
+	}
+	l.pending.up()
+	if l.cfg.StatusTopic != "" {
+		l.pending.announce(newItem(l.cfg.StatusTopic, 1, true, l.cfg.Online()), true)
+	}
+	l.connected.Store(true)
+	l.log.Info("mqtt: connected", "broker", l.addr, "client", l.cfg.ClientID, "session_present", s.present)
+	err = l.serve(ctx, s)
+	if ctx.Err() != nil {
+		l.goodbye(s)
+	}
+	l.connected.Store(false)
+	s.abandon()
+	l.pending.down()
+	return true, err
+}
+
+// serve sends what is pending until the connection or ctx ends.
+func (l *Link) serve(ctx context.Context, s *session) error {
+	check := time.NewTicker(max(l.cfg.AckTimeout/4, time.Millisecond))
+	defer check.Stop()
+	for {
+		if err := l.flush(s); err != nil {
+			return s.cause(err)
+		}
+		select {
+		case <-l.pending.wake:
+		case err := <-s.lost:
+			return err
+		case <-check.C:
+			if sent, ok := l.pending.oldest(); ok && time.Since(sent) >= l.cfg.AckTimeout {
+				return errAckTimeout
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// flush sends as much as may be sent now.
+func (l *Link) flush(s *session) error {
+	for {
+		it := l.pending.next(time.Now())
+		if it == nil {
+			return nil
+		}
+		if err := s.publish(it); err != nil {
+			return err
+		}
+	}
+}
+
+// goodbye sends the last messages, says that the device is offline and
+// disconnects, all within CloseTimeout.
+func (l *Link) goodbye(s *session) {
+	l.pending.close()
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.CloseTimeout)
+	defer cancel()
+	said := l.cfg.StatusTopic == ""
+	for {
+		if err := l.flush(s); err != nil {
+			return
+		}
+		if l.pending.empty() {
+			if said {
+				s.disconnect()
+				return
+			}
+			said = true
+			l.pending.announce(newItem(l.cfg.StatusTopic, 1, true, l.cfg.Offline), false)
+			continue
+		}
+		select {
+		case <-l.pending.wake:
+		case <-s.lost:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
