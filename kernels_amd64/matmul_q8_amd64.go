@@ -78,7 +78,7 @@ func mulQ8(k q8Kernel, dst []float32, dstStride int, w []byte, rows, cols int, q
 	raceRead(q)
 	raceRead(d)
 	raceRead(s)
-	if rows < k.lanes() {
+	if rows < k.lanes() || p.blocks > maxOffsets {
 		k = k.avx2()
 	}
 	switch {
@@ -129,7 +129,8 @@ func (p *q8Product) few(k q8Kernel, rows int) {
 	}
 }
 
-// wide computes rows that are too long for the offsets of one call: in pieces that depend on nothing but the length.
+// wide computes rows that are too long for the offsets of one call, in pieces that depend on nothing but the length.
+// Each row takes all lanes, so it is slow, but no known model has such rows.
 func (p *q8Product) wide(k q8Kernel, rows int) {
 	var out [16]float32
 	for r := range rows {

@@ -123,3 +123,98 @@ func mulQ80AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //
 //go:noescape
 func mulQ80VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+
+// mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
+//
+//	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])
+//
+// Lane l sums the columns c with c mod 8 = l by fused multiply-add in increasing c; the lanes are added as
+// ((0+4)+(1+5)) + ((2+6)+(3+7)). groups, cols and n are at least 1. No alignment is needed; nothing outside the cols
+// weights, the activations and the results is touched.
+//
+//go:noescape
+func mulF32AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
+
+// mulF16AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
+//
+//	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])
+//
+// Lane l sums the columns c with c mod 8 = l by fused multiply-add in increasing c; the lanes are added as
+// ((0+4)+(1+5)) + ((2+6)+(3+7)). groups, cols and n are at least 1. No alignment is needed; nothing outside the cols
+// weights, the activations and the results is touched.
+//
+//go:noescape
+func mulF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
+
+// mulBF16AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
+//
+//	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])
+//
+// Lane l sums the columns c with c mod 8 = l by fused multiply-add in increasing c; the lanes are added as
+// ((0+4)+(1+5)) + ((2+6)+(3+7)). groups, cols and n are at least 1. No alignment is needed; nothing outside the cols
+// weights, the activations and the results is touched.
+//
+//go:noescape
+func mulBF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
+
+// weightedSumF16AVX2 adds weighted rows of binary16 values:
+//
+//	for g < n, i < dim, pos < nPos: dst[g*dim+i] += p[g*pStride+pos] * v[pos*dim+i]
+//
+// by fused multiply-add in increasing pos. nPos, dim and n are at least 1. No alignment is needed; nothing outside the
+// values, weights and sums is touched. Three heads by 32 columns are twelve registers of sums.
+//
+//go:noescape
+func weightedSumF16AVX2(dst *float32, p *float32, pStride int, v *byte, nPos int, dim int, n int)
+
+// quantizeQ8AVX2 turns blocks of 32 activations into 8-bit ones, to the bit as quant.QuantizeQ8 does: d = max|x|/127,
+// q = x/d rounded to nearest even within [-127, 127], s = d*sum(q); blocks is at least 1. Where d is 0, q is; where
+// an activation is not finite, d and s are NaN and q is 0.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeQ8AVX2(q *int8, d *float32, s *float32, x *float32, blocks int)
+
+// toF16AVX2 stores x[i], i < n, as little-endian binary16, rounded to nearest even.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func toF16AVX2(dst *byte, x *float32, n int)
+
+// sumSquaresAVX2 returns the sum of x[i]*x[i], i < n, in float64: eight partial sums, added pairwise.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func sumSquaresAVX2(x *float32, n int) float64
+
+// scaleMulAVX2 sets dst[i] = (x[i]*f)*w[i], i < n; dst may be x.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func scaleMulAVX2(dst *float32, x *float32, w *float32, n int, f float32)
+
+// siluMulAVX2 sets dst[i] = gate[i] / (1+exp(-gate[i])) * up[i], i < n; dst may be gate or up.
+// The relative error is below 1e-6 for gate above -88 and the absolute one of the first factor below 1e-36 under it.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func siluMulAVX2(dst *float32, gate *float32, up *float32, n int)
+
+// maxAVX2 returns the largest x[i], i < n, and negative infinity for n = 0; with a NaN among them, any value.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func maxAVX2(x *float32, n int) float32
+
+// expSumAVX2 replaces x[i], i < n, by exp(x[i]-top) and returns the sum of the results, in float64.
+// x[i] is at most top. The relative error of a result is below 5e-7; below 2^-126 it is 0.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func expSumAVX2(x *float32, n int, top float32) float64
+
+// scaleAVX2 multiplies x[i], i < n, by f.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func scaleAVX2(x *float32, n int, f float32)

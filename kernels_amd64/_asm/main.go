@@ -14,22 +14,9 @@ import (
 
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
-	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/printer"
 )
-
-// asm is the avo context of one assembly file, with the helpers that the kernels share.
-type asm struct {
-	*build.Context
-	consts map[string]operand.Mem
-}
-
-func newAsm() *asm {
-	a := &asm{Context: build.NewContext(), consts: map[string]operand.Mem{}}
-	a.ConstraintExpr("!purego")
-	return a
-}
 
 func main() {
 	log.SetFlags(0)
