@@ -29,8 +29,11 @@ type scratch struct {
 	heap  []uint64 // min-heap of rank << 32 | symbol; entries whose rank is no longer the symbol's are void
 }
 
-// keep is the capacity in symbols or bytes up to which a buffer of a scratch is kept for the next call.
-const keep = 1 << 14
+// A scratch is kept for the next call unless a long text has made it larger than this.
+const (
+	keepText = 1 << 16 // bytes
+	keepSyms = 1 << 13 // symbols or entries of the heap
+)
 
 func (t *Tokenizer) borrow(dst []int32) *scratch {
 	s, _ := t.pool.Get().(*scratch)
@@ -46,10 +49,9 @@ func (t *Tokenizer) borrow(dst []int32) *scratch {
 func (t *Tokenizer) giveBack(s *scratch) []int32 {
 	out := s.out
 	s.out = nil
-	if cap(s.text) > keep || cap(s.frag) > keep || cap(s.syms) > keep || cap(s.heap) > keep {
-		return out
+	if max(cap(s.text), cap(s.frag)) <= keepText && max(cap(s.syms), cap(s.heap)) <= keepSyms {
+		t.pool.Put(s)
 	}
-	t.pool.Put(s)
 	return out
 }
 

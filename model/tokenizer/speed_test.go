@@ -1,0 +1,118 @@
+package tokenizer
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// longTexts are 1 MB each, most of them one word that nothing cuts.
+func longTexts() map[string]string {
+	const size = 1 << 20
+	r := rand.New(rand.NewPCG(1, 2))
+	letters, chars, ones := new(strings.Builder), new(strings.Builder), new(strings.Builder)
+	for letters.Len() < size {
+		letters.WriteByte(byte('a' + r.IntN(26)))
+	}
+	for chars.Len() < size {
+		if c := rune(r.IntN(0x30000)); utf8.ValidRune(c) {
+			chars.WriteRune(c)
+		}
+	}
+	for ones.Len() < size {
+		ones.WriteString("'s\u00a0\n<|")
+	}
+	return map[string]string{
+		"one letter":      strings.Repeat("a", size),
+		"spaces":          strings.Repeat(" ", size),
+		"newlines":        strings.Repeat("\n", size),
+		"space, newline":  strings.Repeat(" \n", size/2),
+		"digits":          strings.Repeat("7", size),
+		"equals signs":    strings.Repeat("=", size),
+		"random letters":  letters.String(),
+		"random chars":    chars.String(),
+		"broken specials": ones.String(),
+		"Han":             strings.Repeat("一", size/3),
+		"not UTF-8":       strings.Repeat("\xff\xe4\xb8", size/3),
+	}
+}
+
+func TestLongWords(t *testing.T) {
+	limit := 2 * time.Second
+	if raceEnabled {
+		limit = 30 * time.Second
+	}
+	texts := longTexts()
+	for _, kind := range []string{"qwen2", "llama-bpe", "deepseek-llm", "falcon", "llama-spm", "phi-3"} {
+		all := kind == "qwen2" || kind == "phi-3" // the others only differ in their tables
+		if raceEnabled && !all {
+			continue
+		}
+		tok := vocabulary(t, kind)
+		worst, which := time.Duration(0), ""
+		for name, text := range texts {
+			if !all && name != "random letters" && name != "spaces" {
+				continue
+			}
+			start := time.Now()
+			ids := tok.EncodePieces(nil, []Piece{{"x", true}, {text, false}}, false)
+			if d := time.Since(start); d > worst {
+				worst, which = d, name
+			}
+			if len(ids) < 1000 {
+				t.Errorf("%s: %s gives %d tokens", kind, name, len(ids))
+			}
+		}
+		t.Logf("%s: the slowest text of 1 MB is %s: %v", kind, which, worst)
+		if worst > limit {
+			t.Errorf("%s: %s took %v, more than %v", kind, which, worst, limit)
+		}
+	}
+}
+
+func TestStateBytes(t *testing.T) {
+	tok := vocabulary(t, "qwen2")
+	got := tok.StateBytes()
+	t.Logf("qwen2, %d tokens: %d bytes of tables", tok.VocabSize(), got)
+	if got > 6<<20 {
+		t.Errorf("tables take %d bytes, more than 6 MiB", got)
+	}
+	var total int
+	allocs := testing.AllocsPerRun(20, func() { total += len(tok.Encode(make([]int32, 0, 64), "The sea is deep and blue.", Options{})) })
+	if allocs > 2 { // one is the result
+		t.Errorf("a short text costs %v allocations", allocs)
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, kind := range []string{"qwen2", "llama-bpe", "starcoder", "deepseek-llm", "falcon", "llama-spm"} {
+		b.Run(kind, func(b *testing.B) {
+			tok := vocabulary(b, kind)
+			texts, _ := suite(b, kind)
+			text := strings.Repeat(strings.Join(texts, " ")+"\nThe quick brown fox jumps over the lazy dog, and so do 12 others; it's plain English text.\n", 8)
+			ids := tok.Encode(nil, text, Options{})
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				ids = tok.Encode(ids[:0], text, Options{})
+			}
+		})
+	}
+}
+
+func BenchmarkEnglish(b *testing.B) {
+	text := strings.Repeat("It was a bright cold day in April, and the clocks were striking thirteen. She'd opened the window; 42 birds flew away.\n", 200)
+	for _, kind := range []string{"qwen2", "llama-bpe", "llama-spm"} {
+		b.Run(kind, func(b *testing.B) {
+			tok := vocabulary(b, kind)
+			ids := tok.Encode(nil, text, Options{})
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				ids = tok.Encode(ids[:0], text, Options{})
+			}
+		})
+	}
+}
