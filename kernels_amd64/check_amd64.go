@@ -13,9 +13,9 @@ func must(ok bool, what string, got, want int) {
 
 // checkProduct panics unless dst and w hold what a product of these dimensions touches, and tells the race detector.
 func checkProduct(dst []float32, dstStride int, w []byte, rowBytes, rows, cols, n int) {
-	must(rows >= 0, "rows", rows, 0)
-	must(cols >= 1, "columns", cols, 1)
-	must(n >= 0, "activation rows", n, 0)
+	must(rows >= 0, "rows at least", rows, 0)
+	must(cols >= 1, "columns at least", cols, 1)
+	must(n >= 0, "activation rows at least", n, 0)
 	must(n <= 1 || dstStride >= rows, "destination stride at least", dstStride, rows)
 	if rows == 0 || n == 0 {
 		return

@@ -5,7 +5,7 @@ package kernels
 // tileRows is the number of rows that the float products compute at once; as in _asm.
 const tileRows = 4
 
-// floatCallMACs is the number of multiplications of one assembly call: 250 us at 4 GMAC/s.
+// floatCallMACs bounds one assembly call as callMACs does: 250 us at 4 GMAC/s.
 const floatCallMACs = 1 << 20
 
 // floatKernel is one assembly function; a number for the reason that q8Kernel gives.
@@ -51,7 +51,7 @@ func mulFloat(k floatKernel, dst []float32, dstStride int, w []byte, rows, cols 
 func (p *floatProduct) many(k floatKernel, rows int) {
 	groupMACs := tileRows * p.cols
 	tokens := min(p.n, max(1, floatCallMACs/groupMACs))
-	chunk := tileRows * max(1, floatCallMACs/(groupMACs*tokens))
+	chunk := tileRows * max(1, min(floatCallMACs/(groupMACs*tokens), callBytes/(tileRows*p.stride)))
 	for r := 0; r < rows; r += chunk {
 		some := min(chunk, rows-r)
 		for t := 0; t < p.n; t += tokens {
@@ -112,9 +112,9 @@ func MatMulBF16F32AVX2(dst []float32, dstStride int, w []byte, rows, cols int, x
 // WeightedSumF16AVX2 is kernel.Set.WeightedSumF16, by fused multiply-add in increasing pos straight into dst; so a sum may
 // be cut into calls over parts of the positions without a change of its bits.
 func WeightedSumF16AVX2(dst, p []float32, pStride int, v []byte, nPos, dim, n int) {
-	must(nPos >= 0, "positions", nPos, 0)
-	must(dim >= 0, "dimension", dim, 0)
-	must(n >= 0, "heads", n, 0)
+	must(nPos >= 0, "positions at least", nPos, 0)
+	must(dim >= 0, "dimension at least", dim, 0)
+	must(n >= 0, "heads at least", n, 0)
 	if nPos == 0 || dim == 0 || n == 0 {
 		return
 	}

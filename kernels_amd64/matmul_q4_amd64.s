@@ -6,7 +6,7 @@
 
 // func mulQ40AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·mulQ40AVX2(SB), $8784-80
+TEXT ·mulQ40AVX2(SB), $17488-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -24,7 +24,7 @@ TEXT ·mulQ40AVX2(SB), $8784-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    592(SP), R8
+	LEAQ    1104(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset8<>+0(SB), Y0
@@ -289,7 +289,7 @@ GLOBL nibble<>(SB), RODATA|NOPTR, $64
 
 // func mulQ40VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·mulQ40VNNI(SB), $9296-80
+TEXT ·mulQ40VNNI(SB), $18512-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -307,7 +307,7 @@ TEXT ·mulQ40VNNI(SB), $9296-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    1104(SP), R8
+	LEAQ    2128(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset8<>+0(SB), Y0
@@ -490,7 +490,7 @@ store:
 
 // func mulQ41AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·mulQ41AVX2(SB), $1104-80
+TEXT ·mulQ41AVX2(SB), $2128-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -668,7 +668,7 @@ store:
 
 // func mulQ41VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·mulQ41VNNI(SB), $2128-80
+TEXT ·mulQ41VNNI(SB), $4176-80
 	LEAQ  16(SP), AX
 	ADDQ  $0x3f, AX
 	ANDQ  $-64, AX

@@ -6,7 +6,7 @@
 
 // func mulQ50AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·mulQ50AVX2(SB), $8784-80
+TEXT ·mulQ50AVX2(SB), $17488-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -24,7 +24,7 @@ TEXT ·mulQ50AVX2(SB), $8784-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    592(SP), R8
+	LEAQ    1104(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset16<>+0(SB), Y0
@@ -471,7 +471,7 @@ GLOBL spread3<>(SB), RODATA|NOPTR, $64
 
 // func mulQ50VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·mulQ50VNNI(SB), $9296-80
+TEXT ·mulQ50VNNI(SB), $18512-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -489,7 +489,7 @@ TEXT ·mulQ50VNNI(SB), $9296-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    1104(SP), R8
+	LEAQ    2128(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset16<>+0(SB), Y0
@@ -728,7 +728,7 @@ store:
 
 // func mulQ51AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·mulQ51AVX2(SB), $1104-80
+TEXT ·mulQ51AVX2(SB), $2128-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -962,7 +962,7 @@ store:
 
 // func mulQ51VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·mulQ51VNNI(SB), $2128-80
+TEXT ·mulQ51VNNI(SB), $4176-80
 	LEAQ  16(SP), AX
 	ADDQ  $0x3f, AX
 	ANDQ  $-64, AX

@@ -6,7 +6,7 @@
 
 // func mulQ80AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·mulQ80AVX2(SB), $848-80
+TEXT ·mulQ80AVX2(SB), $1360-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -110,21 +110,21 @@ fetched:
 	VPUNPCKHQDQ    Y7, Y10, Y7
 	VPUNPCKLQDQ    Y8, Y4, Y10
 	VPUNPCKHQDQ    Y8, Y4, Y4
-	VMOVDQU        Y5, 512(AX)
+	VMOVDQU        Y5, 1024(AX)
 	VPABSB         Y5, Y5
-	VMOVDQU        Y3, 544(AX)
+	VMOVDQU        Y3, 1056(AX)
 	VPABSB         Y3, Y3
-	VMOVDQU        Y6, 576(AX)
+	VMOVDQU        Y6, 1088(AX)
 	VPABSB         Y6, Y6
-	VMOVDQU        Y2, 608(AX)
+	VMOVDQU        Y2, 1120(AX)
 	VPABSB         Y2, Y2
-	VMOVDQU        Y9, 640(AX)
+	VMOVDQU        Y9, 1152(AX)
 	VPABSB         Y9, Y9
-	VMOVDQU        Y7, 672(AX)
+	VMOVDQU        Y7, 1184(AX)
 	VPABSB         Y7, Y7
-	VMOVDQU        Y10, 704(AX)
+	VMOVDQU        Y10, 1216(AX)
 	VPABSB         Y10, Y10
-	VMOVDQU        Y4, 736(AX)
+	VMOVDQU        Y4, 1248(AX)
 	VPABSB         Y4, Y4
 	MOVQ           R9, R12
 	MOVQ           R10, R13
@@ -133,41 +133,41 @@ fetched:
 
 token:
 	VPBROADCASTD (R12), Y8
-	VPSIGNB      512(AX), Y8, Y8
+	VPSIGNB      1024(AX), Y8, Y8
 	VPMADDUBSW   Y8, Y5, Y8
 	VPMADDWD     Y0, Y8, Y8
 	VPBROADCASTD 4(R12), Y11
-	VPSIGNB      544(AX), Y11, Y11
+	VPSIGNB      1056(AX), Y11, Y11
 	VPMADDUBSW   Y11, Y3, Y11
 	VPMADDWD     Y0, Y11, Y11
 	VPADDD       Y11, Y8, Y11
 	VPBROADCASTD 8(R12), Y8
-	VPSIGNB      576(AX), Y8, Y8
+	VPSIGNB      1088(AX), Y8, Y8
 	VPMADDUBSW   Y8, Y6, Y8
 	VPMADDWD     Y0, Y8, Y8
 	VPADDD       Y8, Y11, Y8
 	VPBROADCASTD 12(R12), Y11
-	VPSIGNB      608(AX), Y11, Y11
+	VPSIGNB      1120(AX), Y11, Y11
 	VPMADDUBSW   Y11, Y2, Y11
 	VPMADDWD     Y0, Y11, Y11
 	VPADDD       Y11, Y8, Y11
 	VPBROADCASTD 16(R12), Y8
-	VPSIGNB      640(AX), Y8, Y8
+	VPSIGNB      1152(AX), Y8, Y8
 	VPMADDUBSW   Y8, Y9, Y8
 	VPMADDWD     Y0, Y8, Y8
 	VPADDD       Y8, Y11, Y8
 	VPBROADCASTD 20(R12), Y11
-	VPSIGNB      672(AX), Y11, Y11
+	VPSIGNB      1184(AX), Y11, Y11
 	VPMADDUBSW   Y11, Y7, Y11
 	VPMADDWD     Y0, Y11, Y11
 	VPADDD       Y11, Y8, Y11
 	VPBROADCASTD 24(R12), Y8
-	VPSIGNB      704(AX), Y8, Y8
+	VPSIGNB      1216(AX), Y8, Y8
 	VPMADDUBSW   Y8, Y10, Y8
 	VPMADDWD     Y0, Y8, Y8
 	VPADDD       Y8, Y11, Y8
 	VPBROADCASTD 28(R12), Y11
-	VPSIGNB      736(AX), Y11, Y11
+	VPSIGNB      1248(AX), Y11, Y11
 	VPMADDUBSW   Y11, Y4, Y11
 	VPMADDWD     Y0, Y11, Y11
 	VPADDD       Y11, Y8, Y11
@@ -247,7 +247,7 @@ GLOBL halves<>(SB), RODATA|NOPTR, $64
 
 // func mulQ80VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·mulQ80VNNI(SB), $9296-80
+TEXT ·mulQ80VNNI(SB), $18512-80
 	LEAQ    16(SP), AX
 	ADDQ    $0x3f, AX
 	ANDQ    $-64, AX
@@ -265,7 +265,7 @@ TEXT ·mulQ80VNNI(SB), $9296-80
 	SHLQ    $0x03, DI
 	MOVQ    q+48(FP), R10
 	MOVQ    blocks+40(FP), R11
-	LEAQ    1104(SP), R8
+	LEAQ    2128(SP), R8
 	MOVQ    R8, R9
 	IMULQ   BX, R11
 	VMOVDQU offset128<>+0(SB), Y0

@@ -181,7 +181,7 @@ func TestMatMulQ8Alone(t *testing.T) {
 // TestMatMulQ8Wide has rows beyond the offsets of one assembly call: formats with an offset add them up in pieces, so here
 // alone the bits may differ from those of the reference, but not between tiles.
 func TestMatMulQ8Wide(t *testing.T) {
-	const rows, cols, n = 17, 2048*32 + 96, 2
+	const rows, cols, n = 17, 4096*32 + 96, 2
 	for _, k := range q8Cases(t) {
 		t.Run(k.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(7, 8))

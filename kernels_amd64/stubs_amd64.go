@@ -4,11 +4,11 @@
 
 package kernels
 
-// mulQ40AVX2 multiplies rows of Q4_0 weights, groups of 8, with n <= 16 rows of 8-bit activations:
+// mulQ40AVX2 multiplies rows of Q4_0 weights, groups of 8, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 2048;
+// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
 // activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
 // Lanes are rows; VPMADDUBSW on unsigned weights, exact in int16.
 // Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
@@ -16,11 +16,11 @@ package kernels
 //go:noescape
 func mulQ40AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ40VNNI multiplies rows of Q4_0 weights, groups of 16, with n <= 16 rows of 8-bit activations:
+// mulQ40VNNI multiplies rows of Q4_0 weights, groups of 16, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 2048;
+// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
 // activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
 // Lanes are rows; VPDPBUSD on unsigned weights.
 // Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
@@ -28,7 +28,7 @@ func mulQ40AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ40VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ41AVX2 multiplies rows of Q4_1 weights, groups of 8, with n <= 16 rows of 8-bit activations:
+// mulQ41AVX2 multiplies rows of Q4_1 weights, groups of 8, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
@@ -40,7 +40,7 @@ func mulQ40VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ41AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ41VNNI multiplies rows of Q4_1 weights, groups of 16, with n <= 16 rows of 8-bit activations:
+// mulQ41VNNI multiplies rows of Q4_1 weights, groups of 16, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
@@ -52,11 +52,11 @@ func mulQ41AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ41VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ50AVX2 multiplies rows of Q5_0 weights, groups of 8, with n <= 16 rows of 8-bit activations:
+// mulQ50AVX2 multiplies rows of Q5_0 weights, groups of 8, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 2048;
+// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
 // activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
 // Lanes are rows; VPMADDUBSW on unsigned weights, exact in int16.
 // Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
@@ -64,11 +64,11 @@ func mulQ41VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ50AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ50VNNI multiplies rows of Q5_0 weights, groups of 16, with n <= 16 rows of 8-bit activations:
+// mulQ50VNNI multiplies rows of Q5_0 weights, groups of 16, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 2048;
+// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
 // activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
 // Lanes are rows; VPDPBUSD on unsigned weights.
 // Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
@@ -76,7 +76,7 @@ func mulQ50AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ50VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ51AVX2 multiplies rows of Q5_1 weights, groups of 8, with n <= 16 rows of 8-bit activations:
+// mulQ51AVX2 multiplies rows of Q5_1 weights, groups of 8, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
@@ -88,7 +88,7 @@ func mulQ50VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ51AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ51VNNI multiplies rows of Q5_1 weights, groups of 16, with n <= 16 rows of 8-bit activations:
+// mulQ51VNNI multiplies rows of Q5_1 weights, groups of 16, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
@@ -100,7 +100,7 @@ func mulQ51AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ51VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ80AVX2 multiplies rows of Q8_0 weights, groups of 8, with n <= 16 rows of 8-bit activations:
+// mulQ80AVX2 multiplies rows of Q8_0 weights, groups of 8, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
@@ -112,11 +112,11 @@ func mulQ51VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, bl
 //go:noescape
 func mulQ80AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
 
-// mulQ80VNNI multiplies rows of Q8_0 weights, groups of 16, with n <= 16 rows of 8-bit activations:
+// mulQ80VNNI multiplies rows of Q8_0 weights, groups of 16, with n <= 32 rows of 8-bit activations:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 2048;
+// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
 // activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
 // Lanes are rows; VPDPBUSD on unsigned weights.
 // Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.

@@ -1,3 +1,5 @@
+// The generator runs on its own module graph: the product does not depend on it. avo 0.6.0 asks for x/tools 0.16, which
+// Go 1.26 does not compile, hence the newer one.
 module asm
 
 go 1.26.0

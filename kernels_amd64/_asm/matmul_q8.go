@@ -11,8 +11,8 @@ import (
 // One call of a product kernel takes this many activation rows, and this many blocks of all of them together where the
 // format has an offset: so much room its stack has. The Go wrapper repeats the numbers.
 const (
-	maxTokens  = 16
-	maxOffsets = 2048
+	maxTokens  = 32
+	maxOffsets = 4096
 )
 
 // prefetchAhead is how far ahead of the weights, in bytes, memory is asked for, or a group of rows if that is more. A
