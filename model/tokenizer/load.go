@@ -61,7 +61,9 @@ func FromGGUF(f *gguf.File) (*Tokenizer, error) {
 		return nil, fmt.Errorf("tokenizer: %w: kind %q (%s) is not one that siskin knows; use a model with \"gpt2\" or \"llama\"",
 			ErrUnsupported, clip(model), keyModel)
 	}
-	for _, step := range []func() error{l.readTokens, l.readTypes, l.readIDs, l.markSpecial, l.spell, l.findBytes, l.readOrder, l.finish} {
+	for _, step := range []func() error{
+		l.readTokens, l.readTypes, l.readIDs, l.markSpecial, l.spell, l.findBytes, l.readOrder, l.finish,
+	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("tokenizer: %w", err)
 		}
@@ -191,7 +193,7 @@ func (l *loader) spell() error {
 		case t.flags[id]&isSpecial != 0, !t.spm && t.flags[id]&isUser != 0:
 			buf = append(buf, text...)
 		case t.spm:
-			buf = unescape(buf, text)
+			buf = appendUnescaped(buf, text)
 		default:
 			var ok bool
 			if buf, ok = alphabet.decode(buf, text); !ok {
@@ -204,11 +206,6 @@ func (l *loader) spell() error {
 	copy(arena, t.str.arena)
 	t.str.arena = arena
 	return nil
-}
-
-// unescape appends text with U+2581 turned into spaces.
-func unescape(dst, text []byte) []byte {
-	return append(dst, strings.ReplaceAll(string(text), escapedSpace, " ")...)
 }
 
 // findBytes fills byteID.

@@ -2,5 +2,4 @@
 
 package tokenizer
 
-// raceEnabled tells tests that the race detector makes everything slow.
 const raceEnabled = false

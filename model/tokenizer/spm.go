@@ -20,15 +20,7 @@ func (t *Tokenizer) encodeSPM(s *scratch, text []byte) {
 	if t.spacePrefix {
 		s.frag = append(s.frag, ' ')
 	}
-	for {
-		i := bytes.Index(text, []byte(escapedSpace))
-		if i < 0 {
-			break
-		}
-		s.frag = append(append(s.frag, text[:i]...), ' ')
-		text = text[i+len(escapedSpace):]
-	}
-	frag := append(s.frag, text...)
+	frag := appendUnescaped(s.frag, text)
 	s.frag = frag
 	for len(frag) > 0 {
 		n := min(len(frag), maxWord)
@@ -40,6 +32,18 @@ func (t *Tokenizer) encodeSPM(s *scratch, text []byte) {
 		}
 		t.encodePieces(s, frag[:n])
 		frag = frag[n:]
+	}
+}
+
+// appendUnescaped appends text with spaces in place of U+2581.
+func appendUnescaped(dst, text []byte) []byte {
+	for {
+		i := bytes.Index(text, []byte(escapedSpace))
+		if i < 0 {
+			return append(dst, text...)
+		}
+		dst = append(append(dst, text[:i]...), ' ')
+		text = text[i+len(escapedSpace):]
 	}
 }
 
