@@ -148,8 +148,7 @@ func Words(s string, max int) [][2]int {
 		if start < 0 {
 			start = i
 			if max >= 0 && len(out) == max {
-				rest := strings.TrimRightFunc(s[i:], IsSpace)
-				return append(out, [2]int{i, i + len(rest)})
+				return append(out, [2]int{i, len(s)}) // the rest keeps its white space at the end
 			}
 		}
 	}
@@ -166,7 +165,6 @@ func WordsRight(s string, max int) [][2]int {
 		return all
 	}
 	cut := len(all) - max
-	first := strings.TrimLeftFunc(s[:all[cut-1][1]], IsSpace)
-	out := [][2]int{{all[cut-1][1] - len(first), all[cut-1][1]}}
+	out := [][2]int{{0, all[cut-1][1]}} // with its white space at the start
 	return append(out, all[cut:]...)
 }

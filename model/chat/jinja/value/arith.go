@@ -19,14 +19,11 @@ func Binary(m *Meter, op string, a, b Value) (Value, error) {
 			return v, err
 		}
 	case "*":
-		if n, ok := wholeFactor(b); ok {
-			if v, err := repeat(m, a, n); v != nil || err != nil {
-				return v, err
-			}
-		} else if n, ok := wholeFactor(a); ok {
-			if v, err := repeat(m, b, n); v != nil || err != nil {
-				return v, err
-			}
+		if isNumber(a) {
+			a, b = b, a
+		}
+		if v, err := multiply(m, a, b); v != nil || err != nil {
+			return v, err
 		}
 	}
 	if _, str := a.(Str); str && op == "+" {
@@ -85,14 +82,26 @@ func joinItems(m *Meter, a, b []Value) ([]Value, error) {
 	return append(append(make([]Value, 0, len(a)+len(b)), a...), b...), nil
 }
 
-// wholeFactor gives the number of a repetition, clipped to what certainly exceeds the limits.
-func wholeFactor(v Value) (int, bool) {
-	switch v.(type) {
+// multiply is sequence * times; nil if these are others.
+func multiply(m *Meter, v, times Value) (Value, error) {
+	switch times.(type) {
 	case Int, Bool, *Big:
-		n, _ := IntArg(v, 0)
-		return max(n, 0), true
+	default:
+		return nil, nil
 	}
-	return 0, false
+	switch v.(type) {
+	case Str, *List, *Tuple:
+	default:
+		return nil, nil
+	}
+	if _, huge := times.(*Big); huge {
+		return nil, &Error{"OverflowError", "cannot fit 'int' into an index-sized integer"}
+	}
+	n, err := IntArg(times, 0)
+	if err != nil {
+		return nil, err
+	}
+	return repeat(m, v, max(n, 0))
 }
 
 // repeat is v * n for sequences; nil if v is none.

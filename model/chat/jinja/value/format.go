@@ -252,14 +252,10 @@ func FormatValue(m *Meter, v Value, spec Str) (Str, error) {
 	if err := m.Alloc(sp.Width + max(sp.Precision, 0)); err != nil {
 		return Str{}, err
 	}
-	b, isBool := v.(Bool)
 	switch x := v.(type) {
 	case Str:
 		return formatStr(m, x, sp)
 	case Int, *Big, Bool:
-		if isBool && (sp.Type == 0 || sp.Type == 's') {
-			return formatStr(m, Trusted(scalarRepr(b)), sp)
-		}
 		n, _ := ToBig(x)
 		if !n.IsInt64() && strings.IndexByte("eEfFgG%", sp.Type) >= 0 && sp.Type != 0 {
 			if _, ok := ToFloat(x); !ok {

@@ -301,26 +301,29 @@ func Slice(m *Meter, v, start, stop, step Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, count, by, err := sliceBounds(n, start, stop, step)
+	b, err := sliceBounds(n, start, stop, step)
 	if err != nil {
 		return nil, err
 	}
 	switch v := v.(type) {
 	case Str:
-		return v.slice(m, n, from, count, by)
+		return v.slice(m, n, b)
 	case *List:
-		items, err := pick(m, v.Items, from, count, by)
+		items, err := pick(m, v.Items, b)
 		return &List{items}, err
 	case *Tuple:
-		items, err := pick(m, v.Items, from, count, by)
+		items, err := pick(m, v.Items, b)
 		return &Tuple{Items: items}, err
 	}
 	r := v.(*Range)
-	return &Range{r.Start + int64(from)*r.Step, r.Start + int64(from+count*by)*r.Step, r.Step * int64(by)}, nil
+	return &Range{r.Start + int64(b.from)*r.Step, r.Start + int64(b.end)*r.Step, r.Step * int64(b.step)}, nil
 }
 
-// sliceBounds gives the first index, the number of elements and the step of a slice of n elements.
-func sliceBounds(n int, start, stop, step Value) (from, count, by int, err error) {
+// bounds is a slice of a sequence whose length is known: count elements from index from on, every step.
+type bounds struct{ from, end, step, count int }
+
+// sliceBounds fits [start:stop:step] to a sequence of n elements.
+func sliceBounds(n int, start, stop, step Value) (b bounds, err error) {
 	part := func(v Value, absent int) (int, error) {
 		if _, none := v.(None); v == nil || none {
 			return absent, nil
@@ -330,14 +333,14 @@ func sliceBounds(n int, start, stop, step Value) (from, count, by int, err error
 		}
 		return IntArg(v, absent)
 	}
-	if by, err = part(step, 1); err != nil {
-		return 0, 0, 0, err
+	if b.step, err = part(step, 1); err != nil {
+		return b, err
 	}
-	if by == 0 {
-		return 0, 0, 0, ValueErrorf("slice step cannot be zero")
+	if b.step == 0 {
+		return b, ValueErrorf("slice step cannot be zero")
 	}
 	low, high, first, last := 0, n, 0, n
-	if by < 0 {
+	if b.step < 0 {
 		low, high, first, last = -1, n-1, n-1, -1
 	}
 	clip := func(v Value, absent int) (int, error) {
@@ -351,46 +354,45 @@ func sliceBounds(n int, start, stop, step Value) (from, count, by int, err error
 		}
 		return min(max(i, low), high), err
 	}
-	if from, err = clip(start, first); err != nil {
-		return 0, 0, 0, err
+	if b.from, err = clip(start, first); err != nil {
+		return b, err
 	}
-	end, err := clip(stop, last)
-	if err != nil {
-		return 0, 0, 0, err
+	if b.end, err = clip(stop, last); err != nil {
+		return b, err
 	}
-	if by > 0 && end > from {
-		count = (end-from-1)/by + 1
-	} else if by < 0 && end < from {
-		count = (from-end-1)/-by + 1
+	if b.step > 0 && b.end > b.from {
+		b.count = (b.end-b.from-1)/b.step + 1
+	} else if b.step < 0 && b.end < b.from {
+		b.count = (b.from-b.end-1)/-b.step + 1
 	}
-	return from, count, by, nil
+	return b, nil
 }
 
-func pick(m *Meter, items []Value, from, count, by int) ([]Value, error) {
-	if err := m.Elements(count); err != nil {
+func pick(m *Meter, items []Value, b bounds) ([]Value, error) {
+	if err := m.Elements(b.count); err != nil {
 		return nil, err
 	}
-	out := make([]Value, count)
+	out := make([]Value, b.count)
 	for i := range out {
-		out[i] = items[from+i*by]
+		out[i] = items[b.from+i*b.step]
 	}
 	return out, nil
 }
 
-// slice gives count characters from index from on, by steps of by; n is the length in characters.
-func (s Str) slice(m *Meter, n, from, count, by int) (Value, error) {
-	if count == 0 {
+// slice cuts characters; n is the length of s in characters.
+func (s Str) slice(m *Meter, n int, sl bounds) (Value, error) {
+	if sl.count == 0 {
 		return Str{html: s.html}, nil
 	}
-	if err := m.Alloc(count); err != nil {
+	if err := m.Alloc(sl.count); err != nil {
 		return nil, err
 	}
-	if by == 1 {
+	if sl.step == 1 {
 		if n == len(s.s) {
-			return s.cut(from, from+count), nil
+			return s.cut(sl.from, sl.from+sl.count), nil
 		}
-		i := s.offset(from)
-		return s.cut(i, i+s.cut(i, len(s.s)).offset(count)), nil
+		i := s.offset(sl.from)
+		return s.cut(i, i+s.cut(i, len(s.s)).offset(sl.count)), nil
 	}
 	starts := make([]int, 0, n+1)
 	for i := range s.s {
@@ -404,12 +406,12 @@ func (s Str) slice(m *Meter, n, from, count, by int) (Value, error) {
 	if s.m != nil {
 		spans += len(s.m.spans)
 	}
-	if err := m.Step(count * (spans/8 + 1)); err != nil {
+	if err := m.Step(sl.count * (spans/8 + 1)); err != nil {
 		return nil, err
 	}
 	var b Builder
-	for i := 0; i < count; i++ {
-		k := from + i*by
+	for i := 0; i < sl.count; i++ {
+		k := sl.from + i*sl.step
 		b.Add(s.cut(starts[k], starts[k+1]))
 	}
 	return b.Str().like(s), nil

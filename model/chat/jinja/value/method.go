@@ -116,11 +116,11 @@ func sequenceIndex(m *Meter, v Value, a Args) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, count, _, err := sliceBounds(len(items), args[1], args[2], nil)
+	b, err := sliceBounds(len(items), args[1], args[2], nil)
 	if err != nil {
 		return nil, err
 	}
-	for i := from; i < from+count; i++ {
+	for i := b.from; i < b.from+b.count; i++ {
 		if same, err := Equal(m, items[i], args[0]); err != nil || same {
 			return Int(i), err
 		}

@@ -14,7 +14,6 @@ type percent struct {
 	args []Value
 	dict *Dict // if the argument is a dict
 	used int
-	any  bool // a conversion took an argument
 }
 
 // conversion is one parsed %[(key)][flags][width][.precision]type.
@@ -60,11 +59,19 @@ func Percent(m *Meter, s Str, arg Value) (Value, error) {
 		b.Add(text)
 		i = n
 	}
-	_, list := arg.(*List)
-	if p.used < len(p.args) && p.dict == nil && !(list && !p.any) {
+	if p.used < len(p.args) && !subscriptable(arg) {
 		return nil, TypeErrorf("not all arguments converted during string formatting")
 	}
 	return b.Str().like(s), nil
+}
+
+// subscriptable tells whether v may be a mapping to Python's formatting, which then does not mind when it is not used.
+func subscriptable(v Value) bool {
+	switch v.(type) {
+	case *Dict, *List, *Range, *Undefined:
+		return true
+	}
+	return false
 }
 
 // parse reads the conversion after the % at s[i-1] and gives the position after it.
@@ -148,7 +155,6 @@ func (p *percent) number(i, absent int) (int, int, error) {
 }
 
 func (p *percent) take() (Value, error) {
-	p.any = true
 	if p.used >= len(p.args) {
 		return nil, TypeErrorf("not enough arguments for format string")
 	}

@@ -163,15 +163,15 @@ func window(m *Meter, s Str, start, end Value) (i, j int, ok bool, err error) {
 	if err := m.Scan(3 * len(s.s)); err != nil {
 		return 0, 0, false, err
 	}
-	from, count, _, err := sliceBounds(n, start, end, nil)
+	b, err := sliceBounds(n, start, end, nil)
 	if err != nil {
 		return 0, 0, false, err
 	}
-	if k, whole := toInt(start); count == 0 && whole && k > int64(n) {
+	if k, whole := toInt(start); b.count == 0 && whole && k > int64(n) {
 		return 0, 0, false, nil
 	}
-	i = s.offset(from)
-	return i, i + s.cut(i, len(s.s)).offset(count), true, nil
+	i = s.offset(b.from)
+	return i, i + s.cut(i, len(s.s)).offset(b.count), true, nil
 }
 
 func affix(name string, has func(s, affix string) bool) methodFunc {
