@@ -1,0 +1,123 @@
+# siskin. Every target is a few lines that can be typed by hand; "make help" lists them.
+
+GO      ?= go
+BIN     := bin/siskin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+MODEL   := models/SmolLM2-135M-Instruct.Q4_1.gguf
+TOOLS   := .ci/tools.mod
+LINT    := bin/golangci-lint
+
+# The product is pure Go: no C compiler is used. Only the race detector needs one.
+export CGO_ENABLED := 0
+export GOWORK := off
+
+.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz bench size deps clean help
+
+run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
+	@$(BIN) demo --model $(MODEL)
+
+build: ## build bin/siskin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./daemon/cmd/siskin
+
+model: ## get the default model into models/ (98 MB, once)
+	@sh model/fetch-default.sh models
+
+test: ## all tests, natively
+	$(GO) test ./...
+
+# What CI runs, in this order: quick things first, and last the tests, whose closing lines then end the output.
+check: vet lint check-generate test-purego test-race test-arm64 test ## everything that CI checks
+
+fmt: $(LINT) ## format all Go files
+	$(LINT) fmt ./...
+	gofmt -w kernels_amd64/_asm
+
+# Per machine, because vet knows the assembly frames of one machine only; riscv64 stands for all without kernels.
+vet: ## go vet for amd64, arm64 and riscv64, with and without assembly
+	for arch in amd64 arm64 riscv64; do \
+		GOARCH=$$arch $(GO) vet ./... && GOARCH=$$arch $(GO) vet -tags purego ./... || exit 1; \
+	done
+	cd kernels_amd64/_asm && $(GO) vet ./...
+
+lint: $(LINT) ## golangci-lint with .golangci.yml, and gofmt where it does not look
+	test -z "$$(gofmt -l kernels_amd64/_asm | tee /dev/stderr)"
+	GOARCH=amd64 $(LINT) run ./...
+	GOARCH=arm64 $(LINT) run ./kernels_arm64/... ./model/kernel/...
+
+# Built from the version that .ci/tools.mod pins; the product's module graph does not know it.
+$(LINT): .ci/tools.mod .ci/tools.sum
+	$(GO) build -modfile=$(TOOLS) -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+test-purego: ## tests of the packages with kernels, without assembly
+	$(GO) test -tags purego ./model/quant ./model/kernel ./model/sample
+
+# The packages with goroutines and locks; the forward pass is covered by the pool's own tests.
+RACE := ./daemon/... ./mqtt/... ./systemd/... ./model/kernel ./model/mapfile ./model/sample ./model/tokenizer
+test-race: ## tests under the race detector (needs a C compiler)
+	@if command -v $${CC:-gcc} >/dev/null; then \
+		CGO_ENABLED=1 $(GO) test -race $(RACE); \
+	elif [ "$$SISKIN_TEST_REQUIRE" = 1 ]; then \
+		echo 'test-race: gcc is required: sudo apt install gcc libc6-dev' >&2; exit 1; \
+	else \
+		echo 'test-race: SKIPPED, there is no C compiler: sudo apt install gcc libc6-dev' >&2; \
+	fi
+
+# CPU=the kernel sets that it must offer, the best first. The whole model runs on the one CPU that has them all, over a
+# prefix of the reference texts, because emulation is a hundred times slower.
+ARM64 := cortex-a53=neon cortex-a72=neon cortex-a76=dotprod,neon max=dotprod,neon
+test-arm64: export GOARCH := arm64
+test-arm64: ## tests of the kernels on emulated arm64 CPUs (needs qemu-aarch64-static)
+	@if ! command -v qemu-aarch64-static >/dev/null; then \
+		if [ "$$SISKIN_TEST_REQUIRE" = 1 ]; then \
+			echo 'test-arm64: qemu is required: sudo apt install qemu-user-static' >&2; exit 1; \
+		fi; \
+		echo 'test-arm64: SKIPPED, there is no qemu: sudo apt install qemu-user-static' >&2; exit 0; \
+	fi; \
+	for entry in $(ARM64); do \
+		cpu=$${entry%%=*}; echo "# $$cpu"; \
+		SISKIN_TEST_REQUIRE_KERNELS=$${entry#*=} $(GO) test -count=1 -exec "qemu-aarch64-static -cpu $$cpu" \
+			./kernels_arm64 ./model/kernel || exit 1; \
+	done; \
+	SISKIN_TEST_TOKENS=64 $(GO) test -count=1 -timeout 20m -exec 'qemu-aarch64-static -cpu cortex-a76' \
+		./model/quant ./model/sample ./model
+
+generate: ## rebuild the generated assembly
+	cd kernels_amd64/_asm && $(GO) run . ..
+
+check-generate: ## fail if the generated assembly is not what its generator writes
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && cp kernels_amd64/*.s kernels_amd64/stubs_amd64.go "$$tmp" && \
+	$(MAKE) --no-print-directory generate && \
+	for f in kernels_amd64/*.s kernels_amd64/stubs_amd64.go; do \
+		diff -u "$$tmp/$${f##*/}" "$$f" || { echo "check-generate: $$f is not what its generator writes; commit what make generate wrote" >&2; exit 1; }; \
+	done
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for 30 s (FUZZTIME=...)
+	@for pkg in $$($(GO) list ./...); do \
+		dir=$${pkg#siskin}; \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' ".$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
+			echo "# $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$pkg" || exit 1; \
+		done; \
+	done
+
+bench: build ## speed of the kernels and of the default model
+	$(GO) test -run '^$$' -bench . -benchmem ./kernels_amd64 ./kernels_arm64 ./model/kernel ./model/sample
+	$(BIN) bench --model $(MODEL)
+
+size: ## size of the stripped program for each machine
+	@for arch in amd64 arm64; do \
+		GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' -o bin/siskin-$$arch ./daemon/cmd/siskin && \
+		printf '%s\t%s bytes\n' "linux/$$arch" "$$(wc -c <bin/siskin-$$arch)"; \
+	done
+
+deps: ## modules and outside packages that are linked into the program
+	@$(GO) version -m $(BIN) | awk '$$1 == "dep" { print "module", $$2, $$3 }'
+	@$(GO) list -deps -f '{{if .Module}}{{if not .Module.Main}}{{.ImportPath}}{{end}}{{end}}' ./daemon/cmd/siskin | sort
+
+clean: ## remove what was built; the models stay
+	rm -rf bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
