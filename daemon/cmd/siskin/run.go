@@ -130,7 +130,7 @@ func levelOf(name string) slog.Level {
 type demoCommand struct {
 	Model  string `required:"" type:"path" help:"Model file (GGUF)."`
 	Listen string `default:"127.0.0.1:1883" help:"Address of the embedded broker; port 0 takes a free one."`
-	Prompt string `default:"What is the capital of France?" help:"The question."`
+	Prompt string `default:"What is the boiling point of water in Celsius?" help:"The question."`
 	Once   bool   `help:"Stop after the answer."`
 }
 
