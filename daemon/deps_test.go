@@ -43,12 +43,15 @@ var allowed = map[string][]string{
 	"model/gguf":              {"model/quant"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
-	"daemon/store":            {"model/gguf", "model/mapfile", "model/quant"},
+	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
+	"model/chat":              {"model/chat/jinja", "model/chat/jinja/value", "model/tokenizer"},
+	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
 	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/quant"},
 
-	// Level 4: one conversation.
+	// Level 4: one conversation; the folder of models, which asks the model whether a file will run.
+	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/quant"},
 	"daemon/session": {
 		"model", "model/chat", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt/message",
@@ -56,15 +59,15 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store",
+		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session",
 		"model", "model/chat", "model/kernel", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
-		"systemd/notify",
 	},
 	"daemon/cmd/siskin": {
 		"daemon", "daemon/config", "daemon/store",
 		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
-		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
+		"mqtt", "mqtt/message", "mqtt/topic",
+		"systemd/notify",
 	},
 
 	// For tests only: no non-test file may import them.
