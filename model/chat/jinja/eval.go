@@ -246,7 +246,7 @@ func (in *interp) safeAttr(v value.Value, name value.Str) (value.Value, bool, er
 	if !ok && !(private && strings.HasPrefix(n, "__") && strings.HasSuffix(n, "__")) {
 		return nil, false, nil
 	}
-	if private || !in.dialect.Mutation && value.Mutates(v, n) {
+	if private || value.Mutates(v, n) && (!in.dialect.Mutation || value.IsFixed(v)) {
 		return &value.Undefined{
 			Hint:     fmt.Sprintf("access to attribute '%s' of '%s' object is unsafe.", n, v.TypeName()),
 			Obj:      v,

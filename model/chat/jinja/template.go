@@ -12,7 +12,7 @@ import (
 type Dialect struct {
 	// Generation accepts {% generation %}…{% endgeneration %}, the extension of Hugging Face: its body is rendered as is.
 	Generation bool
-	// Mutation lets templates change lists and dicts by their methods (append, pop, update, ...).
+	// Mutation lets templates change lists and dicts that they made themselves by their methods (append, pop, update, ...).
 	Mutation bool
 }
 
@@ -47,18 +47,24 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Template is a parsed template. It is immutable: any number of renders may run at once.
 type Template struct {
-	tree    *syntax.Template
-	dialect Dialect
-	lib     *library
+	tree *syntax.Template
+	lib  *library
+}
+
+// Input is what a template is rendered with.
+type Input struct {
+	Vars    *value.Dict            // the variables of the template
+	Globals map[string]value.Value // functions and values that variables of the same name hide
+	Dialect Dialect
+	Limits  Limits
 }
 
 // Parse reads a template. The error is an *Error.
-func Parse(source string, d Dialect) (*Template, error) {
+func Parse(source string) (*Template, error) {
 	lib := newLibrary()
 	tree, err := syntax.Parse(source, syntax.Options{
-		Generation: d.Generation,
-		HasFilter:  func(name string) bool { return lib.filters[name] != nil },
-		HasTest:    func(name string) bool { return lib.tests[name] != nil },
+		HasFilter: func(name string) bool { return lib.filters[name] != nil },
+		HasTest:   func(name string) bool { return lib.tests[name] != nil },
 	})
 	if err != nil {
 		var at *syntax.Error
@@ -67,22 +73,24 @@ func Parse(source string, d Dialect) (*Template, error) {
 		}
 		return nil, err
 	}
-	return &Template{tree, d, lib}, nil
+	return &Template{tree, lib}, nil
 }
 
-// Render runs the template. vars are its variables; globals are functions and values that variables of the same name hide.
-// Neither is changed, unless Dialect.Mutation lets the template change lists and dicts in vars. The error is an *Error;
-// beyond the limits it wraps a *value.LimitError, for wrong operations a *value.Error, otherwise what a global returned.
-func (t *Template) Render(vars *value.Dict, globals map[string]value.Value, l Limits) (value.Str, error) {
+// Render runs the template. The error is an *Error; beyond the limits it wraps a *value.LimitError, for wrong operations a
+// *value.Error, otherwise what a global returned.
+func (t *Template) Render(input Input) (value.Str, error) {
+	if line := t.tree.Generation; line > 0 && !input.Dialect.Generation {
+		return value.Str{}, &Error{line, errors.New("encountered unknown tag 'generation', which plain Jinja does not have")}
+	}
 	in := &interp{
-		m: value.NewMeter(l.Limits), limits: l, dialect: t.dialect, lib: t.lib,
-		vars: vars, globals: globals, exported: map[string]value.Value{},
+		m: value.NewMeter(input.Limits.Limits), limits: input.Limits, dialect: input.Dialect, lib: t.lib,
+		vars: input.Vars, globals: input.Globals, exported: map[string]value.Value{},
 	}
 	var out value.Builder
 	act := &activation{slots: make([]value.Value, t.tree.Func.Slots)}
 	in.enter(act, t.tree.Scope)
 	if _, err := in.stmts(act, &out, t.tree.Body); err != nil {
-		return value.Str{}, err
+		return value.Str{}, wrap(1, err)
 	}
 	return out.Str(), nil
 }

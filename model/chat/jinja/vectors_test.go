@@ -65,7 +65,7 @@ func testGlobals() map[string]value.Value {
 
 // run renders a template with untrusted variables from JSON.
 func run(source string, context []byte, d Dialect) (value.Str, error) {
-	t, err := Parse(source, d)
+	t, err := Parse(source)
 	if err != nil {
 		return value.Str{}, err
 	}
@@ -73,7 +73,7 @@ func run(source string, context []byte, d Dialect) (value.Str, error) {
 	if err != nil {
 		return value.Str{}, err
 	}
-	return t.Render(vars.(*value.Dict), testGlobals(), DefaultLimits(len(context)))
+	return t.Render(Input{vars.(*value.Dict), testGlobals(), d, DefaultLimits(len(context))})
 }
 
 // kinds maps Python exceptions to those that this package uses for the same mistake.

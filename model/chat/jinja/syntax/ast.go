@@ -274,15 +274,14 @@ type Scope struct{ Loads []Load }
 
 // Template is a parsed template.
 type Template struct {
-	Body  []Stmt
-	Func  *Func
-	Scope Scope
+	Body       []Stmt
+	Func       *Func
+	Scope      Scope
+	Generation int // line of the first {% generation %}, which Hugging Face added to the language; 0: none
 }
 
 // Options tell the parser what the evaluator knows.
 type Options struct {
-	// Generation accepts {% generation %}, which Hugging Face uses to mark the model's own turns.
-	Generation bool
 	// HasFilter and HasTest tell whether a filter or test exists: one that does not is an error, unless it stands in a
 	// condition and is thus perhaps never used.
 	HasFilter, HasTest func(name string) bool
@@ -300,12 +299,12 @@ func Parse(source string, o Options) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{tokens: tokens, generation: o.Generation}
+	p := &parser{tokens: tokens}
 	body, err := p.statements(nil)
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{Body: body, Func: &Func{}}
+	t := &Template{Body: body, Func: &Func{}, Generation: p.generation}
 	if err := resolve(t, o); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ type parser struct {
 	tokens     []token
 	pos        int
 	nesting    int
-	generation bool
+	generation int      // line of the first generation tag
 	open       []string // tags that wait for their end
 }
 

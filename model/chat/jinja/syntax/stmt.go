@@ -265,10 +265,11 @@ func (p *parser) statement(ends []string) (Stmt, error) {
 		}
 		return &Refused{at, t.text}, nil
 	case "generation":
-		if p.generation {
-			body, err := p.body("generation", true, "endgeneration")
-			return &Scoped{At: at, Body: body}, err
+		if p.generation == 0 {
+			p.generation = t.line
 		}
+		body, err := p.body("generation", true, "endgeneration")
+		return &Scoped{At: at, Body: body}, err
 	}
 	looking := ""
 	if ends != nil {

@@ -50,7 +50,7 @@ func add(m *Meter, a, b Value) (Value, error) {
 			return nil, nil
 		}
 		items, err := joinItems(m, x.Items, y.Items)
-		return &List{items}, err
+		return &List{Items: items}, err
 	case *Tuple:
 		y, ok := b.(*Tuple)
 		if !ok {
@@ -121,7 +121,7 @@ func repeat(m *Meter, v Value, n int) (Value, error) {
 		return b.Str().like(v), nil
 	case *List:
 		items, err := repeatItems(m, v.Items, n)
-		return &List{items}, err
+		return &List{Items: items}, err
 	case *Tuple:
 		items, err := repeatItems(m, v.Items, n)
 		return &Tuple{Items: items}, err

@@ -7,7 +7,10 @@ import (
 )
 
 // List is Python's list.
-type List struct{ Items []Value }
+type List struct {
+	Items []Value
+	fixed bool // input: no template may change it
+}
 
 // Tuple is Python's tuple; Names, if set, gives its fields names as in a namedtuple.
 type Tuple struct {
@@ -20,6 +23,7 @@ type Dict struct {
 	keys, values []Value // nil keys are deleted entries
 	index        map[hashKey]int
 	deleted      int
+	fixed        bool // input: no template may change it
 }
 
 // Namespace is what namespace() makes: attributes that {% set ns.x = … %} changes.

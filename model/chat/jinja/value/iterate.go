@@ -310,7 +310,7 @@ func Slice(m *Meter, v, start, stop, step Value) (Value, error) {
 		return v.slice(m, n, b)
 	case *List:
 		items, err := pick(m, v.Items, b)
-		return &List{items}, err
+		return &List{Items: items}, err
 	case *Tuple:
 		items, err := pick(m, v.Items, b)
 		return &Tuple{Items: items}, err

@@ -258,7 +258,7 @@ type JSONError struct {
 func (e *JSONError) Error() string { return fmt.Sprintf("json: at byte %d: %s", e.Offset, e.What) }
 
 // ParseJSON reads a JSON text. Objects keep the order of their keys, whole numbers are Int or *Big, others Float, and every
-// string, keys too, is untrusted if untrusted is set. Nesting is bounded by MaxDepth. The error is a *JSONError.
+// string, keys too, is untrusted if untrusted is set. Lists and dicts are fixed: see Fix. Nesting is bounded by MaxDepth. The error is a *JSONError.
 func ParseJSON(data []byte, untrusted bool) (Value, error) {
 	d := decoder{s: strings.ToValidUTF8(string(data), "\ufffd")}
 	if untrusted {
@@ -331,7 +331,7 @@ func (d *decoder) value(depth int) (Value, error) {
 }
 
 func (d *decoder) array(depth int) (Value, error) {
-	l := &List{}
+	l := &List{fixed: true}
 	if d.take(']') {
 		return l, nil
 	}
@@ -352,6 +352,7 @@ func (d *decoder) array(depth int) (Value, error) {
 
 func (d *decoder) object(depth int) (Value, error) {
 	o := NewDict()
+	o.fixed = true
 	if d.take('}') {
 		return o, nil
 	}

@@ -71,6 +71,28 @@ func field(v Value, name string) (Value, bool, error) {
 	return nil, false, nil
 }
 
+// Fix forbids templates to change a list or dict, whatever the dialect: several renders may share it.
+func Fix(v Value) Value {
+	switch v := v.(type) {
+	case *List:
+		v.fixed = true
+	case *Dict:
+		v.fixed = true
+	}
+	return v
+}
+
+// IsFixed tells whether v may not be changed.
+func IsFixed(v Value) bool {
+	switch v := v.(type) {
+	case *List:
+		return v.fixed
+	case *Dict:
+		return v.fixed
+	}
+	return false
+}
+
 // Mutates tells whether the method changes v: the immutable sandbox of Jinja refuses these.
 func Mutates(v Value, name string) bool {
 	switch v.(type) {
@@ -174,7 +196,7 @@ var listMethods = map[string]methodFunc{
 			return nil, err
 		}
 		items, err := Collect(m, v)
-		return &List{items}, err
+		return &List{Items: items}, err
 	},
 }
 

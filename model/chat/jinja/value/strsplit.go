@@ -23,7 +23,7 @@ func (s Str) pieces(m *Meter, at [][2]int) (Value, error) {
 	for i, r := range at {
 		items[i] = s.cut(r[0], r[1])
 	}
-	return &List{items}, nil
+	return &List{Items: items}, nil
 }
 
 func splitter(name string, right bool) methodFunc {
@@ -129,7 +129,7 @@ func strSplitLines(m *Meter, v Value, a Args) (Value, error) {
 		return nil, err
 	}
 	items, err := Lines(m, v.(Str), args[0] != nil && Truth(args[0]))
-	return &List{items}, err
+	return &List{Items: items}, err
 }
 
 // Join is sep.join(items) for items that are strings already.
