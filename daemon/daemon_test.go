@@ -14,6 +14,7 @@ import (
 
 	"siskin/daemon"
 	"siskin/daemon/config"
+	"siskin/model/goldentest"
 	"siskin/model/modeltest"
 	"siskin/model/quant"
 	"siskin/mqtt/message"
@@ -38,6 +39,15 @@ func tinyConfig(t testing.TB, broker string) config.Config {
 	c.MQTT.ReplyPrefixes = []string{"home/answers"}
 	c.Generate.MaxTokens = 8
 	c.Daemon.StopTimeout = config.Duration{Duration: time.Second}
+	return c
+}
+
+// realConfig is a configuration with the default model, whose answers take seconds.
+func realConfig(t testing.TB, broker string) config.Config {
+	t.Helper()
+	c := tinyConfig(t, broker)
+	c.Model.Path, c.Model.Context = goldentest.Model(t), 2048
+	c.Generate.MaxTokensLimit = 2048
 	return c
 }
 
@@ -247,14 +257,13 @@ func TestSession(t *testing.T) {
 
 func TestCancelDeadlineOverload(t *testing.T) {
 	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
-		c := tinyConfig(t, b.Addr())
-		c.Model.Parallel, c.Queue.MaxRequests, c.Generate.MaxTokensLimit = 1, 2, 4096
-		c.Model.Context, c.Generate.MaxTokens = 4096, 4000
+		c := realConfig(t, b.Addr())
+		c.Model.Parallel, c.Queue.MaxRequests = 1, 2
 		start(t, c)
 		u := newUser(t, b.Addr())
 		defer u.Cut()
 		endless := func(id string) message.Request {
-			return message.Request{ID: id, Prompt: "count", Stream: true, MaxTokens: 4000, Stop: nil, Seed: new(uint64)}
+			return message.Request{ID: id, Prompt: story, Stream: true, MaxTokens: 1500, Temperature: greedy()}
 		}
 		u.prompt(endless("run"))
 		u.until("the first delta", func() bool { return len(u.deltas["run"]) > 0 || len(u.answers["run"]) > 0 })
@@ -277,28 +286,41 @@ func TestCancelDeadlineOverload(t *testing.T) {
 		if len(u.answers["run"]) > 0 {
 			t.Fatalf("the long answer ended before it could be cancelled: %+v", u.answers["run"][0])
 		}
-		begun := time.Now()
-		u.Publish("siskin/"+device+"/cancel", 1, false, `{"id":"run"}`)
-		a := u.answer("run")
-		took := time.Since(begun)
-		if a.Status != message.Cancelled || a.Code != message.CodeCancelled {
-			t.Errorf("cancelled while running: %+v", a)
-		}
-		t.Logf("%s: cancel to answer %v", b.Name(), took)
-		if took > 100*time.Millisecond {
-			t.Errorf("cancel took %v, want at most 100 ms", took)
-		}
+		u.cancelled("run", "while the answer is written")
+		r := endless("long")
+		r.Prompt = strings.Repeat("A very long prompt. ", 380)
+		u.prompt(r)
+		u.until("accepted", func() bool { return u.accepted["long"] > 0 })
+		time.Sleep(200 * time.Millisecond)
+		u.cancelled("long", "while the prompt is read")
 	})
+}
+
+// story asks for more text than any test waits for.
+const story = "Write a very long story about a small bird that crosses the sea in winter."
+
+// cancelled cancels a running request and checks that its answer comes within 100 ms.
+func (u *user) cancelled(id, when string) {
+	u.t.Helper()
+	begun := time.Now()
+	u.Publish("siskin/"+device+"/cancel", 1, false, `{"id":"`+id+`"}`)
+	a := u.answer(id)
+	took := time.Since(begun)
+	if a.Status != message.Cancelled || a.Code != message.CodeCancelled || a.Text == "" {
+		u.t.Errorf("cancelled %s: %+v", when, a)
+	}
+	u.t.Logf("cancelled %s: answer after %v", when, took)
+	if took > 100*time.Millisecond {
+		u.t.Errorf("cancelled %s: answer after %v, want at most 100 ms", when, took)
+	}
 }
 
 // The broker dies while an answer is written and comes back: the answer still arrives.
 func TestBrokerRestartInMidAnswer(t *testing.T) {
 	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
-		c := tinyConfig(t, b.Addr())
-		c.Model.Context, c.Generate.MaxTokensLimit = 4096, 4096
-		start(t, c)
+		start(t, realConfig(t, b.Addr()))
 		u := newUser(t, b.Addr())
-		u.prompt(message.Request{ID: "long", Prompt: "go on", Stream: true, MaxTokens: 1500, Seed: new(uint64)})
+		u.prompt(message.Request{ID: "long", Prompt: story, Stream: true, MaxTokens: 200, Temperature: greedy()})
 		u.until("the first delta", func() bool { return len(u.deltas["long"]) > 0 })
 		u.Cut()
 		b.Kill()
@@ -377,13 +399,13 @@ func TestPromptCannotEndItsTurn(t *testing.T) {
 // At the end of the time to stop, what runs and what waits is answered with shutting_down, and nothing is lost.
 func TestStop(t *testing.T) {
 	b := mqtttest.StartEmbedded(t)
-	c := tinyConfig(t, b.Addr())
-	c.Model.Parallel, c.Model.Context, c.Generate.MaxTokensLimit = 1, 4096, 4096
+	c := realConfig(t, b.Addr())
+	c.Model.Parallel = 1
 	c.Daemon.StopTimeout = config.Duration{Duration: 200 * time.Millisecond}
 	_, stop := start(t, c)
 	u := newUser(t, b.Addr())
 	defer u.Cut()
-	u.prompt(message.Request{ID: "run", Prompt: "go", Stream: true, MaxTokens: 4000, Seed: new(uint64)})
+	u.prompt(message.Request{ID: "run", Prompt: story, Stream: true, MaxTokens: 1500, Temperature: greedy()})
 	u.until("the first delta", func() bool { return len(u.deltas["run"]) > 0 })
 	for i := range 5 {
 		u.prompt(message.Request{ID: fmt.Sprint("w", i), Prompt: "wait"})

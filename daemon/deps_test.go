@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
-	"model/chat":              {"model/chat/jinja", "model/chat/jinja/value", "model/tokenizer"},
+	"model/chat":              {"model/chat/jinja", "model/chat/jinja/pytext", "model/chat/jinja/value", "model/tokenizer"},
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
