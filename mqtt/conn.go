@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -87,6 +88,7 @@ type conn struct {
 	writeTimeout time.Duration
 	maxPublish   int // bytes behind the fixed header
 	subs         int // subscriptions in each SUBSCRIBE
+	failed       atomic.Bool
 
 	// Of the packet that is being read:
 	header []byte // still to hand out
@@ -103,15 +105,28 @@ func newConn(c net.Conn, cfg *Config) *conn {
 
 // Write is net.Conn's with a deadline. Paho writes a packet in one call.
 func (c *conn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
-		return 0, err
+	err := c.SetWriteDeadline(time.Now().Add(c.writeTimeout))
+	n := 0
+	if err == nil {
+		n, err = c.Conn.Write(p)
 	}
-	return c.Conn.Write(p)
+	if err != nil {
+		c.failed.Store(true)
+	}
+	return n, err
 }
 
 // Read hands out the stream of packets, changed as said above. It is called by
 // one goroutine.
 func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if err != nil {
+		c.failed.Store(true)
+	}
+	return n, err
+}
+
+func (c *conn) read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}

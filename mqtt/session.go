@@ -33,7 +33,7 @@ type session struct {
 	present bool       // the broker knew the session
 
 	mu   sync.Mutex
-	conn net.Conn // for abandon; nil before it is dialled
+	conn *conn // nil before it is dialled
 }
 
 func newSession(l *Link) *session {
@@ -78,18 +78,25 @@ func (s *session) subscribe(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
-	// No callback: the default handler has been there since before CONNECT, since
-	// queued messages come before the reply to SUBSCRIBE.
-	token := s.paho.SubscribeMultiple(filters, nil).(*paho.SubscribeToken)
-	select {
-	case <-token.Done():
-	case err := <-s.lost:
-		return fmt.Errorf("subscribe: %w", err)
-	case <-ctx.Done():
-		return fmt.Errorf("subscribe: %w", ctx.Err())
-	}
-	if err := token.Error(); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+	var token *paho.SubscribeToken
+	for {
+		// No callback: the default handler has been there since before CONNECT,
+		// since queued messages come before the reply to SUBSCRIBE.
+		token = s.paho.SubscribeMultiple(filters, nil).(*paho.SubscribeToken)
+		select {
+		case <-token.Done():
+		case err := <-s.lost:
+			return fmt.Errorf("subscribe: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("subscribe: %w", ctx.Err())
+		}
+		err := token.Error()
+		if err == nil {
+			break
+		}
+		if !isHandover(err) || s.failed() || ctx.Err() != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
 	}
 	for filter, code := range token.Result() {
 		if code > 2 {
@@ -112,7 +119,7 @@ func (s *session) options(dialling context.Context) *paho.ClientOptions {
 		SetKeepAlive(cfg.KeepAlive).
 		SetPingTimeout(min(cfg.KeepAlive, pingTimeout)).
 		SetConnectTimeout(cfg.ConnectTimeout).
-		SetWriteTimeout(cfg.WriteTimeout).
+		SetWriteTimeout(handover). // conn has the real one
 		SetAutoReconnect(false).
 		SetConnectRetry(false).
 		SetOrderMatters(true).
@@ -134,13 +141,14 @@ func (s *session) open(ctx context.Context, secure *tls.Config) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
+	guarded := newConn(c, &s.link.cfg)
 	s.mu.Lock()
-	s.conn = c
+	s.conn = guarded
 	s.mu.Unlock()
 	if ctx.Err() != nil { // it came too late for closeConn
 		return nil, errors.Join(ctx.Err(), c.Close())
 	}
-	return newConn(c, &s.link.cfg), nil
+	return guarded, nil
 }
 
 // closeConn ends the network connection at once.
@@ -175,17 +183,42 @@ func (s *session) handle(_ paho.Client, m paho.Message) {
 // publish hands a message to paho, which writes it soon. An error means that the
 // connection is of no use any more.
 func (s *session) publish(it *item) error {
-	s.acks.expect(it)
-	token := s.paho.Publish(it.topic, it.qos, it.retain, it.payload)
-	select {
-	case <-token.Done():
+	for {
+		if s.failed() {
+			return fmt.Errorf("publish to %q: %w", it.topic, net.ErrClosed)
+		}
+		s.acks.expect(it)
+		token := s.paho.Publish(it.topic, it.qos, it.retain, it.payload)
+		select {
+		case <-token.Done():
+		default:
+			return nil
+		}
 		// At QoS 1 done without an error may mean anything; acks knows.
-		if err := token.Error(); err != nil {
+		err := token.Error()
+		if err == nil {
+			return nil
+		}
+		if !isHandover(err) {
 			return fmt.Errorf("publish to %q: %w", it.topic, err)
 		}
-	default:
 	}
-	return nil
+}
+
+// handover is how long paho waits until its writer takes a packet. The writer
+// may be busy with another one, or may have just ended with the connection: paho
+// does not know which, so it is asked again until our connection says.
+const handover = 250 * time.Millisecond
+
+// isHandover recognises paho's error after that time by the only thing that
+// tells it.
+func isHandover(err error) bool { return strings.Contains(err.Error(), "broken by timeout") }
+
+// failed reports whether the network connection has had an error.
+func (s *session) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn == nil || s.conn.failed.Load()
 }
 
 // cause gives the reason for which the connection was lost, which comes a little

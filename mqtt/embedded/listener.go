@@ -28,12 +28,18 @@ type listener struct {
 
 	mu     sync.Mutex
 	closed bool
-	conns  map[net.Conn]chan struct{} // closed when the work on it has ended
+	conns  map[net.Conn]*stages
 	work   sync.WaitGroup
 }
 
+// stages of a connection, each a channel that is closed when it is reached.
+type stages struct {
+	greeted chan struct{} // CONNACK has been written; see greet
+	ended   chan struct{} // all work has ended
+}
+
 func newListener(tcp net.Listener, max int, log *slog.Logger) *listener {
-	return &listener{tcp: tcp, max: max, log: log, open: make(chan struct{}), conns: make(map[net.Conn]chan struct{})}
+	return &listener{tcp: tcp, max: max, log: log, open: make(chan struct{}), conns: make(map[net.Conn]*stages)}
 }
 
 // Init, ID, Protocol and Address are for the engine.
@@ -75,10 +81,10 @@ func (l *listener) start(conn net.Conn, establish listeners.EstablishFn) bool {
 	if err := conn.SetDeadline(time.Now().Add(helloTime)); err != nil {
 		return false
 	}
-	done := make(chan struct{})
-	l.conns[conn] = done
+	at := &stages{greeted: make(chan struct{}), ended: make(chan struct{})}
+	l.conns[conn] = at
 	l.work.Go(func() {
-		defer close(done)
+		defer close(at.ended)
 		err := establish(l.ID(), conn)
 		l.log.Debug("embedded broker: connection ended", "remote", conn.RemoteAddr(), "error", err)
 		_ = conn.Close() // mostly closed before
@@ -89,16 +95,11 @@ func (l *listener) start(conn net.Conn, establish listeners.EstablishFn) bool {
 	return true
 }
 
-// ended gives a channel that is closed when the work on conn has ended.
-func (l *listener) ended(conn net.Conn) <-chan struct{} {
+// stages gives those of a connection, or nil if all work on it has ended.
+func (l *listener) stages(conn net.Conn) *stages {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if done, ok := l.conns[conn]; ok {
-		return done
-	}
-	done := make(chan struct{})
-	close(done)
-	return done
+	return l.conns[conn]
 }
 
 // Close stops accepting, lets the engine say goodbye to its clients, and waits

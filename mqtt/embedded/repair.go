@@ -32,6 +32,11 @@ const takeoverTime = 5 * time.Second
 //     dead, the old one's last will may be published after the new connection
 //     is up, and the old one's clean-up may remove the new client. So the new
 //     one waits until all work on the old one has ended.
+//   - Resuming: a session that goes on is copied into the new connection. A
+//     message for the old one that comes meanwhile, or is on its way from another
+//     client's goroutine, is lost. So such messages are handed on.
+//   - A message may be written to a new connection before its CONNACK, which
+//     clients take for the end of it. So it waits.
 //   - Expired sessions leave their subscriptions behind.
 type repair struct {
 	broker.HookBase
@@ -42,12 +47,21 @@ type repair struct {
 
 	mu    sync.Mutex
 	aside map[*broker.Client]map[uint16]packets.Packet // own messages laid aside
+	heirs map[*broker.Client]*heir                     // of clients whose session has gone on, for a while
+}
+
+// heir is the new connection of a session.
+type heir struct {
+	client *broker.Client
+	up     bool             // the session has been copied
+	late   []packets.Packet // messages for the old connection since the copying may have begun
 }
 
 func newRepair(server *broker.Server, l *listener, lim Limits) *repair {
 	r := &repair{
 		server: server, listener: l, expiry: int64(lim.MessageExpiry / time.Second),
 		aside: make(map[*broker.Client]map[uint16]packets.Packet),
+		heirs: make(map[*broker.Client]*heir),
 	}
 	// Above all renumbered messages, and near the clock, which wills still use.
 	r.order.Store(time.Now().Unix())
@@ -61,7 +75,7 @@ func (r *repair) ID() string { return "repair" }
 func (r *repair) Provides(event byte) bool {
 	return slices.Contains([]byte{
 		broker.OnPublish, broker.OnSessionEstablish, broker.OnPacketRead, broker.OnPacketProcessed,
-		broker.OnDisconnect, broker.OnClientExpired,
+		broker.OnPacketEncode, broker.OnPacketSent, broker.OnQosPublish, broker.OnDisconnect, broker.OnClientExpired,
 	}, event)
 }
 
@@ -93,9 +107,9 @@ func (r *repair) OnSessionEstablish(cl *broker.Client, _ packets.Packet) {
 		_ = conn.SetWriteDeadline(time.Now().Add(byeTime))
 		_ = r.server.DisconnectClient(old, packets.ErrSessionTakenOver) // returns its own code
 	}
-	if conn := old.Net.Conn; conn != nil {
+	if at := r.listener.stages(old.Net.Conn); at != nil {
 		select {
-		case <-r.listener.ended(conn):
+		case <-at.ended:
 		case <-time.After(takeoverTime):
 		}
 	}
@@ -106,6 +120,96 @@ func (r *repair) OnSessionEstablish(cl *broker.Client, _ packets.Packet) {
 		pk.Created = int64(i)
 		old.State.Inflight.Set(pk)
 	}
+	r.mu.Lock()
+	r.heirs[old] = &heir{client: cl}
+	r.mu.Unlock()
+	// Other goroutines hold the old client for the moment of one publish only.
+	time.AfterFunc(takeoverTime, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.heirs, old)
+	})
+}
+
+// OnQosPublish is called after a message has been put into the queue of a
+// client. If its session has gone on, the message belongs to the heir.
+func (r *repair) OnQosPublish(cl *broker.Client, pk packets.Packet, _ int64, _ int) {
+	r.mu.Lock()
+	h := r.heirs[cl]
+	if h == nil || pk.FixedHeader.Type != packets.Publish {
+		r.mu.Unlock()
+		return
+	}
+	if !h.up {
+		h.late = append(h.late, pk)
+		r.mu.Unlock()
+		return
+	}
+	r.mu.Unlock()
+	if pk, ok := bequeath(h.client, pk); ok {
+		_ = h.client.WritePacket(pk) // if it fails, the message waits in the queue
+	}
+}
+
+// OnPacketEncode is called before a packet is written.
+func (r *repair) OnPacketEncode(cl *broker.Client, pk packets.Packet) packets.Packet {
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		r.handOn(cl, pk.SessionPresent)
+	case packets.Publish:
+		if at := r.listener.stages(cl.Net.Conn); at != nil {
+			select {
+			case <-at.greeted:
+			case <-at.ended:
+			}
+		}
+	}
+	return pk
+}
+
+// OnPacketSent is called after a packet has been written.
+func (r *repair) OnPacketSent(cl *broker.Client, pk packets.Packet, _ []byte) {
+	if pk.FixedHeader.Type == packets.Connack {
+		if at := r.listener.stages(cl.Net.Conn); at != nil {
+			close(at.greeted) // there is one CONNACK in the life of a connection
+		}
+	}
+}
+
+// handOn is called when a session has been copied, and the engine is about to
+// send its queue again.
+func (r *repair) handOn(cl *broker.Client, present bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.heirs {
+		if h.client != cl || h.up {
+			continue
+		}
+		h.up = true
+		if present {
+			for _, late := range h.late {
+				bequeath(cl, late)
+			}
+		}
+		h.late = nil
+	}
+}
+
+// bequeath puts a message into the queue of a client under a number of its own,
+// unless it has come with the copy.
+func bequeath(cl *broker.Client, pk packets.Packet) (packets.Packet, bool) {
+	for _, own := range cl.State.Inflight.GetAll(false) {
+		if own.Created == pk.Created && own.TopicName == pk.TopicName {
+			return pk, false
+		}
+	}
+	id, err := cl.NextPacketID()
+	if err != nil {
+		return pk, false // no number is free: the queue is full
+	}
+	pk.PacketID = uint16(id)
+	cl.State.Inflight.Set(pk)
+	return pk, true
 }
 
 // OnPacketRead lays the own message aside whose number a client uses.

@@ -33,7 +33,7 @@ type Client struct {
 	lastID uint16
 
 	messages chan Message
-	replies  chan Packet   // SUBACK, PUBACK, PUBREC, PUBCOMP
+	replies  chan Packet   // SUBACK, PUBACK, PUBREC, PUBCOMP, PINGRESP
 	gone     chan struct{} // closed when the connection has ended
 	left     bool
 }
@@ -134,7 +134,6 @@ func (c *Client) read(r *bufio.Reader) {
 			}
 		case Pubrel:
 			c.send(Packet{First: byte(Pubcomp) << 4, Body: p.Body})
-		case Pingresp:
 		default:
 			c.replies <- p
 		}
@@ -177,7 +176,17 @@ func (c *Client) await(kind Type, id uint16) Packet {
 	return Packet{}
 }
 
-// Subscribe subscribes and fails the test if the broker refuses.
+// Barrier waits until the broker has handled everything that was sent before. A
+// PUBACK alone does not say that: the embedded broker sends it before it passes
+// the message on, and a SUBACK before the retained messages.
+func (c *Client) Barrier() {
+	c.t.Helper()
+	c.send(Packet{First: byte(Pingreq) << 4})
+	c.await(Pingresp, 0)
+}
+
+// Subscribe subscribes and fails the test if the broker refuses. Then the
+// subscription is in force and retained messages are on their way.
 func (c *Client) Subscribe(filter string, qos byte) {
 	c.t.Helper()
 	id := c.nextID()
@@ -187,6 +196,7 @@ func (c *Client) Subscribe(filter string, qos byte) {
 	if len(p.Body) != 3 || p.Body[2] > 2 {
 		c.t.Fatalf("client %s: subscription to %s refused: % x", c.opt.ID, filter, p.Body)
 	}
+	c.Barrier()
 }
 
 // Send sends a PUBLISH and does not wait; it gives the packet identifier.
@@ -205,7 +215,8 @@ func (c *Client) Send(topic string, qos byte, retain bool, payload string) uint1
 	return id
 }
 
-// Publish publishes and waits until the broker has taken the message.
+// Publish publishes and waits until the broker has taken the message, and passed
+// it on to who is there.
 func (c *Client) Publish(topic string, qos byte, retain bool, payload string) {
 	c.t.Helper()
 	id := c.Send(topic, qos, retain, payload)
@@ -216,6 +227,28 @@ func (c *Client) Publish(topic string, qos byte, retain bool, payload string) {
 		c.await(Pubrec, id)
 		c.send(Packet{First: byte(Pubrel)<<4 | 2, Body: binary.BigEndian.AppendUint16(nil, id)})
 		c.await(Pubcomp, id)
+	}
+	c.Barrier()
+}
+
+// Flush waits until the broker has handled everything that was sent before, and
+// forgets its replies to that, such as those to Send.
+func (c *Client) Flush() {
+	c.t.Helper()
+	c.send(Packet{First: byte(Pingreq) << 4})
+	for end := time.After(patience); ; {
+		select {
+		case p := <-c.replies:
+			if p.Type() == Pingresp {
+				return
+			}
+		case <-c.gone:
+			c.t.Errorf("client %s: connection ended", c.opt.ID)
+			return
+		case <-end:
+			c.t.Errorf("client %s: no reply", c.opt.ID)
+			return
+		}
 	}
 }
 
@@ -272,6 +305,19 @@ func (c *Client) Drain(d time.Duration) []Message {
 		case m := <-c.messages:
 			out = append(out, m)
 		case <-time.After(d):
+			return out
+		}
+	}
+}
+
+// Unread gives the messages that are there now.
+func (c *Client) Unread() []Message {
+	var out []Message
+	for {
+		select {
+		case m := <-c.messages:
+			out = append(out, m)
+		default:
 			return out
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	Pubcomp    Type = 7
 	Subscribe  Type = 8
 	Suback     Type = 9
+	Pingreq    Type = 12
 	Pingresp   Type = 13
 	Disconnect Type = 14
 )
