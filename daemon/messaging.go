@@ -74,6 +74,9 @@ func clientOptions(c *config.Config) (mqtt.Config, error) {
 		return o, fmt.Errorf("mqtt.password_file: %w", err)
 	}
 	o.Password = password
+	if err := o.Validate(); err != nil {
+		return o, fmt.Errorf("mqtt: %w", err)
+	}
 	return o, nil
 }
 

@@ -47,7 +47,7 @@ type Model struct {
 
 // MQTT says how the broker is reached.
 type MQTT struct {
-	// Broker is the address: scheme://host:port, the scheme one of tcp, mqtt (plain), ssl, tls, mqtts (TLS), ws, wss. It is
+	// Broker is the address: scheme://host:port, the scheme one of tcp, mqtt (plain), ssl, tls, mqtts (TLS). It is
 	// not used when the embedded broker is enabled. Empty is refused.
 	Broker string `toml:"broker"`
 	// ClientID identifies the daemon to the broker, at most 128 bytes. Empty: "siskin-" and the device name.

@@ -140,9 +140,9 @@ func (k *checker) broker(m MQTT) {
 	if u.User != nil {
 		k.add("mqtt.broker", "holds a user name; set mqtt.username and mqtt.password_file instead")
 	}
-	tls := slices.Contains([]string{"ssl", "tls", "mqtts", "wss"}, u.Scheme)
+	tls := slices.Contains([]string{"ssl", "tls", "mqtts"}, u.Scheme)
 	if !tls {
-		k.oneOf("mqtt.broker", u.Scheme, "tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss")
+		k.oneOf("mqtt.broker", u.Scheme, "tcp", "mqtt", "ssl", "tls", "mqtts")
 	}
 	if !tls && (m.CAFile != "" || m.CertFile != "") {
 		k.add("mqtt.broker", "certificates are set, but the scheme %s:// sends everything in the clear; use ssl://", u.Scheme)

@@ -132,9 +132,10 @@ func samplingOf(r *message.Request, d *Defaults, newSeed func() uint64) sample.P
 	if r.TopK != nil {
 		p.TopK = *r.TopK
 	}
-	if r.Seed != nil {
+	switch {
+	case r.Seed != nil:
 		p.Seed = *r.Seed
-	} else {
+	case p.Seed == 0:
 		p.Seed = newSeed()
 	}
 	return p

@@ -32,7 +32,7 @@ type Source interface {
 // Defaults apply where a request says nothing. They can be replaced while the engine runs.
 type Defaults struct {
 	System    string        // system message of conversations that bring none; empty: the template's own
-	Sampling  sample.Params // the seed in it is not used: see Options.NewSeed
+	Sampling  sample.Params // a seed of 0 means another one for each answer: see Options.NewSeed
 	MaxTokens int           // tokens of an answer; at least 1
 	CapTokens int           // most tokens that a request may ask for; at least MaxTokens
 	// MaxSessions conversations are remembered, each until it has been idle for SessionIdle.
@@ -56,7 +56,7 @@ type Options struct {
 	Answer func(message.Request, message.Answer)
 	Delta  func(message.Request, message.Delta)
 	Now    func() time.Time
-	// NewSeed gives the seed of a request that brings none.
+	// NewSeed gives the seed of a request where neither it nor the defaults have one.
 	NewSeed func() uint64
 	Log     *slog.Logger
 }
