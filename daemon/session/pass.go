@@ -209,7 +209,9 @@ func (e *Engine) step(j *job, logits []float32, now time.Time) {
 	id := j.slot.sampler.Sample(logits)
 	if id < 0 {
 		e.Log.Error("no token can be sampled: the logits are not numbers", "id", j.request.ID)
+		s := j.slot
 		e.finish(j, message.CodeInternal)
+		e.truncate(s, 0) // what made these logits must not answer anybody else
 		return
 	}
 	if e.Tokenizer.IsEOG(id) {

@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -24,11 +26,22 @@ type Pool struct {
 	next, left atomic.Int64
 	count      int64
 	task       func(worker, i int)
+	fault      atomic.Pointer[Fault] // of the phase under way
 	closed     atomic.Bool
 	parked     []parking
 	done       parking
 	wait       sync.WaitGroup
 }
+
+// Fault is what Run panics with when a task has panicked on a worker: the engine that called Run can recover from it,
+// which it could not from a panic on a goroutine of the pool.
+type Fault struct {
+	Value any
+	Stack []byte // of the worker
+}
+
+// Error gives the value and where it came from.
+func (f *Fault) Error() string { return fmt.Sprintf("%v\n%s", f.Value, f.Stack) }
 
 // parking lets one goroutine sleep until it is woken. state is 1 while the owner sleeps or is about to.
 type parking struct {
@@ -55,7 +68,8 @@ func (p *Pool) Workers() int { return p.workers }
 
 // Run calls task(worker, i) once for every i in [0, count) and returns when all calls have. Indices are claimed one by
 // one from a counter, so a worker that the operating system has taken off its core holds up one index only. Calls with
-// the same worker never overlap. Nothing is allocated when task is a function value made beforehand.
+// the same worker never overlap. Nothing is allocated when task is a function value made beforehand. A panic of task ends
+// the phase early and comes back as a panic with a *Fault, or with the value itself where the caller ran the task alone.
 func (p *Pool) Run(count int, task func(worker, i int)) {
 	if p.workers == 1 || count <= 1 {
 		for i := range count {
@@ -72,9 +86,18 @@ func (p *Pool) Run(count int, task func(worker, i int)) {
 	}
 	p.claim(0)
 	p.done.sleepUntil(func() bool { return p.left.Load() == 0 })
+	if f := p.fault.Swap(nil); f != nil {
+		panic(f)
+	}
 }
 
 func (p *Pool) claim(worker int) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.fault.CompareAndSwap(nil, &Fault{Value: v, Stack: debug.Stack()})
+			p.next.Store(p.count) // nobody claims any more
+		}
+	}()
 	for {
 		i := p.next.Add(1) - 1
 		if i >= p.count {

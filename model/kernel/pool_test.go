@@ -46,6 +46,32 @@ func TestPoolSurvivesParkingRaces(t *testing.T) {
 	}
 }
 
+// A panic on any worker comes back to the caller, and the pool works on.
+func TestPoolReturnsPanics(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	for i := range 50 {
+		func() {
+			defer func() {
+				f, ok := recover().(*Fault)
+				if !ok || f.Value != "broken" || len(f.Stack) == 0 {
+					t.Errorf("recovered %v, want a fault", f)
+				}
+			}()
+			p.Run(20, func(_, index int) {
+				if index == i%20 {
+					panic("broken")
+				}
+			})
+		}()
+		var calls atomic.Int32
+		p.Run(20, func(_, _ int) { calls.Add(1) })
+		if calls.Load() != 20 {
+			t.Fatalf("%d calls after a panic, want 20", calls.Load())
+		}
+	}
+}
+
 func TestPoolRunDoesNotAllocate(t *testing.T) {
 	p := NewPool(2)
 	defer p.Close()
