@@ -86,7 +86,6 @@ func (l testLog) Write(p []byte) (int, error) {
 type user struct {
 	t testing.TB
 	*mqtttest.Client
-	mu       sync.Mutex
 	accepted map[string]int
 	deltas   map[string][]message.Delta
 	answers  map[string][]message.Answer
@@ -97,8 +96,10 @@ type user struct {
 // newUser connects and waits until the daemon is online.
 func newUser(t testing.TB, addr string) *user {
 	t.Helper()
-	u := &user{t: t, Client: mqtttest.Dial(t, addr, mqtttest.ClientOptions{ID: "user" + t.Name()}),
-		accepted: map[string]int{}, deltas: map[string][]message.Delta{}, answers: map[string][]message.Answer{}, replies: map[string][]message.Answer{}}
+	u := &user{
+		t: t, Client: mqtttest.Dial(t, addr, mqtttest.ClientOptions{ID: "user" + t.Name()}),
+		accepted: map[string]int{}, deltas: map[string][]message.Delta{}, answers: map[string][]message.Answer{}, replies: map[string][]message.Answer{},
+	}
 	u.Subscribe("siskin/"+device+"/#", 1)
 	u.Subscribe("home/#", 1)
 	u.until("the daemon is online", func() bool { return u.online })

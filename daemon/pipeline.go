@@ -115,8 +115,10 @@ func (p *pipeline) enqueue(r *message.Request) error {
 	}
 	if r.ReplyTo != "" {
 		if err := rules.replies.Check(r.ReplyTo); err != nil {
-			return fmt.Errorf("%w: %w", errReply, &message.Error{Code: message.CodeForbiddenReply, Field: "reply_to",
-				Text: "The topic in reply_to is not allowed here: " + err.Error() + "."})
+			return fmt.Errorf("%w: %w", errReply, &message.Error{
+				Code: message.CodeForbiddenReply, Field: "reply_to",
+				Text: "The topic in reply_to is not allowed here: " + err.Error() + ".",
+			})
 		}
 	}
 	// Held until "accepted" is on its way: the answer, which takes it too, must not overtake.
@@ -175,7 +177,9 @@ func (p *pipeline) answer(r message.Request, a message.Answer) {
 
 // delta passes on a piece of an answer; a lost one is no loss, the answer has all of it.
 func (p *pipeline) delta(r message.Request, d message.Delta) {
-	p.tell(p.device.Delta(r.ID), d.Encode())
+	if err := p.tell(p.device.Delta(r.ID), d.Encode()); err != nil {
+		p.log.Debug("delta dropped", "id", r.ID, "err", err)
+	}
 }
 
 // post sends an answer to where the asker wants it.

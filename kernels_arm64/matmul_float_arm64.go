@@ -26,8 +26,10 @@ func MatMulBF16F32NEON(dst []float32, dstStride int, w []byte, rows, cols int, x
 }
 
 func matMulFloat(k kernel, size int, dst []float32, dstStride int, w []byte, rows, cols int, x []float32, n int) {
-	p := product{kernel: k, dst: dst, dstStride: dstStride, w: w, rowBytes: cols * size, rows: rows, cols: cols, n: n,
-		x: x}
+	p := product{
+		kernel: k, dst: dst, dstStride: dstStride, w: w, rowBytes: cols * size, rows: rows, cols: cols, n: n,
+		x: x,
+	}
 	if !p.check() {
 		return
 	}

@@ -93,13 +93,16 @@ func MatMulQ80Q8DotProd(dst []float32, dstStride int, w []byte, rows, cols int, 
 }
 
 func matMulQ8(k kernel, blockBytes int, dst []float32, dstStride int, w []byte, rows, cols int, q []int8,
-	d, s []float32, n int) {
+	d, s []float32, n int,
+) {
 	if cols%blockLen != 0 {
 		panic(fmt.Sprintf("kernels: %d columns are not a multiple of %d", cols, blockLen))
 	}
 	blocks := cols / blockLen
-	p := product{kernel: k, dst: dst, dstStride: dstStride, w: w, rowBytes: blocks * blockBytes, rows: rows, cols: cols,
-		n: n, q: q, d: d, s: s}
+	p := product{
+		kernel: k, dst: dst, dstStride: dstStride, w: w, rowBytes: blocks * blockBytes, rows: rows, cols: cols,
+		n: n, q: q, d: d, s: s,
+	}
 	if !p.check() {
 		return
 	}

@@ -60,8 +60,10 @@ func TestQuantizeEqualsReference(t *testing.T) {
 
 func TestQuantizeExtremes(t *testing.T) {
 	needNEON(t)
-	special := []float32{0, float32(math.Copysign(0, -1)), nan32, -nan32, inf32, -inf32, math.MaxFloat32, -math.MaxFloat32,
-		math.SmallestNonzeroFloat32, 150 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32}
+	special := []float32{
+		0, float32(math.Copysign(0, -1)), nan32, -nan32, inf32, -inf32, math.MaxFloat32, -math.MaxFloat32,
+		math.SmallestNonzeroFloat32, 150 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32,
+	}
 	for place := range 32 {
 		for i, v := range special {
 			x := make([]float32, 96)

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"errors"
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
@@ -104,7 +105,8 @@ func (f *fetch) want(out string, err error) {
 // wantFailure expects exit code 1, a line with text, and no model.
 func (f *fetch) wantFailure(text, out string, err error) {
 	f.t.Helper()
-	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(out, text) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, text) {
 		f.t.Errorf("%v, want exit code 1 and %q:\n%s", err, text, out)
 	}
 	if _, err := os.Stat(filepath.Join(f.models, fetchFile)); err == nil {

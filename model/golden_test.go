@@ -50,8 +50,12 @@ func TestGoldenArchitectures(t *testing.T) {
 		name string
 		most float64 // normalised mean square error of the logits
 	}{
-		{"llama", 1e-5}, {"llama-rope3", 1e-5},
-		{"llama-q4_0", 1e-3}, {"llama-q5_0", 1e-3}, {"llama-q5_1", 1e-3}, {"llama-q8_0", 1e-3},
+		{"llama", 1e-5},
+		{"llama-rope3", 1e-5},
+		{"llama-q4_0", 1e-3},
+		{"llama-q5_0", 1e-3},
+		{"llama-q5_1", 1e-3},
+		{"llama-q8_0", 1e-3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var golden struct {

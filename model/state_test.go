@@ -198,8 +198,11 @@ func TestBadLimits(t *testing.T) {
 	pool := kernel.NewPool(1)
 	defer pool.Close()
 	for _, l := range []model.Limits{
-		{}, {Rows: 1, Logits: 2, Sequences: 1, Context: 10}, {Rows: 1, Logits: 1, Sequences: 0, Context: 10},
-		{Rows: 1, Logits: 1, Sequences: 1, Context: 1 << 20}, {Rows: 1, Logits: 1, Sequences: 1, Context: 10, Positions: 5},
+		{},
+		{Rows: 1, Logits: 2, Sequences: 1, Context: 10},
+		{Rows: 1, Logits: 1, Sequences: 0, Context: 10},
+		{Rows: 1, Logits: 1, Sequences: 1, Context: 1 << 20},
+		{Rows: 1, Logits: 1, Sequences: 1, Context: 10, Positions: 5},
 	} {
 		if _, err := model.NewState(m, kernel.Generic(), pool, l); err == nil {
 			t.Errorf("limits %+v were accepted", l)

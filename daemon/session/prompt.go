@@ -93,8 +93,10 @@ func (e *Engine) tokenize(j *job) error {
 	if err != nil {
 		var raised *chat.RaisedError
 		if errors.As(err, &raised) {
-			return &message.Error{Code: message.CodeBadRequest, Field: "messages",
-				Text: "The model's chat template refuses this conversation: " + raised.Message}
+			return &message.Error{
+				Code: message.CodeBadRequest, Field: "messages",
+				Text: "The model's chat template refuses this conversation: " + raised.Message,
+			}
 		}
 		return fmt.Errorf("render conversation: %w", err)
 	}

@@ -100,7 +100,7 @@ func hashFile(ctx context.Context, path string) (string, error) {
 			return "", &Error{path, "was not checked: " + context.Cause(ctx).Error(), ctx.Err()}
 		}
 		_, err := io.CopyN(h, f, 4<<20)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return hex.EncodeToString(h.Sum(nil)), nil
 		}
 		if err != nil {
@@ -189,7 +189,7 @@ func (p *pull) copyLocal(ctx context.Context, total int64) error {
 		// File to file, so that the kernel copies or shares the blocks.
 		n, err := io.CopyN(p.part.f, f, min(syncEvery, total-p.part.done))
 		p.part.done += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			p.part.discard()
 			return &Error{p.src.text, "became shorter while it was copied: pull it again when it is complete", ErrLength}
 		}

@@ -204,8 +204,10 @@ func TestNamesFromAddresses(t *testing.T) {
 // TestAddress: what is noted of an address tells queries apart without showing them.
 func TestAddress(t *testing.T) {
 	seen := make(map[string]string)
-	for _, in := range []string{"https://h.example/m.gguf", "https://h.example/m.gguf?file=a&key=secret", "https://h.example/m.gguf?file=b&key=secret",
-		"https://h.example/n.gguf", "https://i.example/m.gguf"} {
+	for _, in := range []string{
+		"https://h.example/m.gguf", "https://h.example/m.gguf?file=a&key=secret", "https://h.example/m.gguf?file=b&key=secret",
+		"https://h.example/n.gguf", "https://i.example/m.gguf",
+	} {
 		src, err := parseSource(in, Options{})
 		if err != nil {
 			t.Fatal(err)

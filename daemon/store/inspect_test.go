@@ -42,10 +42,16 @@ func TestInspectGolden(t *testing.T) {
 		supported bool
 		reason    string
 	}{
-		{"archs/llama.gguf", true, ""}, {"archs/llama-q4_0.gguf", true, ""}, {"archs/llama-q8_0.gguf", true, ""}, {"archs/llama-rope3.gguf", true, ""},
-		{"archs/llama-q4_k_m.gguf", false, "Q4_K"}, {"archs/llama-iq4_nl.gguf", false, "IQ4_NL"},
-		{"archs/qwen3.gguf", false, `architecture "qwen3"`}, {"archs/llama-lora.gguf", false, `of the type "adapter"`},
-		{"tokenizers/ggml-vocab-llama-bpe.gguf", false, "only a vocabulary"}, {"archs/lfm2.gguf", false, "lfm2"},
+		{"archs/llama.gguf", true, ""},
+		{"archs/llama-q4_0.gguf", true, ""},
+		{"archs/llama-q8_0.gguf", true, ""},
+		{"archs/llama-rope3.gguf", true, ""},
+		{"archs/llama-q4_k_m.gguf", false, "Q4_K"},
+		{"archs/llama-iq4_nl.gguf", false, "IQ4_NL"},
+		{"archs/qwen3.gguf", false, `architecture "qwen3"`},
+		{"archs/llama-lora.gguf", false, `of the type "adapter"`},
+		{"tokenizers/ggml-vocab-llama-bpe.gguf", false, "only a vocabulary"},
+		{"archs/lfm2.gguf", false, "lfm2"},
 	} {
 		info, err := Inspect(goldentest.Path(t, c.file))
 		if err != nil {
@@ -76,8 +82,11 @@ func TestInspectRefuses(t *testing.T) {
 func TestInspectOddValues(t *testing.T) {
 	var b bytes.Buffer
 	err := modeltest.WriteGGUF(&b, []modeltest.KV{
-		{Key: "general.architecture", Value: "llama"}, {Key: "general.name", Value: uint32(5)}, {Key: "llama.block_count", Value: "thirty"},
-		{Key: "llama.attention.head_count", Value: []int32{4, 8, 0}}, {Key: "llama.vocab_size", Value: uint32(77)},
+		{Key: "general.architecture", Value: "llama"},
+		{Key: "general.name", Value: uint32(5)},
+		{Key: "llama.block_count", Value: "thirty"},
+		{Key: "llama.attention.head_count", Value: []int32{4, 8, 0}},
+		{Key: "llama.vocab_size", Value: uint32(77)},
 	}, []modeltest.TensorData{{Name: "w", Type: quant.F32, Dims: []int{4}, Data: make([]byte, 16)}})
 	if err != nil {
 		t.Fatal(err)

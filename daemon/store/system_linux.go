@@ -17,7 +17,7 @@ func freeBytes(dir string) (int64, error) {
 	if block := uint64(s.Bsize); block > 0 && s.Bavail > math.MaxInt64/block {
 		return math.MaxInt64, nil
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail * uint64(s.Bsize)), nil
 }
 
 // lock takes an exclusive lock that ends with the file's last descriptor, so with the process at the latest. False: it is

@@ -199,8 +199,10 @@ func TestIntsOrInt(t *testing.T) {
 func TestKeysPrintable(t *testing.T) {
 	long := strings.Repeat("ä", 1000)
 	many := make([]int32, 1000)
-	f := parse(t, write(t, []modeltest.KV{kv("s", "a\n\x00"), kv("long", long), kv("many", many), kv("u", uint64(math.MaxUint64)), kv("b", true), kv("f", float32(0.1)),
-		kv("as", []string{long, "x"}), kv("none", []bool{})}, nil))
+	f := parse(t, write(t, []modeltest.KV{
+		kv("s", "a\n\x00"), kv("long", long), kv("many", many), kv("u", uint64(math.MaxUint64)), kv("b", true), kv("f", float32(0.1)),
+		kv("as", []string{long, "x"}), kv("none", []bool{}),
+	}, nil))
 	want := map[string]string{"s": `"a\n\x00"`, "many": "[0, 0, 0, 0, 0, 0, …]", "u": "18446744073709551615", "b": "true", "f": "0.1", "none": "[]"}
 	n := 0
 	for e := range f.Keys() {

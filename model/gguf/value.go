@@ -33,8 +33,19 @@ var kinds = [...]struct {
 	name string
 	size int // bytes of one value, 0 where it varies
 }{
-	{"uint8", 1}, {"int8", 1}, {"uint16", 2}, {"int16", 2}, {"uint32", 4}, {"int32", 4}, {"float32", 4},
-	{"bool", 1}, {"string", 0}, {"array", 0}, {"uint64", 8}, {"int64", 8}, {"float64", 8},
+	{"uint8", 1},
+	{"int8", 1},
+	{"uint16", 2},
+	{"int16", 2},
+	{"uint32", 4},
+	{"int32", 4},
+	{"float32", 4},
+	{"bool", 1},
+	{"string", 0},
+	{"array", 0},
+	{"uint64", 8},
+	{"int64", 8},
+	{"float64", 8},
 }
 
 func (k Kind) valid() bool { return int64(k) < int64(len(kinds)) }

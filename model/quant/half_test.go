@@ -106,8 +106,16 @@ func TestF32ToF16RoundsToNearestEven(t *testing.T) {
 		in   float32
 		want uint16
 	}{
-		{float32(math.Inf(1)), 0x7c00}, {float32(math.Inf(-1)), 0xfc00}, {65504, 0x7bff}, {65519.996, 0x7bff}, {65520, 0x7c00},
-		{0, 0}, {float32(math.Copysign(0, -1)), 0x8000}, {1, 0x3c00}, {-2, 0xc000}, {math.MaxFloat32, 0x7c00},
+		{float32(math.Inf(1)), 0x7c00},
+		{float32(math.Inf(-1)), 0xfc00},
+		{65504, 0x7bff},
+		{65519.996, 0x7bff},
+		{65520, 0x7c00},
+		{0, 0},
+		{float32(math.Copysign(0, -1)), 0x8000},
+		{1, 0x3c00},
+		{-2, 0xc000},
+		{math.MaxFloat32, 0x7c00},
 	} {
 		if got := F32ToF16(c.in); got != c.want {
 			t.Errorf("%v: got %#04x, want %#04x", c.in, got, c.want)
@@ -131,8 +139,16 @@ func TestBF16(t *testing.T) {
 		in   uint32
 		want uint16
 	}{
-		{0x3f808000, 0x3f80}, {0x3f808001, 0x3f81}, {0x3f818000, 0x3f82}, {0x3f817fff, 0x3f81},
-		{0x7f7fffff, 0x7f80}, {0xff7fffff, 0xff80}, {0x7f800001, 0x7fc0}, {0xffffffff, 0xffff}, {0x00008000, 0}, {0x00018000, 2},
+		{0x3f808000, 0x3f80},
+		{0x3f808001, 0x3f81},
+		{0x3f818000, 0x3f82},
+		{0x3f817fff, 0x3f81},
+		{0x7f7fffff, 0x7f80},
+		{0xff7fffff, 0xff80},
+		{0x7f800001, 0x7fc0},
+		{0xffffffff, 0xffff},
+		{0x00008000, 0},
+		{0x00018000, 2},
 	} {
 		if got := F32ToBF16(math.Float32frombits(c.in)); got != c.want {
 			t.Errorf("%#08x: got %#04x, want %#04x", c.in, got, c.want)

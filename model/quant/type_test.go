@@ -47,8 +47,8 @@ func TestTypes(t *testing.T) {
 	if s := quant.Type(4).String(); s != "type 4" {
 		t.Errorf("removed type reads %q", s)
 	}
-	if max := quant.Type(math.MaxUint32); max.Known() || max.Supported() || max.String() != "type 4294967295" {
-		t.Errorf("largest id: %v", max)
+	if last := quant.Type(math.MaxUint32); last.Known() || last.Supported() || last.String() != "type 4294967295" {
+		t.Errorf("largest id: %v", last)
 	}
 }
 
@@ -57,8 +57,14 @@ func TestRowBytesRefuses(t *testing.T) {
 		typ  quant.Type
 		cols int
 	}{
-		{quant.Q4_1, 31}, {quant.Q4_1, 33}, {quant.Q4_K, 128}, {quant.F32, -1}, {quant.Q8_0, -32},
-		{quant.F32, math.MaxInt}, {quant.F64, math.MaxInt/8 + 1}, {quant.Q8_0, math.MaxInt &^ 31},
+		{quant.Q4_1, 31},
+		{quant.Q4_1, 33},
+		{quant.Q4_K, 128},
+		{quant.F32, -1},
+		{quant.Q8_0, -32},
+		{quant.F32, math.MaxInt},
+		{quant.F64, math.MaxInt/8 + 1},
+		{quant.Q8_0, math.MaxInt &^ 31},
 	} {
 		if n, err := c.typ.RowBytes(c.cols); !errors.Is(err, quant.ErrShape) {
 			t.Errorf("%s row of %d: %d bytes, error %v", c.typ, c.cols, n, err)
@@ -77,8 +83,12 @@ func TestDequantizeRefuses(t *testing.T) {
 		src  int
 		want error
 	}{
-		{quant.Q4_1, 32, 19, quant.ErrShape}, {quant.Q4_1, 32, 21, quant.ErrShape}, {quant.Q4_1, 16, 10, quant.ErrShape},
-		{quant.F32, 1, 3, quant.ErrShape}, {quant.Q8_1, 32, 36, quant.ErrUnsupported}, {5, 32, 20, quant.ErrUnknownType},
+		{quant.Q4_1, 32, 19, quant.ErrShape},
+		{quant.Q4_1, 32, 21, quant.ErrShape},
+		{quant.Q4_1, 16, 10, quant.ErrShape},
+		{quant.F32, 1, 3, quant.ErrShape},
+		{quant.Q8_1, 32, 36, quant.ErrUnsupported},
+		{5, 32, 20, quant.ErrUnknownType},
 		{1000, 32, 20, quant.ErrUnknownType},
 	} {
 		if err := quant.Dequantize(c.typ, dst[:c.n], make([]byte, c.src)); !errors.Is(err, c.want) {

@@ -12,11 +12,28 @@ import (
 func TestDecodeBytes(t *testing.T) {
 	tok := build(t, tinyBPE().kvs("gpt-2"))
 	for _, c := range []struct{ in, want string }{
-		{"", ""}, {"abc", "abc"}, {"é", "é"}, {"日本", "日本"}, {"🙂x", "🙂x"}, {"\x00", "\x00"},
-		{"\xe2\x82", "\ufffd"}, {"\xe2\x82A", "\ufffdA"}, {"\xe2A", "\ufffdA"}, {"\xf0\x9f\x99", "\ufffd"}, {"\xf0\x9f\x99\xf0\x9f\x99\x82", "\ufffd🙂"},
-		{"\xff", "\ufffd"}, {"\xff\xfe", "\ufffd\ufffd"}, {"\x80\x80", "\ufffd\ufffd"}, {"\xc0\x80", "\ufffd\ufffd"}, {"\xe0\x80\x80", "\ufffd\ufffd\ufffd"},
-		{"\xed\xa0\x80", "\ufffd\ufffd\ufffd"}, {"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"}, {"a\xf1\x80\xc3\xa9", "a\ufffdé"}, {"\xf0\x90", "\ufffd"},
-		{"\ufffd", "\ufffd"}, {"\xe2\xe2\x82\xac", "\ufffd€"},
+		{"", ""},
+		{"abc", "abc"},
+		{"é", "é"},
+		{"日本", "日本"},
+		{"🙂x", "🙂x"},
+		{"\x00", "\x00"},
+		{"\xe2\x82", "\ufffd"},
+		{"\xe2\x82A", "\ufffdA"},
+		{"\xe2A", "\ufffdA"},
+		{"\xf0\x9f\x99", "\ufffd"},
+		{"\xf0\x9f\x99\xf0\x9f\x99\x82", "\ufffd🙂"},
+		{"\xff", "\ufffd"},
+		{"\xff\xfe", "\ufffd\ufffd"},
+		{"\x80\x80", "\ufffd\ufffd"},
+		{"\xc0\x80", "\ufffd\ufffd"},
+		{"\xe0\x80\x80", "\ufffd\ufffd\ufffd"},
+		{"\xed\xa0\x80", "\ufffd\ufffd\ufffd"},
+		{"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"},
+		{"a\xf1\x80\xc3\xa9", "a\ufffdé"},
+		{"\xf0\x90", "\ufffd"},
+		{"\ufffd", "\ufffd"},
+		{"\xe2\xe2\x82\xac", "\ufffd€"},
 	} {
 		d := tok.NewDecoder()
 		var got string

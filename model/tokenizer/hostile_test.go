@@ -83,7 +83,10 @@ func tinyBPE(words ...string) *tiny {
 
 func (v *tiny) kvs(pre string) []modeltest.KV {
 	return []modeltest.KV{
-		{Key: keyModel, Value: "gpt2"}, {Key: keyPre, Value: pre}, {Key: keyTokens, Value: v.tokens}, {Key: keyTypes, Value: v.types},
+		{Key: keyModel, Value: "gpt2"},
+		{Key: keyPre, Value: pre},
+		{Key: keyTokens, Value: v.tokens},
+		{Key: keyTypes, Value: v.types},
 		{Key: keyMerges, Value: v.merges},
 	}
 }

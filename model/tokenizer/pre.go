@@ -31,8 +31,10 @@ func ruleFor(pre string) (r rule, warning string, err error) {
 	case "falcon":
 		return rule{stages: []stage{stageFalconPunct, stageGPT2, stageDigits3}}, "", nil
 	case "deepseek-llm":
-		return rule{stages: []stage{stageNewline, stageDeepseekLetters, stageDeepseekPunct, stageTrailingSpace,
-			stageDeepseekHan, stageNumbers}}, "", nil
+		return rule{stages: []stage{
+			stageNewline, stageDeepseekLetters, stageDeepseekPunct, stageTrailingSpace,
+			stageDeepseekHan, stageNumbers,
+		}}, "", nil
 	}
 	return rule{}, "", fmt.Errorf("%w: pre-tokenizer %q (tokenizer.ggml.pre) is not one that siskin knows; use another model",
 		ErrUnsupported, clip(pre))

@@ -10,7 +10,7 @@ import "bytes"
 // Each stage states its regular expression. They are matched leftmost, alternatives in order, repetitions greedy.
 type stage func(c *classes, b []byte) int
 
-// stageGPT2 is 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+// stageGPT2 is the expression 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ .
 func stageGPT2(c *classes, b []byte) int {
 	if n := contraction(b, 0); n > 0 {
 		return n
@@ -31,7 +31,7 @@ func stageGPT2(c *classes, b []byte) int {
 }
 
 // stageLlama3 is the rule of the llama3 family with up to three digits in a piece:
-// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ .
 func stageLlama3(c *classes, b []byte) int { return llama3(c, b, 3) }
 
 // stageQwen2 is stageLlama3 with \p{N} in place of \p{N}{1,3}.

@@ -15,7 +15,7 @@ func stageNumber(c *classes, b []byte) int {
 	return c.spanNot(b, number)
 }
 
-// stageNumbers is \p{N}+
+// stageNumbers is the expression \p{N}+ .
 func stageNumbers(c *classes, b []byte) int { return runs(c, b, number) }
 
 // stageDeepseekHan is [一-龥ࠀ-一가-퟿]+ of deepseek-llm.
@@ -41,7 +41,7 @@ func stageNewline(_ *classes, b []byte) int {
 	}
 }
 
-// stageDigits3 is [0-9][0-9][0-9]
+// stageDigits3 is the expression [0-9][0-9][0-9] .
 func stageDigits3(_ *classes, b []byte) int {
 	digits := 0
 	for i, x := range b {
@@ -59,10 +59,10 @@ func stageDigits3(_ *classes, b []byte) int {
 	return len(b)
 }
 
-// stageFalconPunct is [\p{P}\$\+<=>\^~\|`]+
+// stageFalconPunct is the expression [\p{P}\$\+<=>\^~\|`]+ .
 func stageFalconPunct(c *classes, b []byte) int { return punctRuns(c, b, "$+<=>^~|`") }
 
-// stageDefaultPunct is [\p{P}\$\+<=>\^~\|]+
+// stageDefaultPunct is the expression [\p{P}\$\+<=>\^~\|]+ .
 func stageDefaultPunct(c *classes, b []byte) int { return punctRuns(c, b, "$+<=>^~|") }
 
 // punctRuns cuts out the longest runs of punctuation and the ASCII characters of more.
@@ -87,7 +87,7 @@ func stageDeepseekLetters(c *classes, b []byte) int { return spacedRuns(c, b, ds
 // stageDeepseekPunct is \s?[!-/:-~！-／：-～‘-‟　-。]+ of deepseek-llm.
 func stageDeepseekPunct(c *classes, b []byte) int { return spacedRuns(c, b, dsPunct) }
 
-// spacedRuns is \s?[mask]+
+// spacedRuns is the expression \s?[mask]+ .
 func spacedRuns(c *classes, b []byte, mask uint8) int {
 	before := -1 // where the white space directly before end starts, -1 if there is none
 	for end := 0; end < len(b); {
@@ -113,7 +113,7 @@ func spacedRuns(c *classes, b []byte, mask uint8) int {
 	return len(b)
 }
 
-// stageTrailingSpace is \s+$
+// stageTrailingSpace is the expression \s+$ .
 func stageTrailingSpace(c *classes, b []byte) int {
 	start := 0 // of the white space that reaches the end
 	for i := 0; i < len(b); {

@@ -24,8 +24,10 @@ type requestFlags struct {
 }
 
 func (f *requestFlags) request() message.Request {
-	return message.Request{MaxTokens: f.MaxTokens, Temperature: f.Temperature, TopP: f.TopP, TopK: f.TopK,
-		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true}
+	return message.Request{
+		MaxTokens: f.MaxTokens, Temperature: f.Temperature, TopP: f.TopP, TopK: f.TopK,
+		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true,
+	}
 }
 
 type askCommand struct {

@@ -12,6 +12,7 @@ import (
 
 type checkCommand struct {
 	Config string `required:"" type:"path" help:"Configuration file (TOML)."`
+	kernelsFlag
 }
 
 func (c *checkCommand) Run(s *streams) error {
@@ -19,6 +20,7 @@ func (c *checkCommand) Run(s *streams) error {
 	if err != nil {
 		return usageError{err}
 	}
+	c.override(&settings)
 	plan, err := daemon.Check(settings, slog.New(slog.NewTextHandler(s.err, nil)))
 	if err != nil {
 		return err

@@ -20,6 +20,18 @@ import (
 
 type runCommand struct {
 	Config string `required:"" type:"path" help:"Configuration file (TOML); SIGHUP reads it again."`
+	kernelsFlag
+}
+
+// kernelsFlag overrides the kernel set of the configuration.
+type kernelsFlag struct {
+	Kernels string `env:"SISKIN_KERNELS" help:"Kernel set instead of the configured one; 'siskin check' lists them."`
+}
+
+func (f *kernelsFlag) override(c *config.Config) {
+	if f.Kernels != "" {
+		c.Model.Kernels = f.Kernels
+	}
 }
 
 func (c *runCommand) Run(ctx context.Context, s *streams) error {
@@ -27,6 +39,7 @@ func (c *runCommand) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return usageError{err}
 	}
+	c.override(&settings)
 	var level slog.LevelVar
 	log := newLog(s.err, &settings, &level)
 	return serve(ctx, settings, log, func(ctx context.Context, d *daemon.Daemon, manager *notify.Notifier) {
@@ -39,7 +52,7 @@ func (c *runCommand) Run(ctx context.Context, s *streams) error {
 				return
 			case <-hangup:
 				warn(log, manager.Reloading())
-				reload(d, c.Config, log, &level)
+				c.reload(d, log, &level)
 				warn(log, manager.Ready("answering as "+settings.Device))
 			}
 		}
@@ -90,12 +103,13 @@ func warn(log *slog.Logger, err error) {
 }
 
 // reload adopts what can change; a configuration with problems changes nothing.
-func reload(d *daemon.Daemon, path string, log *slog.Logger, level *slog.LevelVar) {
-	next, err := config.Load(path)
+func (c *runCommand) reload(d *daemon.Daemon, log *slog.Logger, level *slog.LevelVar) {
+	next, err := config.Load(c.Config)
 	if err != nil {
 		log.Error("configuration not reloaded: the old one stays", "err", err)
 		return
 	}
+	c.override(&next)
 	live, restart, err := d.Reload(next)
 	if err != nil {
 		log.Error("configuration not reloaded: the old one stays", "err", err)
@@ -132,6 +146,7 @@ type demoCommand struct {
 	Listen string `default:"127.0.0.1:1883" help:"Address of the embedded broker; port 0 takes a free one."`
 	Prompt string `default:"What is the boiling point of water in Celsius?" help:"The question."`
 	Once   bool   `help:"Stop after the answer."`
+	kernelsFlag
 }
 
 func (c *demoCommand) Run(ctx context.Context, s *streams) error {
@@ -139,6 +154,7 @@ func (c *demoCommand) Run(ctx context.Context, s *streams) error {
 	settings.Model.Path = c.Model
 	settings.MQTT.Embedded.Enabled, settings.MQTT.Embedded.Listen = true, c.Listen
 	settings.Log.Level = "warn"
+	c.override(&settings)
 	var level slog.LevelVar
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
