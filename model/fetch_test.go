@@ -1,10 +1,10 @@
 package model_test
 
 import (
-	"errors"
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
