@@ -231,7 +231,7 @@ func TestGoldenCaps(t *testing.T) {
 		"meta-llama-Llama-3.2-3B-Instruct": {System: true, Tools: true, ToolCalls: true, ToolResults: true, Clock: true},
 		"deepseek-ai-DeepSeek-V4":          {System: true, Tools: true, ToolCalls: true, ToolResults: true, Thinking: "enable_thinking"},
 		"microsoft-Phi-3.5-mini-instruct":  {System: true},
-		"HuggingFaceTB-SmolLM3-3B":         {System: true, Thinking: "enable_thinking", ToolResults: true, Clock: true},
+		"HuggingFaceTB-SmolLM3-3B":         {System: true, Thinking: "enable_thinking", ToolResults: true},
 	}
 	for name, caps := range want {
 		if got := readTemplate(t, name).Caps(); got != caps {

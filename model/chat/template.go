@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"siskin/model/chat/jinja"
-	"siskin/model/chat/jinja/pytext"
 	"siskin/model/chat/jinja/value"
 	"siskin/model/tokenizer"
 )
@@ -89,10 +88,7 @@ func globals(c *Conversation, clock *bool) map[string]value.Value {
 			if c.Now.IsZero() {
 				return nil, errNoClock
 			}
-			if err := m.Alloc(32 * len(s.String())); err != nil { // the longest directive prints 24 bytes for 2
-				return nil, err
-			}
-			return value.MapWhole(m, s, func(format string) string { return pytext.Strftime(c.Now, format) })
+			return jinja.Strftime(m, c.Now, s)
 		}),
 	}
 }

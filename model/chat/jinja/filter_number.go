@@ -42,9 +42,20 @@ func toFloat(v value.Value) (f float64, ok bool, err error) {
 	return f, ok, nil
 }
 
-func filterInt(_ *interp, v value.Value, a value.Args) (value.Value, error) {
+// scan charges the reading of a number from a string; the digits of a long one cost more than a look at them.
+func scan(in *interp, v value.Value) error {
+	if s, ok := v.(value.Str); ok {
+		return in.m.Step(2 + len(s.String())/4)
+	}
+	return nil
+}
+
+func filterInt(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	args, err := a.Bind("int", "default", "base")
 	if err != nil {
+		return nil, err
+	}
+	if err := scan(in, v); err != nil {
 		return nil, err
 	}
 	base, err := value.IntArg(args[1], 10)
@@ -79,9 +90,12 @@ func filterInt(_ *interp, v value.Value, a value.Args) (value.Value, error) {
 	return value.Int(0), nil
 }
 
-func filterFloat(_ *interp, v value.Value, a value.Args) (value.Value, error) {
+func filterFloat(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	args, err := a.Bind("float", "default")
 	if err != nil {
+		return nil, err
+	}
+	if err := scan(in, v); err != nil {
 		return nil, err
 	}
 	f, ok, err := toFloat(v)
@@ -136,9 +150,12 @@ func filterRound(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	return value.Binary(in.m, "/", scaled, scale)
 }
 
-func filterFileSize(_ *interp, v value.Value, a value.Args) (value.Value, error) {
+func filterFileSize(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	args, err := a.Bind("filesizeformat", "binary")
 	if err != nil {
+		return nil, err
+	}
+	if err := scan(in, v); err != nil {
 		return nil, err
 	}
 	size, ok, err := toFloat(v)

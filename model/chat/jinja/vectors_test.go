@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"siskin/model/chat/jinja/pytext"
 	"siskin/model/chat/jinja/value"
 )
 
@@ -42,8 +41,8 @@ var testClock = time.Date(2026, 7, 26, 9, 30, 5, 123456000, time.UTC)
 var errRaised = errors.New("raised")
 
 func testGlobals() map[string]value.Value {
-	fn := func(name string, f func(s string) (value.Value, error)) value.Value {
-		return &value.Func{Name: name, Fn: func(_ *value.Meter, a value.Args) (value.Value, error) {
+	fn := func(name string, f func(m *value.Meter, s value.Str) (value.Value, error)) value.Value {
+		return &value.Func{Name: name, Fn: func(m *value.Meter, a value.Args) (value.Value, error) {
 			args, err := a.Bind(name, "x!")
 			if err != nil {
 				return nil, err
@@ -52,28 +51,34 @@ func testGlobals() map[string]value.Value {
 			if err != nil {
 				return nil, err
 			}
-			return f(s.String())
+			return f(m, s)
 		}}
 	}
 	return map[string]value.Value{
-		"raise_exception": fn("raise_exception", func(string) (value.Value, error) { return nil, errRaised }),
-		"strftime_now": fn("strftime_now", func(s string) (value.Value, error) {
-			return value.Trusted(pytext.Strftime(testClock, s)), nil
+		"raise_exception": fn("raise_exception", func(*value.Meter, value.Str) (value.Value, error) { return nil, errRaised }),
+		"strftime_now": fn("strftime_now", func(m *value.Meter, s value.Str) (value.Value, error) {
+			return Strftime(m, testClock, s)
 		}),
 	}
 }
 
-// run renders a template with untrusted variables from JSON.
-func run(source string, context []byte, d Dialect) (value.Str, error) {
+// variables reads untrusted variables from JSON.
+func variables(t testing.TB, data []byte) *value.Dict {
+	t.Helper()
+	v, err := value.ParseJSON(data, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.(*value.Dict)
+}
+
+// run renders a template.
+func run(source string, vars *value.Dict, d Dialect, l Limits) (value.Str, error) {
 	t, err := Parse(source)
 	if err != nil {
 		return value.Str{}, err
 	}
-	vars, err := value.ParseJSON(context, true)
-	if err != nil {
-		return value.Str{}, err
-	}
-	return t.Render(Input{vars.(*value.Dict), testGlobals(), d, DefaultLimits(len(context))})
+	return t.Render(Input{vars, testGlobals(), d, l})
 }
 
 // kinds maps Python exceptions to those that this package uses for the same mistake.
@@ -91,8 +96,10 @@ func TestVectors(t *testing.T) {
 		t.Fatalf("only %d vectors", len(v.Cases))
 	}
 	failed := 0
+	vars, limits := variables(t, v.Context), DefaultLimits(len(v.Context))
 	for _, c := range v.Cases {
-		got, err := run(c.T, v.Context, Dialect{})
+		got, err := run(c.T, vars, Dialect{}, limits)
+		checkRuns(t, c.T, got)
 		switch {
 		case c.Want == nil && err == nil:
 			t.Errorf("%q\n gives %q, want %s", c.T, got, c.Error)
@@ -115,28 +122,72 @@ func TestVectors(t *testing.T) {
 	t.Logf("%d templates, made by %v", len(v.Cases), v.Header["tool"])
 }
 
-func TestRunsJoin(t *testing.T) {
+// checkRuns checks that the runs of a string are maximal and are the string.
+func checkRuns(t *testing.T, source string, s value.Str) {
+	t.Helper()
+	var b strings.Builder
+	last := 0
+	for text, untrusted := range s.Runs() {
+		b.WriteString(text)
+		now := 1
+		if untrusted {
+			now = 2
+		}
+		if text == "" || now == last {
+			t.Fatalf("%q: runs are not maximal", source)
+		}
+		last = now
+	}
+	if b.String() != s.String() {
+		t.Fatalf("%q: runs give %q, not %q", source, b.String(), s)
+	}
+}
+
+// TestVectorsKeepMarks renders the vectors with a mark in every string of the variables: it must never be trusted.
+func TestVectorsKeepMarks(t *testing.T) {
 	v := readVectors(t)
+	var context any
+	if err := json.Unmarshal(v.Context, &context); err != nil {
+		t.Fatal(err)
+	}
+	const mark = "\u27e6"
+	var poison func(x any) any
+	poison = func(x any) any {
+		switch x := x.(type) {
+		case string:
+			return mark + x + mark
+		case []any:
+			for i := range x {
+				x[i] = poison(x[i])
+			}
+		case map[string]any:
+			for k := range x {
+				x[k] = poison(x[k])
+			}
+		}
+		return x
+	}
+	data, err := json.Marshal(poison(context))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars, limits := variables(t, data), DefaultLimits(len(data))
+	shown := 0
 	for _, c := range v.Cases {
-		got, err := run(c.T, v.Context, Dialect{})
+		got, err := run(c.T, vars, Dialect{}, limits)
 		if err != nil {
 			continue
 		}
-		var b strings.Builder
-		last := 0
 		for text, untrusted := range got.Runs() {
-			b.WriteString(text)
-			now := 1
-			if untrusted {
-				now = 2
+			if strings.Contains(text, mark) || strings.Contains(text, "27e6") {
+				shown++
+				if !untrusted {
+					t.Errorf("%q: trusted %q", c.T, text)
+				}
 			}
-			if text == "" || now == last {
-				t.Fatalf("%q: runs are not maximal", c.T)
-			}
-			last = now
 		}
-		if b.String() != got.String() {
-			t.Fatalf("%q: runs give %q, not %q", c.T, b.String(), got)
-		}
+	}
+	if shown < 200 {
+		t.Errorf("the mark came out only %d times: the test is blind", shown)
 	}
 }

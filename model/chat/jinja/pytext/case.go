@@ -66,9 +66,9 @@ func SwapCase(s string) string {
 	var b strings.Builder
 	for i, r := range s {
 		switch {
-		case unicode.IsUpper(r):
+		case isUpper(r):
 			writeLower(&b, s, i, r)
-		case unicode.IsLower(r):
+		case isLower(r):
 			writeUpper(&b, r)
 		default:
 			b.WriteRune(r)
@@ -162,9 +162,12 @@ func finalSigma(s string, i int) bool {
 }
 
 func isCased(r rune) bool {
-	return unicode.IsUpper(r) || unicode.IsLower(r) || unicode.IsTitle(r) ||
-		unicode.Is(unicode.Other_Lowercase, r) || unicode.Is(unicode.Other_Uppercase, r)
+	return isUpper(r) || isLower(r) || unicode.IsTitle(r)
 }
+
+func isUpper(r rune) bool { return unicode.IsUpper(r) || unicode.Is(unicode.Other_Uppercase, r) }
+
+func isLower(r rune) bool { return unicode.IsLower(r) || unicode.Is(unicode.Other_Lowercase, r) }
 
 func caseIgnorable(r rune) bool {
 	if strings.ContainsRune("'.:^`¨¯´·¸\u2018\u2019\u2024\u2027", r) {

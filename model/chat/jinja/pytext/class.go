@@ -77,12 +77,12 @@ func All(s string, ok func(rune) bool) bool {
 
 // IsUpper is str.isupper: at least one cased character and none of them lower or title case.
 func IsUpper(s string) bool {
-	return oneCase(s, func(r rune) bool { return unicode.IsUpper(r) || unicode.Is(unicode.Other_Uppercase, r) })
+	return oneCase(s, isUpper)
 }
 
 // IsLower is str.islower.
 func IsLower(s string) bool {
-	return oneCase(s, func(r rune) bool { return unicode.IsLower(r) || unicode.Is(unicode.Other_Lowercase, r) })
+	return oneCase(s, isLower)
 }
 
 func oneCase(s string, ok func(rune) bool) bool {
@@ -104,12 +104,12 @@ func IsTitle(s string) bool {
 	cased, any := false, false
 	for _, r := range s {
 		switch {
-		case unicode.IsUpper(r) || unicode.IsTitle(r):
+		case isUpper(r) || unicode.IsTitle(r):
 			if cased {
 				return false
 			}
 			cased, any = true, true
-		case unicode.IsLower(r):
+		case isLower(r):
 			if !cased {
 				return false
 			}

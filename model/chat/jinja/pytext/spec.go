@@ -181,15 +181,20 @@ func (sp Spec) Int(n *big.Int) (string, error) {
 // Float formats a float.
 func (sp Spec) Float(f float64) (string, error) {
 	typ, prec := sp.Type, sp.Precision
+	if typ != 0 && strings.IndexByte("eEfF%gGn", typ) < 0 {
+		return "", sp.unknown("float")
+	}
 	text, special := notFinite(math.Abs(f))
 	switch {
 	case special:
+		sp.Grouping = 0
 	case typ == 0 && prec < 0:
 		text = FloatRepr(math.Abs(f))
+		if e := strings.IndexByte(text, 'e'); sp.Alternate && e >= 0 && strings.IndexByte(text, '.') < 0 {
+			text = text[:e] + "." + text[e:]
+		}
 	case typ == 0:
 		text = general(math.Abs(f), prec, sp.Alternate, true)
-	case strings.IndexByte("eEfF%gGn", typ) < 0:
-		return "", sp.unknown("float")
 	default:
 		if prec < 0 {
 			prec = 6

@@ -39,6 +39,9 @@ func Strftime(t time.Time, format string) string {
 
 // applyFlag changes the padding (- none, _ spaces, 0 zeros) or the case (^ upper, # the opposite) of a directive.
 func applyFlag(s string, flag, directive byte) string {
+	if directive == 'P' {
+		return s
+	}
 	switch flag {
 	case '^':
 		return strings.ToUpper(s)

@@ -288,12 +288,12 @@ type Options struct {
 }
 
 // MaxSource bounds the length of a template in bytes.
-const MaxSource = 1 << 20
+const MaxSource = 256 << 10
 
 // Parse reads a template. The error is an *Error.
 func Parse(source string, o Options) (*Template, error) {
 	if len(source) > MaxSource {
-		return nil, &Error{1, "template is longer than 1 MiB"}
+		return nil, &Error{1, "template is longer than 256 KiB"}
 	}
 	tokens, err := lex(source)
 	if err != nil {

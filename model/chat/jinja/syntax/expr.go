@@ -11,6 +11,7 @@ import (
 const (
 	maxHeight  = 500
 	maxNesting = 100
+	maxParams  = 500 // parameters of a macro, keyword arguments of a call
 )
 
 type parser struct {
@@ -281,11 +282,11 @@ func (p *parser) primary(targets bool) (Expr, error) {
 		}
 		return &Name{At: at, Name: t.text}, nil
 	case tokString:
-		text := ""
+		var text strings.Builder
 		for p.is(tokString) {
-			text += p.next().text
+			text.WriteString(p.next().text)
 		}
-		return &Const{at, value.Trusted(text)}, nil
+		return &Const{at, value.Trusted(text.String())}, nil
 	case tokInteger, tokFloat:
 		p.next()
 		return &Const{at, t.num}, nil
@@ -413,118 +414,4 @@ func (p *parser) dict() (Expr, error) {
 	d.Keys = keys
 	d.At, err = p.put(line, append(append([]Expr{}, d.Keys...), d.Values...)...)
 	return d, err
-}
-
-func (p *parser) postfix(x Expr) (Expr, error) {
-	var err error
-	for err == nil {
-		switch p.cur().kind {
-		case ".":
-			x, err = p.attribute(x)
-		case "[":
-			x, err = p.subscript(x)
-		case "(":
-			x, err = p.call(x)
-		default:
-			return x, nil
-		}
-	}
-	return nil, err
-}
-
-func (p *parser) filtersAndTests(x Expr) (Expr, error) {
-	var err error
-	for err == nil {
-		switch {
-		case p.is("|"):
-			p.next()
-			x, err = p.filter(x)
-		case p.is("name:is"):
-			x, err = p.test(x)
-		case p.is("("):
-			x, err = p.call(x)
-		default:
-			return x, nil
-		}
-	}
-	return nil, err
-}
-
-func (p *parser) attribute(x Expr) (Expr, error) {
-	line := p.next().line
-	at, err := p.put(line, x)
-	if err != nil {
-		return nil, err
-	}
-	switch t := p.next(); t.kind {
-	case tokName:
-		return &Attr{at, x, value.Trusted(t.text)}, nil
-	case tokInteger:
-		return &Index{at, x, &Const{At{t.line, 1}, t.num}}, nil
-	default:
-		return nil, p.fail(t.line, "expected name or number")
-	}
-}
-
-func (p *parser) subscript(x Expr) (Expr, error) {
-	line := p.next().line
-	var slice *Slice
-	keys, err := p.items("]", func() (Expr, error) {
-		k, s, err := p.subscribed()
-		slice = s
-		return k, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if slice != nil && len(keys) > 1 {
-		return nil, p.fail(line, "a slice cannot be part of a tuple")
-	}
-	if slice != nil {
-		slice.X = x
-		slice.At, err = p.put(line, x, slice.Start, slice.Stop, slice.Step)
-		return slice, err
-	}
-	key := Expr(nil)
-	if len(keys) == 1 {
-		key = keys[0]
-	} else {
-		at, err := p.put(line, keys...)
-		if err != nil {
-			return nil, err
-		}
-		key = &Tuple{at, keys}
-	}
-	at, err := p.put(line, x, key)
-	return &Index{at, x, key}, err
-}
-
-// subscribed parses one part of a subscript: an expression, or a slice (which is then returned too).
-func (p *parser) subscribed() (Expr, *Slice, error) {
-	var parts [3]Expr
-	colons := 0
-	for i := range parts {
-		if !p.is(":") && !p.is("]") && !p.is(",") {
-			x, err := p.expression()
-			if err != nil {
-				return nil, nil, err
-			}
-			parts[i] = x
-		}
-		if i == 2 || !p.skip(":") {
-			break
-		}
-		colons++
-	}
-	if colons == 0 {
-		if parts[0] == nil {
-			return nil, nil, p.fail(p.cur().line, "expected subscript expression")
-		}
-		return parts[0], nil, nil
-	}
-	s := &Slice{Start: parts[0], Stop: parts[1], Step: parts[2]}
-	if p.is(",") {
-		return nil, nil, p.fail(p.cur().line, "a slice cannot be part of a tuple")
-	}
-	return s, s, nil
 }

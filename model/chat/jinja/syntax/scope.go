@@ -12,6 +12,7 @@ import "sort"
 type variable struct {
 	fn   *Func
 	slot int
+	load load
 }
 
 type load struct {
@@ -25,33 +26,13 @@ type load struct {
 type symbols struct {
 	parent *symbols
 	fn     *Func
-	vars   map[string]*variable // every variable ever made here; shared by the copies for branches
 	refs   map[string]*variable
-	loads  map[*variable]load
 	stores map[string]bool
+	stored []string // the names of stores in order
 }
 
 func newSymbols(parent *symbols, fn *Func) *symbols {
-	return &symbols{parent, fn, map[string]*variable{}, map[string]*variable{}, map[*variable]load{}, map[string]bool{}}
-}
-
-func (s *symbols) copy() *symbols {
-	c := newSymbols(s.parent, s.fn)
-	c.vars = s.vars
-	c.merge(s)
-	return c
-}
-
-func (s *symbols) merge(b *symbols) {
-	for k, v := range b.refs {
-		s.refs[k] = v
-	}
-	for k, v := range b.loads {
-		s.loads[k] = v
-	}
-	for k := range b.stores {
-		s.stores[k] = true
-	}
+	return &symbols{parent: parent, fn: fn, refs: map[string]*variable{}, stores: map[string]bool{}}
 }
 
 func (s *symbols) find(name string) *variable {
@@ -64,14 +45,13 @@ func (s *symbols) find(name string) *variable {
 }
 
 func (s *symbols) define(name string, l load) *variable {
-	v := s.vars[name]
+	v := s.refs[name]
 	if v == nil {
-		v = &variable{s.fn, s.fn.Slots}
+		v = &variable{fn: s.fn, slot: s.fn.Slots}
 		s.fn.Slots++
-		s.vars[name] = v
+		s.refs[name] = v
 	}
-	s.refs[name] = v
-	s.loads[v] = l
+	v.load = l
 	return v
 }
 
@@ -90,7 +70,7 @@ func (s *symbols) read(name string) {
 }
 
 func (s *symbols) store(name string) {
-	s.stores[name] = true
+	s.assigned(name)
 	if s.refs[name] != nil {
 		return
 	}
@@ -101,38 +81,24 @@ func (s *symbols) store(name string) {
 	}
 }
 
-func (s *symbols) param(name string) *variable {
-	s.stores[name] = true
-	return s.define(name, load{param: true})
+// assigned remembers that the scope assigns a name.
+func (s *symbols) assigned(name string) {
+	if !s.stores[name] {
+		s.stores[name] = true
+		s.stored = append(s.stored, name)
+	}
 }
 
-// branches merges the alternatives of a condition: what some of them assign starts with its value from before.
-func (s *symbols) branches(all ...*symbols) {
-	stores := map[string]bool{}
-	for _, b := range all {
-		for name := range b.stores {
-			if !s.stores[name] {
-				stores[name] = true
-			}
-		}
-	}
-	for _, b := range all {
-		s.merge(b)
-	}
-	for name := range stores {
-		v := s.find(name)
-		if from := s.outer(name); from != nil {
-			s.loads[v] = load{kind: LoadAlias, from: from}
-		} else {
-			s.loads[v] = load{kind: LoadResolve, name: name}
-		}
-	}
+func (s *symbols) param(name string) *variable {
+	s.assigned(name)
+	return s.define(name, load{param: true})
 }
 
 // scope gives the loads in order of their slots; refs are counted from function fn.
 func (s *symbols) scope(fn *Func) Scope {
 	var out Scope
-	for v, l := range s.loads {
+	for _, v := range s.refs {
+		l := v.load
 		if l.param {
 			continue
 		}
@@ -215,13 +181,21 @@ func (s *symbols) noteStmt(st Stmt) {
 	}
 }
 
+// noteIf notes a condition. What is assigned for the first time in one of its branches starts with its value from before.
 func (s *symbols) noteIf(st *If) {
 	s.noteExpr(st.Test)
-	body, elifs, orelse := s.copy(), s.copy(), s.copy()
-	body.note(st.Body)
+	before := len(s.stored)
+	s.note(st.Body)
 	for _, e := range st.Elifs {
-		elifs.noteIf(e)
+		s.noteIf(e)
 	}
-	orelse.note(st.Else)
-	s.branches(body, elifs, orelse)
+	s.note(st.Else)
+	for _, name := range s.stored[before:] {
+		v := s.refs[name]
+		if from := s.outer(name); from != nil {
+			v.load = load{kind: LoadAlias, from: from}
+		} else {
+			v.load = load{kind: LoadResolve, name: name}
+		}
+	}
 }

@@ -7,147 +7,6 @@ import (
 	"siskin/model/chat/jinja/value"
 )
 
-// args parses the arguments of a call, from its opening parenthesis on.
-func (p *parser) args() (a Args, err error) {
-	line := p.next().line
-	wrong := func() error { return p.fail(line, "invalid syntax for function call expression") }
-	_, err = p.items(")", func() (x Expr, err error) {
-		switch {
-		case p.skip("*"):
-			if a.Star != nil || a.StarStar != nil {
-				return nil, wrong()
-			}
-			a.Star, err = p.expression()
-			return a.Star, err
-		case p.skip("**"):
-			if a.StarStar != nil {
-				return nil, wrong()
-			}
-			a.StarStar, err = p.expression()
-			return a.StarStar, err
-		case p.is(tokName) && p.peek().kind == "=":
-			if a.StarStar != nil {
-				return nil, wrong()
-			}
-			name := p.next().text
-			p.next()
-			if slices.Contains(a.Names, name) {
-				return nil, p.fail(line, "keyword argument repeated: %s", name)
-			}
-			x, err = p.expression()
-			a.Names, a.Kw = append(a.Names, name), append(a.Kw, x)
-			return x, err
-		}
-		if a.Star != nil || a.StarStar != nil || len(a.Kw) > 0 {
-			return nil, wrong()
-		}
-		x, err = p.expression()
-		a.Pos = append(a.Pos, x)
-		return x, err
-	})
-	return a, err
-}
-
-// all lists the expressions of the arguments and one more, for their height.
-func (a Args) all(x Expr) []Expr {
-	out := append([]Expr{x}, a.Pos...)
-	out = append(out, a.Kw...)
-	if a.Star != nil {
-		out = append(out, a.Star)
-	}
-	if a.StarStar != nil {
-		out = append(out, a.StarStar)
-	}
-	return out
-}
-
-func (p *parser) call(fn Expr) (Expr, error) {
-	line := p.cur().line
-	a, err := p.args()
-	if err != nil {
-		return nil, err
-	}
-	at, err := p.put(line, a.all(fn)...)
-	return &Call{at, fn, a}, err
-}
-
-// dotted parses a name that may have dots.
-func (p *parser) dotted() (string, error) {
-	t, err := p.expect(tokName)
-	name := t.text
-	for err == nil && p.skip(".") {
-		t, err = p.expect(tokName)
-		name += "." + t.text
-	}
-	return name, err
-}
-
-// filter parses one filter after its bar; x is nil in a filter block.
-func (p *parser) filter(x Expr) (Expr, error) {
-	f := &Filter{X: x}
-	line := p.cur().line
-	var err error
-	if f.Name, err = p.dotted(); err != nil {
-		return nil, err
-	}
-	if p.is("(") {
-		if f.Args, err = p.args(); err != nil {
-			return nil, err
-		}
-	}
-	f.At, err = p.put(line, f.all(x)...)
-	return f, err
-}
-
-// filters parses a chain of filters without operand; inline tells that the first one has no bar.
-func (p *parser) filters(inline bool) (*Filter, error) {
-	var x Expr
-	var err error
-	for err == nil && (inline || p.skip("|")) {
-		inline = false
-		x, err = p.filter(x)
-	}
-	if err != nil || x == nil {
-		return nil, err
-	}
-	return x.(*Filter), nil
-}
-
-func (p *parser) test(x Expr) (Expr, error) {
-	t := &Test{X: x}
-	line := p.next().line
-	negated := p.skip("name:not")
-	var err error
-	if t.Name, err = p.dotted(); err != nil {
-		return nil, err
-	}
-	switch {
-	case p.is("("):
-		if t.Args, err = p.args(); err != nil {
-			return nil, err
-		}
-	case p.is("name:else") || p.is("name:or") || p.is("name:and"):
-	case p.is("name:is"):
-		return nil, p.fail(line, "you cannot chain multiple tests with is")
-	case p.is(tokName) || p.is(tokString) || p.is(tokInteger) || p.is(tokFloat) || p.is("[") || p.is("{"):
-		arg, err := p.primary(false)
-		if err == nil {
-			arg, err = p.postfix(arg)
-		}
-		if err != nil {
-			return nil, err
-		}
-		t.Pos = []Expr{arg}
-	}
-	if t.At, err = p.put(line, t.all(x)...); err != nil {
-		return nil, err
-	}
-	if negated {
-		return p.unaryNode(line, "not", t)
-	}
-	return t, nil
-}
-
 // statements parses up to one of the end tags, whose name stays the current token; nil: to the end of the template.
 func (p *parser) statements(ends []string) ([]Stmt, error) {
 	if err := p.descend(); err != nil {
@@ -178,7 +37,7 @@ func (p *parser) statements(ends []string) ([]Stmt, error) {
 		default:
 			p.next()
 			out = nil
-			if slices.ContainsFunc(ends, func(e string) bool { return p.is("name:" + e) }) {
+			if p.is(tokName) && slices.Contains(ends, p.cur().text) {
 				return body, nil
 			}
 			s, err := p.statement(ends)
@@ -424,6 +283,9 @@ func (p *parser) signature(m *Macro) error {
 		}
 		if slices.ContainsFunc(m.Params, func(n *Name) bool { return n.Name == t.text }) {
 			return p.fail(t.line, "duplicate argument '%s' in a macro", t.text)
+		}
+		if len(m.Params) == maxParams {
+			return p.fail(t.line, "more than %d parameters", maxParams)
 		}
 		m.Params = append(m.Params, &Name{At: At{t.line, 1}, Name: t.text})
 		if p.skip("=") {

@@ -3,7 +3,7 @@ package value
 // Binary computes a op b; op is one of + - * / // % **.
 func Binary(m *Meter, op string, a, b Value) (Value, error) {
 	if isNumber(a) && isNumber(b) {
-		return arith(op, a, b)
+		return arith(m, op, a, b)
 	}
 	if s, ok := a.(Str); ok && op == "%" {
 		return Percent(m, s, b)

@@ -2,7 +2,9 @@ package value
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -159,6 +161,9 @@ func (d *Dict) Set(m *Meter, key, v Value) error {
 	if err != nil {
 		return err
 	}
+	if err := m.Scan(len(k.s)); err != nil {
+		return err
+	}
 	if i, ok := d.index[k]; ok {
 		d.values[i] = v
 		return nil
@@ -216,12 +221,7 @@ func (d *Dict) All() func(yield func(k, v Value) bool) {
 
 // Copy gives a shallow copy.
 func (d *Dict) Copy() *Dict {
-	c := NewDict()
-	for k, v := range d.All() {
-		key, _ := keyOf(nil, k) // k is a key already: it cannot fail, and only tuples use the meter
-		c.insert(key, k, v)
-	}
-	return c
+	return &Dict{keys: slices.Clone(d.keys), values: slices.Clone(d.values), index: maps.Clone(d.index), deleted: d.deleted}
 }
 
 // Update inserts the entries of another dict.
@@ -286,13 +286,16 @@ func (d *Dict) fill(m *Meter, v Value) error {
 // Len is the number of elements of the range.
 func (r *Range) Len() int64 {
 	if r.Step > 0 && r.Start < r.Stop {
-		return int64((uint64(r.Stop)-uint64(r.Start)-1)/uint64(r.Step)) + 1
+		return clip((uint64(r.Stop)-uint64(r.Start)-1)/uint64(r.Step)) + 1
 	}
 	if r.Step < 0 && r.Start > r.Stop {
-		return int64((uint64(r.Start)-uint64(r.Stop)-1)/(-uint64(r.Step))) + 1
+		return clip((uint64(r.Start)-uint64(r.Stop)-1)/(-uint64(r.Step))) + 1
 	}
 	return 0
 }
+
+// clip gives n, or a number beyond every limit that fits.
+func clip(n uint64) int64 { return int64(min(n, 1<<62)) }
 
 // At is element i, 0 <= i < Len.
 func (r *Range) At(i int64) Value { return Int(r.Start + i*r.Step) }
@@ -308,11 +311,14 @@ func MakeRange(a Args) (Value, error) {
 	}
 	var n [3]int64
 	for i, x := range v {
-		k, err := IntArg(x, 0)
-		if err != nil {
+		if _, huge := x.(*Big); huge {
+			return nil, &LimitError{"elements of a range", MaxRange}
+		}
+		if k, ok := toInt(x); ok {
+			n[i] = k
+		} else if _, err := IntArg(x, 0); err != nil {
 			return nil, err
 		}
-		n[i] = int64(k)
 	}
 	r := &Range{0, n[0], 1}
 	if v[1] != nil {

@@ -75,7 +75,7 @@ func isNumber(v Value) bool {
 }
 
 // arith computes a op b for numbers; op is one of + - * / // % **.
-func arith(op string, a, b Value) (Value, error) {
+func arith(m *Meter, op string, a, b Value) (Value, error) {
 	_, fa := a.(Float)
 	_, fb := b.(Float)
 	if fa || fb || op == "/" {
@@ -95,6 +95,13 @@ func arith(op string, a, b Value) (Value, error) {
 	}
 	bx, _ := ToBig(a)
 	by, _ := ToBig(b)
+	words := (bx.BitLen() + by.BitLen()) / 64
+	if op == "**" {
+		words = maxBits / 64
+	}
+	if err := m.Step(words * words / 64); err != nil {
+		return nil, err
+	}
 	return arithBig(op, bx, by)
 }
 
@@ -185,7 +192,11 @@ func powBig(x, y *big.Int) (Value, error) {
 	if x.BitLen() <= 1 && y.Sign() > 0 { // -1, 0, 1: only the parity counts
 		y = new(big.Int).Sub(big.NewInt(2), new(big.Int).And(y, big.NewInt(1)))
 	}
-	return FromBig(new(big.Int).Exp(x, y, nil)), nil
+	z := new(big.Int).Exp(x, y, nil)
+	if z.BitLen() > maxBits {
+		return nil, &LimitError{"bits of a whole number", maxBits}
+	}
+	return FromBig(z), nil
 }
 
 func arithFloat(op string, x, y float64) (Value, error) {

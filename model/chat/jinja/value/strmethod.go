@@ -350,7 +350,7 @@ func Center(m *Meter, s Str, width int) (Str, error) {
 func justify(m *Meter, s Str, how string, width int, fill Str) (Str, error) {
 	gap := width - s.runeLen()
 	if gap <= 0 {
-		return s, nil
+		return s, m.Scan(len(s.s))
 	}
 	left, right := 0, gap
 	switch how {
