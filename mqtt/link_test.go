@@ -313,7 +313,9 @@ func TestGivesUp(t *testing.T) {
 		t.Errorf("publish after the end: error %v, want ErrClosed", err)
 	}
 	cfg.Username, cfg.Password = "u", []byte("p")
-	up(t, cfg).mustSend("t", "x")
+	good := up(t, cfg)
+	good.mustSend("t", "x")
+	good.stop()
 	b.Kill()
 	if l, err = mqtt.New(cfg); err != nil {
 		t.Fatal(err)

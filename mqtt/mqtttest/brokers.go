@@ -183,6 +183,7 @@ func (m *Mosquitto) start() bool {
 	}
 	cmd := exec.Command(m.path, "-c", m.file("conf"))
 	cmd.Stdout, cmd.Stderr = log, log
+	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
