@@ -47,7 +47,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 	for _, file := range []string{"llama.gguf", "llama-q4_0.gguf", "llama-q8_0.gguf"} {
 		m := open(t, goldentest.Path(t, "archs", file))
 		tokens := tinyTokens(80) // more than one page of the cache
-		for _, set := range kernel.All() {
+		for _, set := range testSets(t) {
 			want := run(t, newState(t, m, set, tinyLimits), 0, tokens, 1)
 			for _, workers := range []int{1, 2, 4} {
 				pool := kernel.NewPool(workers)
@@ -104,7 +104,7 @@ func equalLogits(t *testing.T, got, want [][]float32, where ...any) {
 // After a rollback the sequence goes on as if the tokens taken back had never been.
 func TestRollback(t *testing.T) {
 	m := open(t, goldentest.Path(t, "archs", "llama-q4_0.gguf"))
-	for _, set := range kernel.All() {
+	for _, set := range testSets(t) {
 		s := newState(t, m, set, tinyLimits)
 		tokens := tinyTokens(70)
 		want := run(t, s, 0, tokens, 10)
@@ -173,7 +173,7 @@ func TestContextAndCacheLimits(t *testing.T) {
 
 func TestForwardDoesNotAllocate(t *testing.T) {
 	m := open(t, goldentest.Path(t, "archs", "llama-q4_0.gguf"))
-	for _, set := range kernel.All() {
+	for _, set := range testSets(t) {
 		s := newState(t, m, set, tinyLimits)
 		one := []model.Row{{Token: 5, Logits: true}}
 		many := rowsOf(tinyTokens(20), 0, func(pos int) bool { return pos == 19 })
