@@ -41,9 +41,19 @@ func TestConnPasses(t *testing.T) {
 		kind   byte
 		n, out int
 	}{
-		{2, 2, 2}, {typeSuback, 3, 3}, {4, 2, 2}, {13, 0, 0}, {4, maxControl, maxControl},
-		{typePublish, 0, 0}, {typePublish, 127, 127}, {typePublish, 128, 128}, {typePublish, 16384, 16384},
-		{typePublish, long, long}, {typePublish, long + 1, long}, {typePublish, 1 << 20, long}, {typePublish, 3, 3},
+		{2, 2, 2},
+		{typeSuback, 3, 3},
+		{4, 2, 2},
+		{13, 0, 0},
+		{4, maxControl, maxControl},
+		{typePublish, 0, 0},
+		{typePublish, 127, 127},
+		{typePublish, 128, 128},
+		{typePublish, 16384, 16384},
+		{typePublish, long, long},
+		{typePublish, long + 1, long},
+		{typePublish, 1 << 20, long},
+		{typePublish, 3, 3},
 	} {
 		in = append(in, packet(p.kind, p.n)...)
 		want = append(want, packet(p.kind, p.out)...)

@@ -221,9 +221,11 @@ func (l *Link) goodbye(s *session) {
 		}
 		select {
 		case <-l.pending.wake:
-		case <-s.lost:
+		case err := <-s.lost:
+			l.log.Warn("mqtt: connection lost while saying goodbye", "broker", l.addr, "error", err)
 			return
 		case <-ctx.Done():
+			l.log.Warn("mqtt: no time for a goodbye", "broker", l.addr)
 			return
 		}
 	}

@@ -296,7 +296,7 @@ func (a *acks) All() []string                    { return nil }
 func (a *acks) Get(string) packets.ControlPacket { return nil }
 
 // redirect makes redirectLog work once.
-var redirect sync.Once
+var redirect sync.Once //nolint:gochecknoglobals // guards variables of paho that are global as well
 
 // redirectLog points paho's loggers, which are variables of its package, at log.
 // Later calls do nothing: paho reads the variables without a lock. What paho

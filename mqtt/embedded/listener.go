@@ -20,9 +20,9 @@ const (
 // bounds their number and the time until they say who they are, knows when the
 // work on each has ended, and waits for all of them in Close.
 type listener struct {
-	tcp net.Listener
-	max int
-	log *slog.Logger
+	tcp  net.Listener
+	most int
+	log  *slog.Logger
 	// open is closed when clients may come in; the address is taken before.
 	open chan struct{}
 
@@ -34,12 +34,12 @@ type listener struct {
 
 // stages of a connection, each a channel that is closed when it is reached.
 type stages struct {
-	greeted chan struct{} // CONNACK has been written; see greet
+	greeted chan struct{} // CONNACK has been written
 	ended   chan struct{} // all work has ended
 }
 
-func newListener(tcp net.Listener, max int, log *slog.Logger) *listener {
-	return &listener{tcp: tcp, max: max, log: log, open: make(chan struct{}), conns: make(map[net.Conn]*stages)}
+func newListener(tcp net.Listener, most int, log *slog.Logger) *listener {
+	return &listener{tcp: tcp, most: most, log: log, open: make(chan struct{}), conns: make(map[net.Conn]*stages)}
 }
 
 // Init, ID, Protocol and Address are for the engine.
@@ -64,7 +64,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 			continue
 		}
 		if !l.start(conn, establish) {
-			l.log.Warn("embedded broker: connection refused", "remote", conn.RemoteAddr(), "limit", l.max)
+			l.log.Warn("embedded broker: connection refused", "remote", conn.RemoteAddr(), "limit", l.most)
 			_ = conn.Close() // nothing was said on it
 		}
 	}
@@ -74,7 +74,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 func (l *listener) start(conn net.Conn, establish listeners.EstablishFn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.conns) >= l.max {
+	if l.closed || len(l.conns) >= l.most {
 		return false
 	}
 	// The engine sets its own deadline once it has read CONNECT.

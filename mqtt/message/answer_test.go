@@ -15,18 +15,24 @@ func TestForms(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		{Answer{ID: "a", Status: OK, Text: "<b>\n", Usage: Usage{1, 2, 3}, Timing: Timing{4, 5, 6}, Model: "m"}.Encode(),
+		{
+			Answer{ID: "a", Status: OK, Text: "<b>\n", Usage: Usage{1, 2, 3}, Timing: Timing{4, 5, 6}, Model: "m"}.Encode(),
 			`{"v":1,"id":"a","status":"ok","text":"<b>\n","usage":{"prompt_tokens":1,"completion_tokens":2,"cached_tokens":3},` +
-				`"timing":{"queue_ms":4,"prefill_ms":5,"decode_ms":6},"model":"m"}`},
-		{Refusal("a", fault(CodeOverloaded, "", "Full.")).Encode(),
+				`"timing":{"queue_ms":4,"prefill_ms":5,"decode_ms":6},"model":"m"}`,
+		},
+		{
+			Refusal("a", fault(CodeOverloaded, "", "Full.")).Encode(),
 			`{"v":1,"id":"a","status":"overloaded","code":"overloaded","text":"Full.",` +
-				`"usage":{"prompt_tokens":0,"completion_tokens":0,"cached_tokens":0},"timing":{"queue_ms":0,"prefill_ms":0,"decode_ms":0}}`},
+				`"usage":{"prompt_tokens":0,"completion_tokens":0,"cached_tokens":0},"timing":{"queue_ms":0,"prefill_ms":0,"decode_ms":0}}`,
+		},
 		{Accepted{"a", 3}.Encode(), `{"id":"a","queue_depth":3}`},
 		{Delta{"a", 0, "\xff"}.Encode(), `{"id":"a","seq":0,"delta":"\ufffd"}`},
 		{Cancel{"a"}.Encode(), `{"id":"a"}`},
 		{Status{State: Offline}.Encode(), `{"v":1,"state":"offline"}`},
-		{Status{Online, "1.0", "m", "avx2", 2048, 64}.Encode(),
-			`{"v":1,"state":"online","version":"1.0","model":"m","kernels":"avx2","context_tokens":2048,"queue_limit":64}`},
+		{
+			Status{Online, "1.0", "m", "avx2", 2048, 64}.Encode(),
+			`{"v":1,"state":"online","version":"1.0","model":"m","kernels":"avx2","context_tokens":2048,"queue_limit":64}`,
+		},
 	} {
 		if string(tt.got) != tt.want {
 			t.Errorf("got  %s\nwant %s", tt.got, tt.want)

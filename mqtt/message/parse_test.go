@@ -45,15 +45,21 @@ func TestParseRequest(t *testing.T) {
 		{"unknown keys", `{"prompt":"Hi","tools":[{"a":{"b":[1]}}],"x":null}`, Request{Prompt: "Hi"}},
 		{"keys are case-sensitive", `{"prompt":"Hi","ID":"no","Stream":true}`, Request{Prompt: "Hi"}},
 		{"null is absent", `{"prompt":"Hi","id":null,"stop":null,"seed":null,"stream":null,"messages":null}`, Request{Prompt: "Hi"}},
-		{"messages", `{"messages":[{"role":"system","content":""},{"role":"user","content":"a"}]}`,
-			Request{Messages: []Message{{"system", ""}, {"user", "a"}}}},
+		{
+			"messages", `{"messages":[{"role":"system","content":""},{"role":"user","content":"a"}]}`,
+			Request{Messages: []Message{{"system", ""}, {"user", "a"}}},
+		},
 		{"empty list of messages is none", `{"messages":[],"prompt":"a"}`, Request{Prompt: "a"}},
 		{"one stop text", `{"prompt":"a","stop":"."}`, Request{Prompt: "a", Stop: []string{"."}}},
-		{"whole numbers as floats", `{"prompt":"a","max_tokens":5.0,"deadline_ms":1e3}`,
-			Request{Prompt: "a", MaxTokens: 5, Deadline: time.Second}},
+		{
+			"whole numbers as floats", `{"prompt":"a","max_tokens":5.0,"deadline_ms":1e3}`,
+			Request{Prompt: "a", MaxTokens: 5, Deadline: time.Second},
+		},
 		{"half a surrogate pair", `{"prompt":"a\ud800b"}`, Request{Prompt: "a\ufffdb"}},
-		{"zeros that say something", `{"prompt":"a","temperature":0,"top_k":0,"seed":0}`,
-			Request{Prompt: "a", Temperature: ptr(float32(0)), TopK: ptr(0), Seed: ptr(uint64(0))}},
+		{
+			"zeros that say something", `{"prompt":"a","temperature":0,"top_k":0,"seed":0}`,
+			Request{Prompt: "a", Temperature: ptr(float32(0)), TopK: ptr(0), Seed: ptr(uint64(0))},
+		},
 		{"longest id", `{"prompt":"a","id":"` + strings.Repeat("x", 64) + `"}`, Request{Prompt: "a", ID: strings.Repeat("x", 64)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,8 +151,10 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"messages too many", `{"id":"a","messages":[` + strings.Repeat(`{},`, 256) + `{}]}`, CodeTooLarge, "messages", "a"},
 		{"prompt with NUL", `{"id":"a","prompt":"x\u0000y"}`, CodeBadRequest, "prompt", "a"},
 		{"prompt too long", `{"id":"a","prompt":"` + big[:128<<10+1] + `"}`, CodeTooLarge, "prompt", "a"},
-		{"messages too long together", `{"id":"a","messages":[{"role":"user","content":"` + big[:100<<10] + `"},{"role":"user","content":"` + big[:100<<10] + `"}]}`,
-			CodeTooLarge, "messages", "a"},
+		{
+			"messages too long together", `{"id":"a","messages":[{"role":"user","content":"` + big[:100<<10] + `"},{"role":"user","content":"` + big[:100<<10] + `"}]}`,
+			CodeTooLarge, "messages", "a",
+		},
 		{"1 MB of text", big, CodeTooLarge, "", ""},
 		{"1 MB of prompt", `{"id":"a","prompt":"` + big + `"}`, CodeTooLarge, "", "a"},
 		{"1 MB, id behind it", `{"prompt":"` + big + `","id":"a"}`, CodeTooLarge, "", ""},
