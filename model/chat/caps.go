@@ -84,7 +84,7 @@ func (t *Template) attempt(c *Caps, messages, vars string) (string, bool) {
 	conv.set("bos_token", value.Trusted(""))
 	conv.set("eos_token", value.Trusted(""))
 	conv.Now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	pieces, err := t.render(conv, serving, &c.Clock)
+	pieces, err := t.render(conv, serving(), &c.Clock)
 	if err != nil {
 		return "", false
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // serving is the dialect for answering: what templates of published models use beyond plain Jinja.
-var serving = jinja.Dialect{Generation: true, Mutation: true}
+func serving() jinja.Dialect { return jinja.Dialect{Generation: true, Mutation: true} }
 
 // RenderFolded renders for answering. Where Render gives a prompt and the template shows the system message, the result is
 // the same. Beyond that it accepts {% generation %} and changes of lists that the template made; it puts the system message
@@ -22,14 +22,14 @@ func (t *Template) RenderFolded(c Conversation) ([]tokenizer.Piece, error) {
 	}
 	folded, system := c.folded()
 	if system && !caps.System {
-		if pieces, err := t.render(folded, serving, nil); err == nil {
+		if pieces, err := t.render(folded, serving(), nil); err == nil {
 			return pieces, nil
 		}
 	}
-	pieces, err := t.render(c, serving, nil)
+	pieces, err := t.render(c, serving(), nil)
 	var raised *RaisedError
 	if system && errors.As(err, &raised) { // perhaps it allows one only in some places
-		if again, foldErr := t.render(folded, serving, nil); foldErr == nil {
+		if again, foldErr := t.render(folded, serving(), nil); foldErr == nil {
 			return again, nil
 		}
 	}

@@ -106,7 +106,7 @@ func (*macro) TypeName() string { return "Macro" }
 // String is its repr.
 func (f *macro) String() string {
 	if f.def.Name == nil {
-		return "<Macro 'caller'>"
+		return "<Macro anonymous>"
 	}
 	return "<Macro '" + f.def.Name.Name + "'>"
 }

@@ -14,7 +14,7 @@ func identity(v value.Value) (value.Value, error) { return v, nil }
 
 // attrGetter makes a getter of an attribute path like "function.name" or 0. def, if not nil, stands for what is undefined;
 // with fold strings are compared without case.
-func (in *interp) attrGetter(attr, def value.Value, fold bool) (getter, error) {
+func (in *interp) attrGetter(attr, def value.Value, fold bool) getter {
 	parts := []value.Value{}
 	switch a := attr.(type) {
 	case nil, value.None:
@@ -46,7 +46,7 @@ func (in *interp) attrGetter(attr, def value.Value, fold bool) (getter, error) {
 			return value.MapWhole(in.m, s, pytext.Lower)
 		}
 		return v, nil
-	}, nil
+	}
 }
 
 // filterMap applies a filter to each element, or takes an attribute of it.
@@ -63,10 +63,7 @@ func filterMap(in *interp, v value.Value, a value.Args) (value.Value, error) {
 		if len(a.Names) > 0 {
 			return nil, &value.Error{Kind: "FilterArgumentError", Text: "Unexpected keyword argument '" + a.Names[0] + "'"}
 		}
-		get, err := in.attrGetter(attr, def, false)
-		if err != nil {
-			return nil, err
-		}
+		get := in.attrGetter(attr, def, false)
 		return in.mapped(v, get)
 	}
 	name, ok := a.Pos[0].(value.Str)
@@ -100,13 +97,10 @@ func selector(attr, keep bool) filterFunc {
 			if len(a.Pos) == 0 {
 				return nil, &value.Error{Kind: "FilterArgumentError", Text: "Missing parameter for attribute name"}
 			}
-			var err error
-			if get, err = in.attrGetter(a.Pos[0], nil, false); err != nil {
-				return nil, err
-			}
+			get = in.attrGetter(a.Pos[0], nil, false)
 			a.Pos = a.Pos[1:]
 		}
-		test := func(v value.Value) (bool, error) { return value.Truth(v), nil }
+		test := func(v value.Value) (bool, error) { return value.Truth(v), nil } //nolint:unparam // others can fail
 		if len(a.Pos) > 0 {
 			name, ok := a.Pos[0].(value.Str)
 			if !ok {
@@ -148,10 +142,7 @@ func filterSort(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	}
 	var gets []getter
 	for _, attr := range attrs {
-		get, err := in.attrGetter(attr, nil, !truth(args[1]))
-		if err != nil {
-			return nil, err
-		}
+		get := in.attrGetter(attr, nil, !truth(args[1]))
 		gets = append(gets, get)
 	}
 	items, err := value.Collect(in.m, v)
@@ -198,10 +189,7 @@ func filterDictSort(in *interp, v value.Value, a value.Args) (value.Value, error
 	if err != nil {
 		return nil, err
 	}
-	get, err := in.attrGetter(pos, nil, !truth(args[0]))
-	if err != nil {
-		return nil, err
-	}
+	get := in.attrGetter(pos, nil, !truth(args[0]))
 	return &value.List{Items: items}, value.Sort(in.m, items, get, truth(args[2]))
 }
 
@@ -212,10 +200,7 @@ func extreme(name string) filterFunc {
 		if err != nil {
 			return nil, err
 		}
-		get, err := in.attrGetter(args[1], nil, !truth(args[0]))
-		if err != nil {
-			return nil, err
-		}
+		get := in.attrGetter(args[1], nil, !truth(args[0]))
 		it, err := value.Iterate(in.m, v)
 		if err != nil {
 			return nil, err
@@ -261,10 +246,7 @@ func filterUnique(in *interp, v value.Value, a value.Args) (value.Value, error) 
 	if err != nil {
 		return nil, err
 	}
-	get, err := in.attrGetter(args[1], nil, !truth(args[0]))
-	if err != nil {
-		return nil, err
-	}
+	get := in.attrGetter(args[1], nil, !truth(args[0]))
 	seen := value.NewDict()
 	return in.generate(v, func(it *value.Iterator) (value.Value, bool, error) {
 		for {
@@ -293,14 +275,8 @@ func filterGroupBy(in *interp, v value.Value, a value.Args) (value.Value, error)
 		return nil, err
 	}
 	fold := !truth(args[2])
-	get, err := in.attrGetter(args[0], orNone(args[1]), fold)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := in.attrGetter(args[0], orNone(args[1]), false)
-	if err != nil {
-		return nil, err
-	}
+	get := in.attrGetter(args[0], orNone(args[1]), fold)
+	plain := in.attrGetter(args[0], orNone(args[1]), false)
 	items, err := value.Collect(in.m, v)
 	if err == nil {
 		err = value.Sort(in.m, items, get, false)

@@ -86,6 +86,9 @@ func filterLast(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s, ok := v.(value.Str); ok && len(items) > 0 {
+		return in.getItem(s, value.Int(-1))
+	}
 	if len(items) == 0 {
 		return &value.Undefined{Hint: "No last item, sequence was empty."}, nil
 	}
@@ -178,9 +181,7 @@ func filterJoin(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	}
 	get := identity
 	if attr := orNone(args[1]); attr != nil {
-		if get, err = in.attrGetter(attr, nil, false); err != nil {
-			return nil, err
-		}
+		get = in.attrGetter(attr, nil, false)
 	}
 	items, err := value.Collect(in.m, v)
 	if err != nil {
@@ -292,9 +293,7 @@ func filterSum(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	}
 	get := identity
 	if attr := orNone(args[0]); attr != nil {
-		if get, err = in.attrGetter(attr, nil, false); err != nil {
-			return nil, err
-		}
+		get = in.attrGetter(attr, nil, false)
 	}
 	var sum value.Value = value.Int(0)
 	if args[1] != nil {

@@ -44,7 +44,8 @@ func (in *interp) recurse(act *activation, st *syntax.For, over value.Value, dep
 // loop runs the body for each element; recurse is what loop(...) calls, if the loop is recursive. A jump in the else branch
 // is one of the loop outside.
 func (in *interp) loop(act *activation, out *value.Builder, st *syntax.For, over value.Value,
-	recurse func(value.Value) (value.Str, error), depth int) (jump, error) {
+	recurse func(value.Value) (value.Str, error), depth int,
+) (jump, error) {
 	it, err := value.Iterate(in.m, over)
 	if err != nil {
 		return jumpNone, wrap(syntax.Line(st.Iter), err)
@@ -105,10 +106,25 @@ func (in *interp) filterLoop(act *activation, st *syntax.For, next func() (value
 				return nil, false, err
 			}
 			if value.Truth(t) {
-				return v, true, nil
+				return in.read(act, st.TestTarget, v), true, nil
 			}
 		}
 	}
+}
+
+// read gives what was assigned to a target: v, but what was unpacked is a tuple then.
+func (in *interp) read(act *activation, target syntax.Expr, v value.Value) value.Value {
+	switch t := target.(type) {
+	case *syntax.Name:
+		return *act.at(t.Ref)
+	case *syntax.Tuple:
+		out := &value.Tuple{}
+		for _, item := range t.Items {
+			out.Items = append(out.Items, in.read(act, item, nil))
+		}
+		return out
+	}
+	return v
 }
 
 // loopObject is the variable "loop".

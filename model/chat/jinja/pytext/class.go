@@ -34,10 +34,26 @@ func IsDecimal(r rune) bool { return unicode.Is(unicode.Nd, r) }
 // digitRanges are the characters with a digit value that are not decimal digits (superscripts, circled digits).
 // Source: Unicode 14.0, Numeric_Type=Digit.
 var digitRanges = [][2]rune{
-	{0xb2, 0xb3}, {0xb9, 0xb9}, {0x1369, 0x1371}, {0x19da, 0x19da}, {0x2070, 0x2070}, {0x2074, 0x2079},
-	{0x2080, 0x2089}, {0x2460, 0x2468}, {0x2474, 0x247c}, {0x2488, 0x2490}, {0x24ea, 0x24ea}, {0x24f5, 0x24fd},
-	{0x24ff, 0x24ff}, {0x2776, 0x277e}, {0x2780, 0x2788}, {0x278a, 0x2792}, {0x10a40, 0x10a43},
-	{0x10e60, 0x10e68}, {0x11052, 0x1105a}, {0x1f100, 0x1f10a},
+	{0xb2, 0xb3},
+	{0xb9, 0xb9},
+	{0x1369, 0x1371},
+	{0x19da, 0x19da},
+	{0x2070, 0x2070},
+	{0x2074, 0x2079},
+	{0x2080, 0x2089},
+	{0x2460, 0x2468},
+	{0x2474, 0x247c},
+	{0x2488, 0x2490},
+	{0x24ea, 0x24ea},
+	{0x24f5, 0x24fd},
+	{0x24ff, 0x24ff},
+	{0x2776, 0x277e},
+	{0x2780, 0x2788},
+	{0x278a, 0x2792},
+	{0x10a40, 0x10a43},
+	{0x10e60, 0x10e68},
+	{0x11052, 0x1105a},
+	{0x1f100, 0x1f10a},
 }
 
 // IsDigit is str.isdigit for one character.
@@ -101,14 +117,14 @@ func oneCase(s string, ok func(rune) bool) bool {
 
 // IsTitle is str.istitle: upper case only after uncased characters, lower case only after cased ones.
 func IsTitle(s string) bool {
-	cased, any := false, false
+	cased, found := false, false
 	for _, r := range s {
 		switch {
 		case isUpper(r) || unicode.IsTitle(r):
 			if cased {
 				return false
 			}
-			cased, any = true, true
+			cased, found = true, true
 		case isLower(r):
 			if !cased {
 				return false
@@ -117,7 +133,7 @@ func IsTitle(s string) bool {
 			cased = false
 		}
 	}
-	return any
+	return found
 }
 
 // IsIdentifier is str.isidentifier.
@@ -132,9 +148,9 @@ func IsIdentifier(s string) bool {
 	return s != ""
 }
 
-// Words splits s at runs of white space, as str.split without argument, into at most max+1 parts (max < 0: no limit),
+// Words splits s at runs of white space, as str.split without argument, into at most most+1 parts (most < 0: no limit),
 // and gives the [start, end) byte positions of each part. From the left only: see WordsRight.
-func Words(s string, max int) [][2]int {
+func Words(s string, most int) [][2]int {
 	var out [][2]int
 	start := -1
 	for i, r := range s {
@@ -147,7 +163,7 @@ func Words(s string, max int) [][2]int {
 		}
 		if start < 0 {
 			start = i
-			if max >= 0 && len(out) == max {
+			if most >= 0 && len(out) == most {
 				return append(out, [2]int{i, len(s)}) // the rest keeps its white space at the end
 			}
 		}
@@ -159,12 +175,12 @@ func Words(s string, max int) [][2]int {
 }
 
 // WordsRight is str.rsplit without separator; the parts are in the order of the text.
-func WordsRight(s string, max int) [][2]int {
+func WordsRight(s string, most int) [][2]int {
 	all := Words(s, -1)
-	if max < 0 || len(all) <= max {
+	if most < 0 || len(all) <= most {
 		return all
 	}
-	cut := len(all) - max
+	cut := len(all) - most
 	out := [][2]int{{0, all[cut-1][1]}} // with its white space at the start
 	return append(out, all[cut:]...)
 }

@@ -44,7 +44,7 @@ func (s *symbols) find(name string) *variable {
 	return nil
 }
 
-func (s *symbols) define(name string, l load) *variable {
+func (s *symbols) define(name string, l load) {
 	v := s.refs[name]
 	if v == nil {
 		v = &variable{fn: s.fn, slot: s.fn.Slots}
@@ -52,7 +52,6 @@ func (s *symbols) define(name string, l load) *variable {
 		s.refs[name] = v
 	}
 	v.load = l
-	return v
 }
 
 // outer finds the variable of that name outside this scope.
@@ -89,9 +88,9 @@ func (s *symbols) assigned(name string) {
 	}
 }
 
-func (s *symbols) param(name string) *variable {
+func (s *symbols) param(name string) {
 	s.assigned(name)
-	return s.define(name, load{param: true})
+	s.define(name, load{param: true})
 }
 
 // scope gives the loads in order of their slots; refs are counted from function fn.

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"errors"
 	"math"
 	"unicode/utf8"
 )
@@ -120,7 +121,7 @@ func (d *Dict) entry(kind string, i int) Value {
 }
 
 func (s Str) iterator(m *Meter) (*Iterator, error) {
-	runs := s
+	runs := s.plain() // the characters of a Markup are no Markup
 	at := 0
 	if s.m != nil && s.m != whole { // cut costs as much as there are spans: pay for it here
 		if err := m.Step(len(s.m.spans) * (s.runeLen()/8 + 1)); err != nil {
@@ -241,7 +242,8 @@ func Index(m *Meter, v, key Value) (Value, bool, error) {
 		return nil, false, v.Fail()
 	case *Dict:
 		item, ok, err := v.Get(m, key)
-		if _, limit := err.(*LimitError); err != nil && !limit {
+		var limit *LimitError
+		if err != nil && !errors.As(err, &limit) {
 			return nil, false, nil
 		}
 		return item, ok, err

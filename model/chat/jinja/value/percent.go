@@ -214,8 +214,8 @@ func (p *percent) convert(c conversion) (Str, error) {
 func (p *percent) text(c conversion, sp pytext.Spec, v Value) (Str, error) {
 	var text Str
 	var err error
-	switch {
-	case c.typ == 's' || c.typ == 'c':
+	switch c.typ {
+	case 's', 'c':
 		text, err = SoftStr(p.m, v)
 	default:
 		text, err = Repr(p.m, v)

@@ -182,8 +182,8 @@ func strJoin(m *Meter, v Value, a Args) (Value, error) {
 	return out.like(sep), err
 }
 
-// Replace is s.replace(old, new, count); count < 0 replaces all.
-func Replace(m *Meter, s, old, new Str, count int) (Str, error) {
+// Replace is s.replace(old, repl, count); count < 0 replaces all.
+func Replace(m *Meter, s, old, repl Str, count int) (Str, error) {
 	n := strings.Count(s.s, old.s)
 	if count >= 0 {
 		n = min(n, count)
@@ -191,7 +191,7 @@ func Replace(m *Meter, s, old, new Str, count int) (Str, error) {
 	if err := m.Alloc(s.cost()); err != nil {
 		return Str{}, err
 	}
-	if err := m.charge(new.cost(), n, 1); err != nil {
+	if err := m.charge(repl.cost(), n, 1); err != nil {
 		return Str{}, err
 	}
 	if n == 0 {
@@ -217,7 +217,7 @@ func Replace(m *Meter, s, old, new Str, count int) (Str, error) {
 			at = indexOf(s.s, old.s, from)
 		}
 		b.Add(s.cut(from, at))
-		b.Add(new)
+		b.Add(repl)
 		from = at + len(old.s)
 	}
 	b.Add(s.cut(from, len(s.s)))

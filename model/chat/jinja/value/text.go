@@ -19,7 +19,7 @@ type marks struct{ spans []span }
 type span struct{ from, to int }
 
 // whole marks every byte, whatever the length; its spans are not used.
-var whole = &marks{}
+var whole = &marks{} //nolint:gochecknoglobals // compared by address, never changed
 
 // Trusted makes a Str of text from the template or the operator.
 func Trusted(s string) Str { return Str{s: s} }
@@ -173,10 +173,10 @@ func (b *Builder) Text(s string) { b.b = append(b.b, s...) }
 
 // Add appends a Str.
 func (b *Builder) Add(s Str) {
-	switch {
-	case s.m == nil:
+	switch s.m {
+	case nil:
 		b.b = append(b.b, s.s...)
-	case s.m == whole:
+	case whole:
 		b.add(s.s, true)
 	default:
 		for text, untrusted := range s.Runs() {

@@ -95,7 +95,7 @@ func TypeErrorf(format string, args ...any) error {
 }
 
 // ValueErrorf makes a ValueError.
-func ValueErrorf(format string, args ...any) error {
+func ValueErrorf(format string, args ...any) error { //nolint:revive // ValueError is the name in Python
 	return &Error{"ValueError", fmt.Sprintf(format, args...)}
 }
 
