@@ -147,7 +147,7 @@ func scale(x *float32, n int, by float32)
 func maxOf(x *float32, n int) float32
 
 //go:noescape
-func expSum(x *float32, n int, max float32) float64
+func expSum(x *float32, n int, top float32) float64
 
 //go:noescape
 func siluMul(dst, gate, up *float32, n int)

@@ -305,14 +305,14 @@ GLOBL expTable<>(SB), RODATA|NOPTR, $44
 	FMLA_4S(p, 0, dn); \
 	FMLA_4S(q, 1, en)
 
-// func expSum(x *float32, n int, max float32) float64
+// func expSum(x *float32, n int, top float32) float64
 //
 // x[i] = exp(x[i] - max) for n values, a positive multiple of 8, x[i] <= max; returns their sum in float64.
 // Registers: R0 x, R1 left, V27 max, V28-V31 sums.
 TEXT ·expSum(SB), NOSPLIT, $0-32
 	MOVD x+0(FP), R0
 	MOVD n+8(FP), R1
-	MOVD $max+16(FP), R2
+	MOVD $top+16(FP), R2
 	VLD1R (R2), [V27.S4]
 	EXP_CONSTANTS
 	VEOR V28.B16, V28.B16, V28.B16
