@@ -307,8 +307,8 @@ GLOBL expTable<>(SB), RODATA|NOPTR, $44
 
 // func expSum(x *float32, n int, top float32) float64
 //
-// x[i] = exp(x[i] - max) for n values, a positive multiple of 8, x[i] <= max; returns their sum in float64.
-// Registers: R0 x, R1 left, V27 max, V28-V31 sums.
+// x[i] = exp(x[i] - top) for n values, a positive multiple of 8, x[i] <= top; returns their sum in float64.
+// Registers: R0 x, R1 left, V27 top, V28-V31 sums.
 TEXT ·expSum(SB), NOSPLIT, $0-32
 	MOVD x+0(FP), R0
 	MOVD n+8(FP), R1
