@@ -28,13 +28,15 @@ type pullCommand struct {
 	Name    string `help:"File name in the folder; default: that of the source."`
 	SHA256  string `name:"sha256" help:"Expected SHA-256, 64 hexadecimal digits."`
 	Replace bool   `help:"Replace a file of the same name."`
+	Copy    bool   `help:"Copy a local file instead of linking it."`
 	Token   string `env:"HF_TOKEN" help:"Access token for the hub; sent nowhere else."`
 }
 
 func (c *pullCommand) Run(ctx context.Context, s *streams) error {
 	bar := progressBar{w: s.err}
 	path, err := store.Pull(ctx, c.Source, store.Options{
-		Dir: c.Dir, Name: c.Name, SHA256: c.SHA256, Replace: c.Replace, Token: c.Token, Progress: bar.show,
+		Dir: c.Dir, Name: c.Name, SHA256: c.SHA256, Replace: c.Replace, Copy: c.Copy, Token: c.Token, Progress: bar.show,
+		Notice: func(text string) { bar.end(); fmt.Fprintln(s.err, text) },
 	})
 	bar.end()
 	if err != nil {
@@ -66,6 +68,7 @@ func (b *progressBar) show(done, total int64) {
 func (b *progressBar) end() {
 	if b.shown {
 		fmt.Fprintln(b.w)
+		b.shown = false
 	}
 }
 
