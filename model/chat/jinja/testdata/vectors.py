@@ -948,6 +948,9 @@ templates(
     "{% for row in l|batch(2, '-') %}{{ row|join }};{% endfor %}",
     "{% set gen = l|map('string') %}{{ gen|list }}{{ gen|list }}",
     "{% for i in range(2) %}{% with loop_i = loop.index %}{{ loop_i }}{% endwith %}{% endfor %}",
+    "{% for c in 'ab'|safe %}{{ c is escaped }}{% endfor %}{{ ('ab'|safe)|list }}{{ ('ab'|safe)|last is escaped }}",
+    "{% for x, b in [[1, 2], 'yz'] if x %}{{ loop.previtem }}{% endfor %}",
+    "{% macro m() %}{{ caller }}{% endmacro %}{% call m() %}{% endcall %}",
     # set
     "{% set x = 1 %}{{ x }}", "{% set x, y = 1, 2 %}{{ x }}{{ y }}", "{% set x = 1, 2 %}{{ x }}", "{% set (a, b) = [1, 2] %}{{ a }}{{ b }}",
     "{% set x %}a{{ n }}b{% endset %}{{ x }}|{{ x is string }}", "{% set x|upper %}abc{% endset %}{{ x }}",

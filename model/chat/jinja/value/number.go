@@ -348,8 +348,14 @@ func asciiDigits(s string) string {
 func ParseFloat(s string) (float64, bool) {
 	s = asciiDigits(strings.TrimFunc(s, pytext.IsSpace))
 	bare := strings.TrimLeft(s, "+-")
-	if strings.ContainsAny(s, "xXpP") || strings.HasPrefix(bare, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__") {
+	if strings.ContainsAny(s, "xXpP") {
 		return 0, false
+	}
+	digit := func(i int) bool { return i >= 0 && i < len(s) && s[i] >= '0' && s[i] <= '9' }
+	for i := range s {
+		if s[i] == '_' && !(digit(i-1) && digit(i+1)) {
+			return 0, false
+		}
 	}
 	switch strings.ToLower(bare) {
 	case "inf", "infinity", "nan":
