@@ -24,7 +24,7 @@ model: ## get the default model into models/ (98 MB, once)
 	@sh model/fetch-default.sh models
 
 test: ## all tests, natively
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 # What CI runs, in this order: quick things first, and last the tests, whose closing lines then end the output.
 check: vet lint check-generate test-purego test-race test-arm64 test ## everything that CI checks

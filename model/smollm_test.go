@@ -121,6 +121,10 @@ func TestGoldenGreedy(t *testing.T) {
 		golden = golden[:1]
 	}
 	for _, set := range testSets(t) {
+		golden := golden
+		if set.Name == "generic" {
+			golden = golden[:min(3, len(golden))] // a second for each token of each chat; the texts above are run in full
+		}
 		s := newState(t, m, set, model.Limits{Rows: 256, Logits: 256, Sequences: 1, Context: 1024})
 		steps, agree, doubtful := 0, 0, 0
 		for _, chat := range golden {
