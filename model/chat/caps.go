@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"siskin/model/chat/jinja"
 	"siskin/model/chat/jinja/value"
 )
 
@@ -84,7 +85,9 @@ func (t *Template) attempt(c *Caps, messages, vars string) (string, bool) {
 	conv.set("bos_token", value.Trusted(""))
 	conv.set("eos_token", value.Trusted(""))
 	conv.Now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	pieces, err := t.render(conv, serving(), &c.Clock)
+	// The conversations are tiny, and a hostile template is probed ten times.
+	limits := jinja.Limits{Limits: value.Limits{Steps: 200_000, Bytes: 8 << 20}, Output: 1 << 20, Calls: 100}
+	pieces, err := t.render(conv, serving(), limits, &c.Clock)
 	if err != nil {
 		return "", false
 	}

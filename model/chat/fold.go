@@ -22,18 +22,22 @@ func (t *Template) RenderFolded(c Conversation) ([]tokenizer.Piece, error) {
 	}
 	folded, system := c.folded()
 	if system && !caps.System {
-		if pieces, err := t.render(folded, serving(), nil); err == nil {
+		if pieces, err := t.serve(folded); err == nil {
 			return pieces, nil
 		}
 	}
-	pieces, err := t.render(c, serving(), nil)
+	pieces, err := t.serve(c)
 	var raised *RaisedError
 	if system && errors.As(err, &raised) { // perhaps it allows one only in some places
-		if again, foldErr := t.render(folded, serving(), nil); foldErr == nil {
+		if again, foldErr := t.serve(folded); foldErr == nil {
 			return again, nil
 		}
 	}
 	return pieces, err
+}
+
+func (t *Template) serve(c Conversation) ([]tokenizer.Piece, error) {
+	return t.render(c, serving(), jinja.DefaultLimits(c.size), nil)
 }
 
 // field gives a string field of a message.

@@ -42,12 +42,12 @@ func Parse(source string) (*Template, error) {
 // pieces differ in trust, none is empty. The error is a *jinja.Error with the line; it wraps a *RaisedError where the
 // template refuses the conversation, and a *value.LimitError where it asks for too much.
 func (t *Template) Render(c Conversation) ([]tokenizer.Piece, error) {
-	return t.render(c, jinja.Dialect{}, nil)
+	return t.render(c, jinja.Dialect{}, jinja.DefaultLimits(c.size), nil)
 }
 
 // render renders in a dialect; clock, if not nil, is set if the template asks for the time.
-func (t *Template) render(c Conversation, d jinja.Dialect, clock *bool) ([]tokenizer.Piece, error) {
-	s, err := t.t.Render(jinja.Input{Vars: c.variables(), Globals: globals(&c, clock), Dialect: d, Limits: jinja.DefaultLimits(c.size)})
+func (t *Template) render(c Conversation, d jinja.Dialect, l jinja.Limits, clock *bool) ([]tokenizer.Piece, error) {
+	s, err := t.t.Render(jinja.Input{Vars: c.variables(), Globals: globals(&c, clock), Dialect: d, Limits: l})
 	if err != nil {
 		return nil, err
 	}

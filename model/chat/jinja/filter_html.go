@@ -90,6 +90,9 @@ func filterURLEncode(in *interp, v value.Value, a value.Args) (value.Value, erro
 	}
 	quote := func(v value.Value, query bool) (value.Str, error) {
 		s, err := value.ToStr(in.m, v)
+		if err == nil {
+			err = in.m.Alloc(8 * len(s.String())) // several passes, three bytes for one
+		}
 		if err != nil {
 			return s, err
 		}

@@ -109,10 +109,10 @@ func bounded(t *testing.T, name string, f func()) {
 func TestHostile(t *testing.T) {
 	vars := variables(t, []byte(`{"user": "äb"}`))
 	full := DefaultLimits(0)
-	tight := Limits{Limits: value.Limits{Steps: full.Steps / 20, Bytes: full.Bytes / 8}, Output: full.Output / 8, Calls: full.Calls}
+	tight := Limits{Limits: value.Limits{Steps: full.Steps / 50, Bytes: full.Bytes / 16}, Output: full.Output / 16, Calls: full.Calls}
 	for i, source := range hostile {
 		limits := tight
-		if i%10 == 0 {
+		if i%40 == 0 {
 			limits = full
 		}
 		bounded(t, source, func() {

@@ -148,8 +148,10 @@ func TestUnknownNames(t *testing.T) {
 
 // FuzzParse checks that every text is a template or a clear error.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"", "{{ a.b[1:2]|c(d=1, *e) is f }}", "{% for a, b in c if d recursive %}{% else %}{% endfor %}", "{%- macro m(a, b=1) -%}{% endmacro %}", "{% raw %}{% endraw %}{# #}",
-		"{% call(x) m() %}{% endcall %}{% filter f %}{% endfilter %}{% with a=1 %}{% endwith %}{% set x %}{% endset %}{% generation %}{% endgeneration %}"} {
+	for _, s := range []string{
+		"", "{{ a.b[1:2]|c(d=1, *e) is f }}", "{% for a, b in c if d recursive %}{% else %}{% endfor %}", "{%- macro m(a, b=1) -%}{% endmacro %}", "{% raw %}{% endraw %}{# #}",
+		"{% call(x) m() %}{% endcall %}{% filter f %}{% endfilter %}{% with a=1 %}{% endwith %}{% set x %}{% endset %}{% generation %}{% endgeneration %}",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
