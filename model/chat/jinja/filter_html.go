@@ -83,31 +83,33 @@ func stripTags(s string) string {
 	return html.UnescapeString(strings.Join(strings.FieldsFunc(b.String(), pytext.IsSpace), " "))
 }
 
+// urlQuote quotes a value for a path, or for a query.
+func (in *interp) urlQuote(v value.Value, query bool) (value.Str, error) {
+	s, err := value.ToStr(in.m, v)
+	if err == nil {
+		err = in.m.Alloc(8 * len(s.String())) // several passes, three bytes for one
+	}
+	if err != nil {
+		return s, err
+	}
+	return value.MapWhole(in.m, s, func(t string) string {
+		t = strings.ReplaceAll(url.QueryEscape(t), "%7E", "~")
+		if query {
+			return t
+		}
+		return strings.NewReplacer("+", "%20", "%2F", "/").Replace(t)
+	})
+}
+
 // filterURLEncode quotes a string for a path, or the pairs of a mapping or sequence for a query.
 func filterURLEncode(in *interp, v value.Value, a value.Args) (value.Value, error) {
 	if _, err := a.Bind("urlencode"); err != nil {
 		return nil, err
 	}
-	quote := func(v value.Value, query bool) (value.Str, error) {
-		s, err := value.ToStr(in.m, v)
-		if err == nil {
-			err = in.m.Alloc(8 * len(s.String())) // several passes, three bytes for one
-		}
-		if err != nil {
-			return s, err
-		}
-		return value.MapWhole(in.m, s, func(t string) string {
-			t = strings.ReplaceAll(url.QueryEscape(t), "%7E", "~")
-			if query {
-				return t
-			}
-			return strings.NewReplacer("+", "%20", "%2F", "/").Replace(t)
-		})
-	}
 	_, str := v.(value.Str)
 	it, err := value.Iterate(in.m, v)
 	if str || err != nil {
-		return quote(v, false)
+		return in.urlQuote(v, false)
 	}
 	if d, ok := v.(*value.Dict); ok {
 		if it, err = value.Iterate(in.m, itemsOf(d)); err != nil {
@@ -130,11 +132,11 @@ func filterURLEncode(in *interp, v value.Value, a value.Args) (value.Value, erro
 		if len(kv) != 2 {
 			return nil, value.ValueErrorf("urlencode needs pairs")
 		}
-		key, err := quote(kv[0], true)
+		key, err := in.urlQuote(kv[0], true)
 		if err != nil {
 			return nil, err
 		}
-		val, err := quote(kv[1], true)
+		val, err := in.urlQuote(kv[1], true)
 		if err != nil {
 			return nil, err
 		}
