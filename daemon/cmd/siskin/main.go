@@ -100,10 +100,3 @@ func report(w io.Writer, err error) int {
 	}
 	return exitFailed
 }
-
-type versionCommand struct{}
-
-func (versionCommand) Run(s *streams) error {
-	_, err := fmt.Fprintln(s.out, "siskin", version)
-	return err
-}
