@@ -117,10 +117,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	defer stopServing()
 	transport, stopTransport := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTransport()
-	var parts sync.WaitGroup
+	brokering, stopBroker := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBroker()
+	var parts, broker sync.WaitGroup
 	var first failure
-	start := func(ctx context.Context, name string, run func(context.Context) error) {
-		parts.Go(func() {
+	start := func(ctx context.Context, group *sync.WaitGroup, name string, run func(context.Context) error) {
+		group.Go(func() {
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				first.set(fmt.Errorf("%s: %w", name, err))
 				stopServing()
@@ -128,11 +130,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		})
 	}
 	if d.broker != nil {
-		start(transport, "embedded broker", d.broker.Run)
+		start(brokering, &broker, "embedded broker", d.broker.Run)
 	}
-	start(transport, "mqtt", d.client.Run)
-	start(transport, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
-	start(serving, "queue", d.pipeline.queue.Run)
+	start(transport, &parts, "mqtt", d.client.Run)
+	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
+	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "device", d.pipeline.device.Name())
 	if d.Ready != nil {
 		d.Ready()
@@ -145,6 +147,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	stopServing()
 	stopTransport()
 	parts.Wait()
+	stopBroker() // last, so that the client can say goodbye
+	broker.Wait()
 	return first.get()
 }
 
