@@ -114,9 +114,10 @@ size: ## size of the stripped program for each machine
 		printf '%s\t%s bytes\n' "linux/$$arch" "$$(wc -c <bin/siskin-$$arch)"; \
 	done
 
-deps: ## modules and outside packages that are linked into the program
-	@$(GO) version -m $(BIN) | awk '$$1 == "dep" { print "module", $$2, $$3 }'
-	@$(GO) list -deps -f '{{if .Module}}{{if not .Module.Main}}{{.ImportPath}}{{end}}{{end}}' ./daemon/cmd/siskin | sort
+deps: ## rewrite daemon/doc/linked.txt: the outside packages in the program; its diff belongs into the review
+	@$(GO) list -deps -f '{{if .Module}}{{if not .Module.Main}}{{.ImportPath}} {{.Module.Version}}{{end}}{{end}}' \
+		./daemon/cmd/siskin | sort >daemon/doc/linked.txt
+	@cat daemon/doc/linked.txt
 
 clean: ## remove what was built; the models stay
 	rm -rf bin
