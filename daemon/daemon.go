@@ -109,9 +109,9 @@ func (d *Daemon) status(state message.State) []byte {
 	}.Encode()
 }
 
-// Run serves until ctx ends. Then, in this order: no request is accepted any more, what waits is answered with
-// shutting_down, answers under way get the stop timeout to finish, the outbox is emptied as far as the broker takes it,
-// and the device goes offline. The first failure of a part ends the others and is returned.
+// Run serves until ctx ends. Then, in this order: no request is begun any more, answers under way get the stop timeout to
+// finish, what waits or comes meanwhile is answered with shutting_down, the outbox is emptied as far as the broker takes
+// it, and the device goes offline. The first failure of a part ends the others and is returned.
 func (d *Daemon) Run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"siskin/model/goldentest"
 )
 
 // module is the path of this module.
@@ -92,31 +94,12 @@ var doors = map[string][]string{
 
 // TestImports holds the whole tree against the policy. It parses, so it sees the files of all machines and tags at once.
 func TestImports(t *testing.T) {
-	tree, err := imports(repoRoot(t))
+	tree, err := imports(goldentest.Root(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, problem := range checkImports(tree, allowed, doors) {
 		t.Error(problem)
-	}
-}
-
-// repoRoot returns the folder of go.mod, at or above the test's.
-func repoRoot(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Fatal("no go.mod at or above the test's folder")
-		}
-		dir = parent
 	}
 }
 

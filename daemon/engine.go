@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -47,11 +46,7 @@ func loadEngine(c *config.Config, log *slog.Logger) (e *engine, err error) {
 	if c.Model.Context > e.model.Config.Context {
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}
-	threads := c.Model.Threads
-	if threads == 0 {
-		threads = runtime.NumCPU()
-	}
-	e.pool = kernel.NewPool(threads)
+	e.pool = kernel.NewPool(kernel.Threads(c.Model.Threads))
 	if e.state, err = model.NewState(e.model, set, e.pool, stateLimits(c)); err != nil {
 		return e, err
 	}

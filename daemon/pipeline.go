@@ -30,9 +30,8 @@ type pipeline struct {
 	log  *slog.Logger
 	now  func() time.Time
 
-	order    sync.Mutex // accepted goes before answer, and cancel before it is too late
-	rules    atomic.Pointer[rules]
-	answered atomic.Uint64
+	order sync.Mutex // accepted goes before answer, and cancel before it is too late
+	rules atomic.Pointer[rules]
 }
 
 // rules are what a request is checked against; a reload replaces them.
@@ -152,7 +151,7 @@ func (p *pipeline) cancel(payload []byte) {
 	p.order.Unlock()
 	switch place {
 	case queue.Waiting:
-		p.post(r, message.Refusal(r.ID, &message.Error{Code: message.CodeCancelled, Text: "The request was cancelled before the answer began."}))
+		p.post(r, message.Refusal(r.ID, session.Ended(message.CodeCancelled)))
 	case queue.Nowhere:
 		p.log.Info("cancel of an unknown request", "id", c.ID)
 	}
@@ -168,7 +167,6 @@ func (p *pipeline) answer(r message.Request, a message.Answer) {
 	p.order.Lock()
 	p.queue.Done(r.ID)
 	p.order.Unlock()
-	p.answered.Add(1)
 	p.log.Info("answered", "id", r.ID, "status", a.Status, "code", a.Code,
 		"prompt_tokens", a.Usage.PromptTokens, "cached_tokens", a.Usage.CachedTokens, "completion_tokens", a.Usage.CompletionTokens,
 		"queue_ms", a.Timing.QueueMs, "prefill_ms", a.Timing.PrefillMs, "decode_ms", a.Timing.DecodeMs)
@@ -200,6 +198,6 @@ func (p *pipeline) send(to string, payload []byte) {
 // stop ends the intake: what still waits is answered, and what comes from now on is refused.
 func (p *pipeline) stop() {
 	for _, r := range p.queue.Close() {
-		p.post(r, message.Refusal(r.ID, &message.Error{Code: message.CodeShuttingDown, Text: "The daemon is stopping; ask again when it is back."}))
+		p.post(r, message.Refusal(r.ID, session.Ended(message.CodeShuttingDown)))
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"siskin/model/goldentest"
 )
 
 // Ceilings of the tree. What is longer wants a seam.
@@ -23,7 +25,7 @@ const (
 
 // TestTree lists every file and function above its ceiling. Generated files are exempt.
 func TestTree(t *testing.T) {
-	problems, err := tooLong(repoRoot(t))
+	problems, err := tooLong(goldentest.Root(t))
 	if err != nil {
 		t.Fatal(err)
 	}

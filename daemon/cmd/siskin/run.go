@@ -15,6 +15,7 @@ import (
 
 	"siskin/daemon"
 	"siskin/daemon/config"
+	"siskin/model/kernel"
 	"siskin/systemd/notify"
 )
 
@@ -69,12 +70,8 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 		return err
 	}
 	defer func() { err = errors.Join(err, manager.Close()) }()
-	threads := c.Model.Threads
-	if threads == 0 {
-		threads = runtime.NumCPU()
-	}
 	// One more than compute: while all workers spin, messages and the garbage collector still find a processor.
-	runtime.GOMAXPROCS(max(threads, runtime.NumCPU()) + 1)
+	runtime.GOMAXPROCS(max(kernel.Threads(c.Model.Threads), runtime.NumCPU()) + 1)
 	var d *daemon.Daemon
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
