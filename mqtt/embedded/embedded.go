@@ -130,11 +130,8 @@ func New(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	b := &Broker{
-		server:   broker.New(options(cfg.Limits, log)),
-		listener: newListener(tcp, cfg.Limits.Connections, log),
-		closed:   make(chan struct{}),
-	}
+	b := &Broker{server: broker.New(options(cfg.Limits, log)), closed: make(chan struct{})}
+	b.listener = newListener(tcp, cfg.Limits.Connections, log, b.goodbye)
 	if err := b.attach(cfg, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded broker: %w", err), tcp.Close())
 	}
@@ -169,6 +166,9 @@ func options(lim Limits, log *slog.Logger) *broker.Options {
 	return &broker.Options{
 		Capabilities: c,
 		Logger:       log,
+		// Each packet is written at once. The engine would hold one back while
+		// another waits, and that one may wait for the answer to the first.
+		ClientNetWriteBufferSize: 1,
 		// In practice never: the engine stops the world for memory statistics at
 		// each of these.
 		SysTopicResendInterval: int64((100 * 365 * 24 * time.Hour) / time.Second),
@@ -223,6 +223,15 @@ func (b *Broker) serve() error {
 		b.server.Topics.RetainMessage(packets.Packet{TopicName: name}) // empty: not retained any more
 	}
 	return nil
+}
+
+// goodbye tells all clients that the broker ends, as far as MQTT lets it.
+func (b *Broker) goodbye() {
+	for _, cl := range b.server.Clients.GetAll() {
+		if !cl.Closed() {
+			_ = b.server.DisconnectClient(cl, packets.ErrServerShuttingDown) // returns its own code
+		}
+	}
 }
 
 // Close ends all connections, sends the last wills of their clients to each

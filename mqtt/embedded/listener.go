@@ -23,6 +23,8 @@ type listener struct {
 	tcp  net.Listener
 	most int
 	log  *slog.Logger
+	// goodbye tells the clients that the broker ends.
+	goodbye func()
 	// open is closed when clients may come in; the address is taken before.
 	open chan struct{}
 
@@ -36,10 +38,15 @@ type listener struct {
 type stages struct {
 	greeted chan struct{} // CONNACK has been written
 	ended   chan struct{} // all work has ended
+	window  chan struct{} // full while the client has as many unacknowledged messages as it takes; see repair.go
 }
 
-func newListener(tcp net.Listener, most int, log *slog.Logger) *listener {
-	return &listener{tcp: tcp, most: most, log: log, open: make(chan struct{}), conns: make(map[net.Conn]*stages)}
+// newListener has goodbye called in Close, before connections are cut.
+func newListener(tcp net.Listener, most int, log *slog.Logger, goodbye func()) *listener {
+	return &listener{
+		tcp: tcp, most: most, log: log, goodbye: goodbye,
+		open: make(chan struct{}), conns: make(map[net.Conn]*stages),
+	}
 }
 
 // Init, ID, Protocol and Address are for the engine.
@@ -102,9 +109,10 @@ func (l *listener) stages(conn net.Conn) *stages {
 	return l.conns[conn]
 }
 
-// Close stops accepting, lets the engine say goodbye to its clients, and waits
-// for all work to end. A client that does not read cannot hold it up.
-func (l *listener) Close(closeClients listeners.CloseFn) {
+// Close stops accepting, says goodbye to the clients, and waits for all work to
+// end. A client that does not read cannot hold it up. The engine's own way to
+// say goodbye can stop for ever, see repair.go.
+func (l *listener) Close(listeners.CloseFn) {
 	_ = l.tcp.Close() // fails only if closed before
 	l.mu.Lock()
 	l.closed = true
@@ -112,7 +120,7 @@ func (l *listener) Close(closeClients listeners.CloseFn) {
 		_ = conn.SetDeadline(time.Now().Add(byeTime)) // a closed connection needs none
 	}
 	l.mu.Unlock()
-	closeClients(l.ID())
+	l.goodbye()
 	l.mu.Lock()
 	for conn := range l.conns {
 		_ = conn.Close() // also those that never said who they are

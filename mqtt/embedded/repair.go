@@ -38,6 +38,12 @@ const takeoverTime = 5 * time.Second
 //   - A message may be written to a new connection before its CONNACK, which
 //     clients take for the end of it. So it waits.
 //   - Expired sessions leave their subscriptions behind.
+//   - Locks: Clients.GetByListener and Inflight.NextImmediate take a read lock
+//     twice, which stops for ever when a writer comes in between. The first is
+//     called by Server.Close only, through the listener, which does without it.
+//     The second is called for each packet of a client while the engine counts
+//     what it may still send to it. So the engine's count is kept at 0, which
+//     it takes for "no limit", and the limit of the client is kept here.
 type repair struct {
 	broker.HookBase
 	server   *broker.Server
@@ -97,7 +103,8 @@ func (r *repair) OnPublish(_ *broker.Client, pk packets.Packet) (packets.Packet,
 
 // OnSessionEstablish runs before the engine looks for an old session of the
 // client: it ends the old connection and puts the queue in order.
-func (r *repair) OnSessionEstablish(cl *broker.Client, _ packets.Packet) {
+func (r *repair) OnSessionEstablish(cl *broker.Client, pk packets.Packet) {
+	r.limitWindow(cl, pk)
 	old, ok := r.server.Clients.Get(cl.ID)
 	if !ok {
 		return
@@ -131,6 +138,17 @@ func (r *repair) OnSessionEstablish(cl *broker.Client, _ packets.Packet) {
 	})
 }
 
+// limitWindow notes how many unacknowledged messages an MQTT 5 client takes at a
+// time (version 5, 3.1.2.11.3), if fewer than a session may hold.
+func (r *repair) limitWindow(cl *broker.Client, pk packets.Packet) {
+	most := int(pk.Properties.ReceiveMaximum)
+	at := r.listener.stages(cl.Net.Conn)
+	if at == nil || most == 0 || most >= int(r.server.Options.Capabilities.MaximumInflight) {
+		return
+	}
+	at.window = make(chan struct{}, most)
+}
+
 // OnQosPublish is called after a message has been put into the queue of a
 // client. If its session has gone on, the message belongs to the heir.
 func (r *repair) OnQosPublish(cl *broker.Client, pk packets.Packet, _ int64, _ int) {
@@ -156,10 +174,21 @@ func (r *repair) OnPacketEncode(cl *broker.Client, pk packets.Packet) packets.Pa
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
 		r.handOn(cl, pk.SessionPresent)
+		cl.State.Inflight.ResetSendQuota(0)
 	case packets.Publish:
-		if at := r.listener.stages(cl.Net.Conn); at != nil {
+		at := r.listener.stages(cl.Net.Conn)
+		if at == nil {
+			return pk
+		}
+		select {
+		case <-at.greeted:
+		case <-at.ended:
+		}
+		// What is sent again goes out at once when a session resumes, in the
+		// goroutine that would read the acknowledgements.
+		if at.window != nil && pk.FixedHeader.Qos > 0 && !pk.FixedHeader.Dup {
 			select {
-			case <-at.greeted:
+			case at.window <- struct{}{}:
 			case <-at.ended:
 			}
 		}
@@ -208,6 +237,7 @@ func bequeath(cl *broker.Client, pk packets.Packet) (packets.Packet, bool) {
 		return pk, false // no number is free: the queue is full
 	}
 	pk.PacketID = uint16(id)
+	pk.FixedHeader.Dup = true // it may have been sent on the old connection
 	cl.State.Inflight.Set(pk)
 	return pk, true
 }
@@ -227,7 +257,10 @@ func (r *repair) OnPacketRead(cl *broker.Client, pk packets.Packet) (packets.Pac
 		r.aside[cl][pk.PacketID] = own
 		r.mu.Unlock()
 		cl.State.Inflight.Delete(pk.PacketID)
+	case packets.Pubcomp:
+		r.freeWindow(cl)
 	case packets.Puback:
+		r.freeWindow(cl)
 		r.mu.Lock()
 		if _, ok := r.aside[cl][pk.PacketID]; ok {
 			delete(r.aside[cl], pk.PacketID)
@@ -236,6 +269,17 @@ func (r *repair) OnPacketRead(cl *broker.Client, pk packets.Packet) (packets.Pac
 		r.mu.Unlock()
 	}
 	return pk, nil
+}
+
+// freeWindow counts an acknowledgement. Those of what was sent again were not
+// counted before.
+func (r *repair) freeWindow(cl *broker.Client) {
+	if at := r.listener.stages(cl.Net.Conn); at != nil && at.window != nil {
+		select {
+		case <-at.window:
+		default:
+		}
+	}
 }
 
 // OnPacketProcessed puts messages back. Where the engine still needs the number,
