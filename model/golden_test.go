@@ -56,6 +56,13 @@ func TestGoldenArchitectures(t *testing.T) {
 		{"llama-q5_0", 1e-3},
 		{"llama-q5_1", 1e-3},
 		{"llama-q8_0", 1e-3},
+		{"llama-q2_k", 1e-3},
+		{"llama-q3_k_s", 1e-3},
+		{"llama-q4_k_m", 1e-3},
+		{"llama-q5_k_s", 1e-3},
+		{"llama-q6_k", 1e-3},
+		{"llama-iq4_nl", 1e-3},
+		{"llama-iq4_xs", 1e-3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var golden struct {

@@ -39,7 +39,6 @@ type phase struct {
 	layer    int
 	refined  bool
 	scratch  []float32 // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
-	residual []float32 // (rows of a pass, refined width) what the first plane of a refined input leaves
 
 	multiplyTask, quantizeTask, normalizeTask, rotateTask, attendTask func(worker, i int)
 }
@@ -48,7 +47,6 @@ func (p *phase) bind(s *State) {
 	p.multiplyTask, p.quantizeTask, p.normalizeTask = s.multiplyChunk, s.quantizeRow, s.normalizeRow
 	p.rotateTask, p.attendTask = s.rotateRow, s.attendGroup
 	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
-	p.residual = make([]float32, s.limits.Rows*s.model.Config.refinedWidth())
 }
 
 // scratchLen is the length of one worker's scratch: a piece never has more matrix rows than maxStep.
@@ -115,27 +113,13 @@ func (s *State) multiply(input []float32, cols int, as precision, products ...pr
 func needsQ8(p *product) bool { return !p.w.Type.IsFloat() || p.up != nil && !p.up.Type.IsFloat() }
 
 func (s *State) quantizeRow(_, i int) {
-	p, cols := &s.phase, s.phase.cols
+	p, cols, n := &s.phase, s.phase.cols, len(s.rows)
 	x := p.input[i*cols : (i+1)*cols]
-	q, d := s.quantizeTo(i, x)
-	if !p.refined {
+	if p.refined {
+		s.set.QuantizeRefined(s.acts, x, 2*n, i, n+i)
 		return
 	}
-	rest := p.residual[i*cols : (i+1)*cols]
-	for b, scale := range d {
-		for j := b * quant.ActBlock; j < (b+1)*quant.ActBlock; j++ {
-			rest[j] = x[j] - float32(scale*float32(q[j]))
-		}
-	}
-	s.quantizeTo(len(s.rows)+i, rest)
-}
-
-// quantizeTo quantises x as activation row i and returns its values and scales.
-func (s *State) quantizeTo(i int, x []float32) (q []int8, d []float32) {
-	cols, blocks := len(x), len(x)/quant.ActBlock
-	q, d = s.act.q[i*cols:(i+1)*cols], s.act.d[i*blocks:(i+1)*blocks]
-	s.set.Quantize(q, d, s.act.s[i*blocks:(i+1)*blocks], x)
-	return q, d
+	s.set.Quantize(s.acts, x, n, i)
 }
 
 // split divides product i into pieces of about chunkWork and returns their number.
@@ -215,8 +199,8 @@ func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 	if s.twoPlanes(w) {
 		planes = 2 * n
 	}
-	blocks := planes * cols / quant.ActBlock
-	s.set.Q8(w.Type)(dst, dstStride, data, to-from, cols, s.act.q[:planes*cols], s.act.d[:blocks], s.act.s[:blocks], planes)
+	acts := s.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
+	s.set.Q8(w.Type)(dst, dstStride, data, to-from, cols, acts, planes)
 	if planes == n {
 		return
 	}

@@ -57,19 +57,13 @@ type State struct {
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	act    activations // quantised copy of a block's input
-	ropeC  []float32   // (rows, ropeDim/2) cosines
-	ropeS  []float32   // (rows, ropeDim/2) sines
-	freqs  []float64   // (ropeDim/2) angle per position
-	scores []float32   // (workers, group, context) attention weights
+	acts   []byte    // (cols/32, rows) quant.Acts: the quantised input of a region
+	ropeC  []float32 // (rows, ropeDim/2) cosines
+	ropeS  []float32 // (rows, ropeDim/2) sines
+	freqs  []float64 // (ropeDim/2) angle per position
+	scores []float32 // (workers, group, context) attention weights
 
 	phase phase
-}
-
-// activations is the Q8 form of rows of float32 (see quant.QuantizeQ8).
-type activations struct {
-	q    []int8    // (rows, cols)
-	d, s []float32 // (rows, cols/32)
 }
 
 // NewState allocates a state for m. The kernels must support every format of the model (see Model.Check).
@@ -107,11 +101,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		logits: make([]float32, limits.Logits*c.Vocab),
 		wanted: make([]int, 0, limits.Logits),
 		rows:   make([]Row, 0, n),
-		act: activations{
-			q: make([]int8, n*max(widest, 2*c.refinedWidth())),
-			d: make([]float32, n*max(widest, 2*c.refinedWidth())/quant.ActBlock),
-			s: make([]float32, n*max(widest, 2*c.refinedWidth())/quant.ActBlock),
-		},
+		acts:   quant.NewActs(n * max(widest, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes),
 		ropeC:  make([]float32, n*c.RopeDim/2),
 		ropeS:  make([]float32, n*c.RopeDim/2),
 		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
@@ -134,11 +124,11 @@ type Memory struct {
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
 	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.up) +
-		len(s.act.d) + len(s.act.s) + len(s.ropeC) + len(s.ropeS) + len(s.scores) + len(s.phase.scratch) + len(s.phase.residual)
+		len(s.ropeC) + len(s.ropeS) + len(s.scores) + len(s.phase.scratch)
 	return Memory{
 		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(len(s.act.q)) + 8*int64(len(s.freqs)),
+		Scratch: 4*int64(floats) + int64(len(s.acts)) + 8*int64(len(s.freqs)),
 	}
 }
 

@@ -9,26 +9,29 @@ import (
 // Generic returns the set in plain Go: the reference for every other one.
 func Generic() *Set {
 	s := &Set{
-		Name:           "generic",
-		Quantize:       quant.QuantizeQ8,
-		MatMulF32:      genericFloat(quant.F32),
-		MatMulF16:      genericFloat(quant.F16),
-		MatMulBF16:     genericFloat(quant.BF16),
-		WeightedSumF16: quant.WeightedSumF16,
-		ToF16:          quant.ToF16,
-		RMSNorm:        rmsNorm,
-		SiluMul:        siluMul,
-		Softmax:        softmax,
+		Name:            "generic",
+		Quantize:        quant.Quantize,
+		QuantizeRefined: quant.QuantizeRefined,
+		MatMulF32:       genericFloat(quant.F32),
+		MatMulF16:       genericFloat(quant.F16),
+		MatMulBF16:      genericFloat(quant.BF16),
+		WeightedSumF16:  quant.WeightedSumF16,
+		ToF16:           quant.ToF16,
+		RMSNorm:         rmsNorm,
+		SiluMul:         siluMul,
+		Softmax:         softmax,
 	}
-	for _, t := range []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0} {
-		s.MatMulQ8[t] = genericQ8(t)
+	for t := range quant.Type(quant.NumTypes) {
+		if t.Supported() && !t.IsFloat() {
+			s.MatMulQ8[t] = genericQ8(t)
+		}
 	}
 	return s
 }
 
 func genericQ8(t quant.Type) MatMulQ8 {
-	return func(dst []float32, dstStride int, w []byte, rows, cols int, q []int8, d, s []float32, n int) {
-		quant.MatMulQ8(t, dst, dstStride, w, rows, cols, q, d, s, n)
+	return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+		quant.MatMulQ8(t, dst, dstStride, w, rows, cols, acts, n)
 	}
 }
 

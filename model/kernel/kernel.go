@@ -8,21 +8,18 @@ import (
 	"siskin/model/quant"
 )
 
-// NumTypes bounds the table of formats in a Set: the highest GGUF type id that is known, plus one
-// (ggml.h, enum ggml_type, read 2026-11).
-const NumTypes = 43
-
 // MatMulQ8 multiplies rows of a quantised matrix with rows of quantised activations:
 //
 //	dst[t*dstStride+r] = dot(w row r, activation row t)   for r < rows, t < n
 //
-// w holds rows tight rows of cols values in its block format; q is (n, cols), d and s are (n, cols/32), as
-// quant.QuantizeQ8 makes them. cols is a multiple of the format's block length. The result for one (r, t) is the same to
-// the bit whatever rows and n it is computed with, so neither batching nor threads change an answer.
-type MatMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, q []int8, d, s []float32, n int)
+// w holds rows tight rows of cols values in its block format, or, for a packed product, whole groups of quant.PackRows
+// rows as quant.PackGroup interleaves them; acts is (cols/32, n) quant.Acts. cols is a multiple of the format's block
+// length. The result for one (r, t) is the same to the bit whatever rows and n it is computed with, packed or not, so
+// neither batching nor threads nor packing change an answer.
+type MatMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
 
-// MatMulFloat is MatMulQ8 for float weights (little endian F32, F16 or BF16) and float32 activations x (n, cols); cols
-// is any positive number.
+// MatMulFloat is MatMulQ8 for float weights (little endian F32, F16 or BF16), never packed, and float32 activations x
+// (n, cols); cols is any positive number.
 type MatMulFloat func(dst []float32, dstStride int, w []byte, rows, cols int, x []float32, n int)
 
 // Set is one implementation of every kernel. All slices belong to the caller; nothing is kept and nothing allocated.
@@ -30,11 +27,21 @@ type Set struct {
 	// Name as it is written in configurations: "avx512vnni", "avx2", "dotprod", "neon", "generic".
 	Name string
 
-	// Quantize makes Q8 activations of x (n): q (n), d and s (n/32); n is a multiple of 32.
-	Quantize func(q []int8, d, s, x []float32)
+	// Quantize and QuantizeRefined make activations as quant.Quantize and quant.QuantizeRefined do.
+	Quantize        func(dst []byte, x []float32, n, t int)
+	QuantizeRefined func(dst []byte, x []float32, n, t, low int)
 
 	// MatMulQ8 by weight format; nil where the format is not multiplied with Q8 activations.
-	MatMulQ8 [NumTypes]MatMulQ8
+	MatMulQ8 [quant.NumTypes]MatMulQ8
+
+	// Packing is the interleaving that MatMulPacked wants; zero where packing does not pay.
+	Packing quant.Packing
+	// MatMulPacked is MatMulQ8 for packed weights; nil where the format is not packed.
+	MatMulPacked [quant.NumTypes]MatMulQ8
+
+	// MatMulTile multiplies an unpacked tile; formats without a kernel of their own use it, through Tiled. Nil where every
+	// format has one.
+	MatMulTile MatMulTile
 
 	MatMulF32, MatMulF16, MatMulBF16 MatMulFloat
 
@@ -71,14 +78,40 @@ func (s *Set) Float(t quant.Type) MatMulFloat {
 
 // Q8 returns the kernel for weights of type t with Q8 activations, or nil.
 func (s *Set) Q8(t quant.Type) MatMulQ8 {
-	if t >= NumTypes {
+	if t >= quant.NumTypes {
 		return nil
 	}
 	return s.MatMulQ8[t]
 }
 
+// Packed returns the kernel for packed weights of type t, or nil where the type is not packed.
+func (s *Set) Packed(t quant.Type) MatMulQ8 {
+	if t >= quant.NumTypes || !s.Packing.Packed() {
+		return nil
+	}
+	return s.MatMulPacked[t]
+}
+
 // Supports reports whether weights of type t can be multiplied.
 func (s *Set) Supports(t quant.Type) bool { return s.Float(t) != nil || s.Q8(t) != nil }
+
+// complete gives s the products that it has no kernel for: by tiles, or in plain Go.
+func complete(s *Set) *Set {
+	ref := Generic()
+	for t := range quant.Type(quant.NumTypes) {
+		switch {
+		case s.MatMulQ8[t] != nil || ref.MatMulQ8[t] == nil:
+		case s.MatMulTile != nil:
+			s.MatMulQ8[t] = Tiled(t, s.MatMulTile)
+		default:
+			s.MatMulQ8[t] = ref.MatMulQ8[t]
+		}
+	}
+	if s.Quantize == nil {
+		s.Quantize, s.QuantizeRefined = ref.Quantize, ref.QuantizeRefined
+	}
+	return s
+}
 
 // ErrUnknownSet is wrapped by the error of ByName.
 var ErrUnknownSet = errors.New("unknown kernel set")

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"siskin/model/quant"
 )
 
 // Every set of this CPU passes its self-test. SISKIN_TEST_REQUIRE_KERNELS=dotprod,neon says which sets in assembly the
@@ -34,13 +36,26 @@ func TestSetsOfThisCPU(t *testing.T) {
 func TestSelfTestFindsFaults(t *testing.T) {
 	for name, spoil := range map[string]func(s *Set){
 		"quantize": func(s *Set) {
-			s.Quantize = func(q []int8, d, sum, x []float32) { Generic().Quantize(q, d, sum, x); q[40]++; q[40]++ }
+			s.Quantize = func(dst []byte, x []float32, n, t int) {
+				Generic().Quantize(dst, x, n, t)
+				quant.ActsOf(dst)[n+t].Q[8] += 2
+			}
+		},
+		"quantize: plane 1": func(s *Set) {
+			s.QuantizeRefined = func(dst []byte, x []float32, n, t, low int) {
+				Generic().QuantizeRefined(dst, x, n, t, low)
+				quant.ActsOf(dst)[n+low].NB++
+			}
 		},
 		"matmul Q4_1": func(s *Set) {
-			s.MatMulQ8[3] = func(dst []float32, stride int, w []byte, rows, cols int, q []int8, d, sum []float32, n int) {
-				Generic().MatMulQ8[3](dst, stride, w, rows, cols, q, d, sum, n)
+			s.MatMulQ8[quant.Q4_1] = func(dst []float32, stride int, w []byte, rows, cols int, acts []byte, n int) {
+				Generic().MatMulQ8[quant.Q4_1](dst, stride, w, rows, cols, acts, n)
 				dst[len(dst)-1] *= 1.01
 			}
+		},
+		"packed matmul Q6_K": func(s *Set) {
+			s.Packing.Unit = 4
+			s.MatMulPacked[quant.Q6_K] = Generic().MatMulQ8[quant.Q6_K]
 		},
 		"softmax":   func(s *Set) { s.Softmax = func(x []float32) { Generic().Softmax(x); x[0] *= 1.5 } },
 		"supported": func(s *Set) { s.MatMulBF16 = nil },
@@ -51,5 +66,35 @@ func TestSelfTestFindsFaults(t *testing.T) {
 		if err := SelfTest(s); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "faulty") {
 			t.Errorf("%s broken: self-test says %v", name, err)
 		}
+	}
+}
+
+// A product of tiles gives what the reference gives, whatever the rows.
+func TestTiled(t *testing.T) {
+	reference := func(dst []float32, dstStride int, tile *Tile, acts []byte, stride, n int) {
+		all := quant.ActsOf(acts)
+		for t := range n {
+			for r := range quant.PackRows {
+				sum := float64(dst[t*dstStride+r])
+				for b := range tile.Blocks {
+					block, a := &tile.Block[b], &all[b*stride+t]
+					for c, q := range a.Q {
+						w := float64(block.D[c/16][r])*float64(block.W[c/4][r][c%4]) + float64(block.M[c/16][r])
+						sum += w * float64(a.D) * float64(q)
+					}
+				}
+				dst[t*dstStride+r] = float32(sum)
+			}
+		}
+	}
+	s := Generic()
+	s.Name = "tiled"
+	for typ := range quant.Type(quant.NumTypes) {
+		if s.MatMulQ8[typ] != nil {
+			s.MatMulQ8[typ] = Tiled(typ, reference)
+		}
+	}
+	if err := SelfTest(s); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 // plain Go. It takes well under a millisecond for an assembly set and runs before every model load: a CPU that
 // misreports a feature, or a damaged binary, is found before it answers anybody.
 const (
-	testRows = 9  // odd, so that a tile's remainder is met
-	testCols = 96 // three blocks: an odd number of pairs
-	testN    = 5  // a tile of four and one more
+	testRows = 2*quant.PackRows + 1 // odd, so that a tile's remainder is met
+	testCols = 512                  // two blocks of the K formats
+	testN    = 5                    // a tile of four and one more
 	// testTolerance is the largest accepted error, relative to the root mean square of the reference: kernels add in
 	// another order and fuse multiplications, each worth about 2^-24; a wrong nibble is worth 2^-4.
 	testTolerance = 1e-4
@@ -50,59 +50,100 @@ func SelfTest(s *Set) error {
 	ref := Generic()
 	rng := noise(2463534242)
 	x := rng.floats(testN * testCols)
-	q, d, sums := make([]int8, len(x)), make([]float32, len(x)/32), make([]float32, len(x)/32)
-	if err := testQuantize(s, x, q, d, sums); err != nil {
+	acts := quant.NewActs(testN * testCols / quant.ActBlock * quant.ActBytes)
+	for t := range testN {
+		quant.Quantize(acts, x[t*testCols:(t+1)*testCols], testN, t)
+	}
+	if err := testQuantize(s, x[:testCols]); err != nil {
 		return err
 	}
-	want, got := make([]float32, testRows*testN), make([]float32, testRows*testN)
-	for t := range quant.Type(NumTypes) {
+	for t := range quant.Type(quant.NumTypes) {
 		if ref.Supports(t) != s.Supports(t) {
 			return fmt.Errorf("kernel set %s: %v: supported %v, reference %v", s.Name, t, s.Supports(t), ref.Supports(t))
 		}
 		if !s.Supports(t) {
 			continue
 		}
-		w, err := testWeights(&rng, t)
-		if err != nil {
-			return err
-		}
-		if t.IsFloat() {
-			ref.Float(t)(want, testRows, w, testRows, testCols, x, testN)
-			s.Float(t)(got, testRows, w, testRows, testCols, x, testN)
-		} else {
-			ref.Q8(t)(want, testRows, w, testRows, testCols, q, d, sums, testN)
-			s.Q8(t)(got, testRows, w, testRows, testCols, q, d, sums, testN)
-		}
-		if err := compare(s.Name, "matmul "+t.String(), got, want); err != nil {
+		if err := testProducts(s, ref, &rng, t, x, acts); err != nil {
 			return err
 		}
 	}
 	return testVectorKernels(s, ref, x)
 }
 
-func testQuantize(s *Set, x []float32, q []int8, d, sums []float32) error {
-	quant.QuantizeQ8(q, d, sums, x)
-	q2, d2, s2 := make([]int8, len(q)), make([]float32, len(d)), make([]float32, len(d))
-	s.Quantize(q2, d2, s2, x)
-	for i := range q {
-		// A reciprocal instead of a division may move a value that lies on a rounding boundary by one step.
-		if diff := int(q[i]) - int(q2[i]); diff < -1 || diff > 1 {
-			return fmt.Errorf("kernel set %s: quantize: value %d is %d, want %d", s.Name, i, q2[i], q[i])
-		}
-	}
-	if err := compare(s.Name, "quantize scale", d2, d); err != nil {
+// testProducts compares the products of one format, the packed one with the plain one bit for bit.
+func testProducts(s, ref *Set, rng *noise, t quant.Type, x []float32, acts []byte) error {
+	w, err := testWeights(rng, t)
+	if err != nil {
 		return err
 	}
-	for b := range d2 {
-		var sum int
-		for _, v := range q2[b*32 : b*32+32] {
-			sum += int(v)
-		}
-		if want := float64(d2[b]) * float64(sum); math.Abs(float64(s2[b])-want) > 1e-4*(1+math.Abs(want)) {
-			return fmt.Errorf("kernel set %s: quantize: block %d has sum %g, want %g", s.Name, b, s2[b], want)
+	want, got := make([]float32, testRows*testN), make([]float32, testRows*testN)
+	if t.IsFloat() {
+		ref.Float(t)(want, testRows, w, testRows, testCols, x, testN)
+		s.Float(t)(got, testRows, w, testRows, testCols, x, testN)
+		return compare(s.Name, "matmul "+t.String(), got, want)
+	}
+	ref.Q8(t)(want, testRows, w, testRows, testCols, acts, testN)
+	s.Q8(t)(got, testRows, w, testRows, testCols, acts, testN)
+	if err := compare(s.Name, "matmul "+t.String(), got, want); err != nil {
+		return err
+	}
+	mul := s.Packed(t)
+	if mul == nil {
+		return nil
+	}
+	const rows = testRows / quant.PackRows * quant.PackRows
+	packed := make([]byte, len(w)/testRows*rows)
+	for group := len(w) / testRows * quant.PackRows; len(w) >= group; w = w[group:] {
+		quant.PackGroup(t, s.Packing, packed[len(packed)-len(w)/group*group:][:group], w[:group], testCols)
+	}
+	again := make([]float32, testRows*testN)
+	mul(again, testRows, packed, rows, testCols, acts, testN)
+	for i := range again {
+		if i%testRows < rows && math.Float32bits(again[i]) != math.Float32bits(got[i]) {
+			return fmt.Errorf("kernel set %s: packed matmul %v: value %d is %g, plain gives %g", s.Name, t, i, again[i], got[i])
 		}
 	}
 	return nil
+}
+
+// testQuantize compares both planes of one row with the reference.
+func testQuantize(s *Set, x []float32) error {
+	size := len(x) / quant.ActBlock * 2 * quant.ActBytes
+	want, got := quant.NewActs(size), quant.NewActs(size)
+	quant.QuantizeRefined(want, x, 2, 1, 0)
+	s.Quantize(got, x, 2, 1)
+	for plane := 1; plane >= 0; plane-- {
+		a, b := quant.ActsOf(got), quant.ActsOf(want)
+		for i := plane; i < len(a); i += 2 {
+			for j := range a[i].Q {
+				// A reciprocal instead of a division may move a value that lies on a rounding boundary by one step.
+				if diff := int(a[i].Q[j]) - int(b[i].Q[j]); diff < -1 || diff > 1 {
+					return fmt.Errorf("kernel set %s: quantize: plane %d, value %d is %d, want %d",
+						s.Name, 1-plane, i/2*quant.ActBlock+j, a[i].Q[j], b[i].Q[j])
+				}
+			}
+			if !consistent(&a[i], b[i].D) {
+				return fmt.Errorf("kernel set %s: quantize: plane %d, block %d is %+v, want %+v", s.Name, 1-plane, i/2, a[i], b[i])
+			}
+		}
+		s.QuantizeRefined(got, x, 2, 1, 0)
+	}
+	return nil
+}
+
+// consistent reports whether the scale is the wanted one and the sums are those of the values.
+func consistent(a *quant.Act, d float32) bool {
+	var sums [2]int32
+	for i, q := range a.Q {
+		sums[i/16] += int32(q)
+	}
+	near := func(got float32, sum int32) bool {
+		want := float64(d) * float64(sum)
+		return math.Abs(float64(got)-want) <= 1e-4*(math.Abs(want)+float64(d))
+	}
+	return near(a.D, 1) && near(a.SA, sums[0]) && near(a.SB, sums[1]) && near(a.S, sums[0]+sums[1]) &&
+		a.NA == -128*sums[0] && a.NB == -128*sums[1] && a.N == a.NA+a.NB
 }
 
 func testVectorKernels(s, ref *Set, x []float32) error {
@@ -159,9 +200,8 @@ func testWeights(rng *noise, t quant.Type) ([]byte, error) {
 		w[i] = byte(rng.next() >> 8)
 	}
 	for i := 0; i < len(w); i += t.BlockBytes() {
-		putFloat(w[i:], quant.F16, 0.01*rng.float())
-		if t == quant.Q4_1 || t == quant.Q5_1 {
-			putFloat(w[i+2:], quant.F16, 0.1*rng.float())
+		for _, at := range t.Halves() {
+			putFloat(w[i+at:], quant.F16, 0.01*rng.float())
 		}
 	}
 	return w, nil

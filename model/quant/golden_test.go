@@ -37,7 +37,7 @@ func TestGoldenQuants(t *testing.T) {
 		values++
 		checkGolden(t, dir, name, e.ID, e.Columns*e.Rows)
 	}
-	if values < 7 {
+	if values < 14 {
 		t.Errorf("only %d formats had their values checked", values)
 	}
 }

@@ -1,105 +1,76 @@
 package quant
 
-import (
-	"fmt"
-	"math"
-)
-
-// ActBlock is the number of activations that share one scale.
-const ActBlock = 32
-
-// QuantizeQ8 turns activations into 8-bit blocks of 32. Of each block: d = max|x| / 127, q = x/d rounded to nearest even
-// and within [-127, 127], s = d * sum(q). x is (n), q is (n), d and s are (n/32); n is a multiple of 32. A block whose
-// scale underflows to zero becomes zeros. A block with a NaN or an infinity gets d = s = NaN and q = 0, so that products
-// with it show the fault instead of a plausible number. It panics if the lengths do not fit.
-func QuantizeQ8(q []int8, d, s, x []float32) {
-	n := len(x)
-	if n%ActBlock != 0 {
-		panic(fmt.Sprintf("quant: %d activations are not a multiple of %d", n, ActBlock))
-	}
-	mustLen("quantised activations", len(q), n)
-	mustLen("activation scales", len(d), n/ActBlock)
-	mustLen("activation sums", len(s), n/ActBlock)
-	for b := range d {
-		d[b], s[b] = quantizeBlock(q[b*ActBlock:][:ActBlock], x[b*ActBlock:][:ActBlock])
-	}
-}
-
-// quantizeBlock fills q, (32), from x, (32), and returns scale and scaled sum.
-func quantizeBlock(q []int8, x []float32) (d, s float32) {
-	var amax float32
-	finite := true
-	for _, v := range x {
-		a := math.Float32frombits(math.Float32bits(v) & 0x7fffffff)
-		amax = max(amax, a)
-		finite = finite && a <= math.MaxFloat32
-	}
-	d = amax / 127
-	if !finite || d == 0 {
-		clear(q)
-		if !finite {
-			d = float32(math.NaN())
-		}
-		return d, d
-	}
-	sum := 0
-	for i, v := range x {
-		r := math.RoundToEven(float64(v / d))
-		// Only a subnormal d is coarse enough for a quotient beyond 127.
-		k := int(min(max(r, -127), 127))
-		q[i] = int8(k)
-		sum += k
-	}
-	return d, float32(d * float32(sum))
-}
+import "fmt"
 
 // tileRows is how many activation rows share one decoding of the weights: the partial sums stay on the stack.
 const tileRows = 16
 
-// MatMulQ8 multiplies rows of 32-wide quantised weights with 8-bit activations:
-// dst[t*dstStride+r] = dot(row r of w, activation row t), r < rows, t < n. w is (rows, RowBytes(cols)), tight; q is
-// (n, cols), d and s are (n, cols/32) as QuantizeQ8 makes them; cols is a multiple of 32.
+// MatMulQ8 multiplies rows of quantised weights with 8-bit activations:
+// dst[t*dstStride+r] = dot(row r of w, activation row t), r < rows, t < n. w is (rows, RowBytes(cols)), tight; acts is
+// (cols/32, n) Acts; cols is a multiple of the format's block length.
 //
-// The dot product goes over blocks in increasing order, all in float32 and never fused: with isum the integer product of
-// a block, acc += (dw*dx)*isum, and for formats with a minimum m, acc2 += m*s; the result is acc + acc2. So one element has
-// the same bits however many rows are computed together. It panics if a length does not fit or the format has no decoder.
-func MatMulQ8(t Type, dst []float32, dstStride int, w []byte, rows, cols int, q []int8, d, s []float32, n int) {
+// The dot product goes over blocks of 32 columns in increasing order. With isum the exact integer product of a block,
+// dw and mw its scale and minimum, dx and s those of the activations, and fma rounding once:
+//
+//	acc = fma(dw*dx, isum, acc), then, if the format has a minimum, acc = fma(mw, s, acc)
+//
+// Where 16 columns share a scale, with a and b for the halves:
+//
+//	acc = fma(fma(dwb, isumb, dwa*isuma), dx, acc), then acc = fma(mwa, sa, acc), acc = fma(mwb, sb, acc)
+//
+// One element has the same bits however many rows are computed together. Here fma rounds to float64 in between, which
+// differs from one rounding in about one of 2^29 cases. It panics if a length does not fit or the format has no decoder.
+func MatMulQ8(t Type, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
 	decode := decoders[t.clamp()]
 	if decode == nil {
 		panic("quant: no 8-bit product for " + t.String())
 	}
 	rowBytes := checkMatMul(t, len(dst), dstStride, len(w), rows, cols, n)
 	blocks := cols / ActBlock
-	mustLen("quantised activations", len(q), n*cols)
-	mustLen("activation scales", len(d), n*blocks)
-	mustLen("activation sums", len(s), n*blocks)
-	size := t.BlockBytes()
-	hasMin := t == Q4_1 || t == Q5_1
+	mustLen("quantised activations", len(acts), n*blocks*ActBytes)
+	all := ActsOf(acts)
+	size, subs := t.BlockBytes(), t.BlockLen()/ActBlock
+	hasMin, halves := t.HasMin(), t.HasHalves()
 	for r := range rows {
 		row := w[r*rowBytes:][:rowBytes]
 		for first := 0; first < n; first += tileRows {
 			last := min(first+tileRows, n)
-			var acc, acc2 [tileRows]float32
+			var acc [tileRows]float32
 			for i := range blocks {
-				b := decode(row[i*size:][:size])
-				for t := first; t < last; t++ {
-					isum := dotInt8(&b.v, q[t*cols+i*ActBlock:][:ActBlock])
-					acc[t-first] += float32(float32(b.d*d[t*blocks+i]) * float32(isum))
-					if hasMin {
-						acc2[t-first] += float32(b.m * s[t*blocks+i])
-					}
+				b := decode(row[i/subs*size:][:size], i%subs)
+				for j := range all[i*n+first : i*n+last] {
+					addBlock(&acc[j], &b, &all[i*n+first+j], hasMin, halves)
 				}
 			}
 			for t := first; t < last; t++ {
-				dst[t*dstStride+r] = acc[t-first] + acc2[t-first]
+				dst[t*dstStride+r] = acc[t-first]
 			}
 		}
 	}
 }
 
-// dotInt8 is the exact integer product of two blocks; at most 32*128*127 in size.
-func dotInt8(a *[32]int8, b []int8) int32 {
-	b = b[:32]
+func addBlock(acc *float32, b *Block, a *Act, hasMin, halves bool) {
+	sa, sb := dotInt8(b.V[:16], a.Q[:16]), dotInt8(b.V[16:], a.Q[16:])
+	if !halves {
+		*acc = fma(b.D[0]*a.D, float32(sa+sb), *acc)
+		if hasMin {
+			*acc = fma(b.M[0], a.S, *acc)
+		}
+		return
+	}
+	*acc = fma(fma(b.D[1], float32(sb), b.D[0]*float32(sa)), a.D, *acc)
+	if hasMin {
+		*acc = fma(b.M[0], a.SA, *acc)
+		*acc = fma(b.M[1], a.SB, *acc)
+	}
+}
+
+// fma is x*y + z. The product is exact in float64.
+func fma(x, y, z float32) float32 { return float32(float64(x)*float64(y) + float64(z)) }
+
+// dotInt8 is the exact integer product of two halves of a block; at most 16*128*127 in size.
+func dotInt8(a, b []int8) int32 {
+	b = b[:len(a)]
 	var sum int32
 	for i, v := range a {
 		sum += int32(v) * int32(b[i])

@@ -10,7 +10,10 @@ import (
 	"siskin/model/quant"
 )
 
-var q8Types = []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0}
+var q8Types = []quant.Type{
+	quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0, quant.IQ4_NL, quant.IQ4_XS,
+	quant.Q2_K, quant.Q3_K, quant.Q4_K, quant.Q5_K, quant.Q6_K,
+}
 
 func normal(rng *rand.Rand, n int) []float32 {
 	x := make([]float32, n)
@@ -27,50 +30,80 @@ func randomBlocks(rng *rand.Rand, typ quant.Type, blocks int) []byte {
 		b[i] = byte(rng.Uint32())
 	}
 	for i := range blocks {
-		b[i*typ.BlockBytes()+1] &= 0xbf // exponent below 16
-		b[i*typ.BlockBytes()+3] &= 0xbf
+		for _, at := range typ.Halves() {
+			b[i*typ.BlockBytes()+at+1] &= 0xbf // exponent below 16
+		}
 	}
 	return b
 }
 
-type acts struct {
-	q    []int8
-	d, s []float32
+// quantize makes the Acts of n rows of cols activations.
+func quantize(x []float32, n int) []byte {
+	cols := len(x) / n
+	out := quant.NewActs(n * cols / 32 * quant.ActBytes)
+	for t := range n {
+		quant.Quantize(out, x[t*cols:(t+1)*cols], n, t)
+	}
+	return out
 }
 
-func quantize(x []float32) acts {
-	a := acts{make([]int8, len(x)), make([]float32, len(x)/32), make([]float32, len(x)/32)}
-	quant.QuantizeQ8(a.q, a.d, a.s, x)
-	return a
-}
-
-func TestQuantizeQ8(t *testing.T) {
+func TestQuantize(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 500 {
 		x := normal(rng, 64)
 		for i := range x {
 			x[i] *= float32(math.Exp(rng.NormFloat64() * 10))
 		}
-		a := quantize(x)
-		for b := range a.d {
+		for b, a := range quant.ActsOf(quantize(x, 1)) {
 			var amax float32
-			sum := 0
-			for i := range 32 {
-				amax = max(amax, float32(math.Abs(float64(x[b*32+i]))))
-				q := int(a.q[b*32+i])
-				sum += q
-				if want := int(math.RoundToEven(float64(x[b*32+i] / a.d[b]))); q != want || q < -127 {
-					t.Fatalf("value %v, scale %v: %d, want %d", x[b*32+i], a.d[b], q, want)
+			var sums [2]int32
+			for i, q := range a.Q {
+				v := x[b*32+i]
+				amax = max(amax, float32(math.Abs(float64(v))))
+				sums[i/16] += int32(q)
+				if want := int8(math.RoundToEven(float64(v / a.D))); q != want || q < -127 {
+					t.Fatalf("value %v, scale %v: %d, want %d", v, a.D, q, want)
 				}
 			}
-			if a.d[b] != amax/127 || a.s[b] != a.d[b]*float32(sum) {
-				t.Fatalf("scale %v, sum %v; largest %v, integers add to %d", a.d[b], a.s[b], amax, sum)
+			sum := sums[0] + sums[1]
+			want := quant.Act{
+				Q: a.Q, D: amax / 127, S: a.D * float32(sum), SA: a.D * float32(sums[0]), SB: a.D * float32(sums[1]),
+				N: -128 * sum, NA: -128 * sums[0], NB: -128 * sums[1],
+			}
+			if a != want {
+				t.Fatalf("block %+v, want %+v", a, want)
 			}
 		}
 	}
 }
 
-func TestQuantizeQ8Extremes(t *testing.T) {
+// A refined input is the first plane as always, and what it leaves as the second.
+func TestQuantizeRefined(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	x := normal(rng, 96)
+	out := quant.NewActs(3 * 4 * quant.ActBytes)
+	quant.QuantizeRefined(out, x, 4, 2, 1)
+	acts, first := quant.ActsOf(out), quant.ActsOf(quantize(x, 1))
+	for i, v := range x {
+		high, low := &acts[i/32*4+2], &acts[i/32*4+1]
+		if *high != first[i/32] {
+			t.Fatal("the first plane differs from that of a plain input")
+		}
+		got := float64(high.D)*float64(high.Q[i%32]) + float64(low.D)*float64(low.Q[i%32])
+		if math.Abs(got-float64(v)) > float64(low.D)*0.51 || low.D > high.D/200 {
+			t.Fatalf("value %d: %v, want %v; scales %v and %v", i, got, v, high.D, low.D)
+		}
+	}
+	for _, row := range []int{0, 3} {
+		for b := range 3 {
+			if acts[b*4+row] != (quant.Act{}) {
+				t.Fatal("wrote to the place of another row")
+			}
+		}
+	}
+}
+
+func TestQuantizeExtremes(t *testing.T) {
 	block := func(v ...float32) []float32 { return append(v, make([]float32, 32-len(v))...) }
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, c := range []struct {
@@ -91,12 +124,12 @@ func TestQuantizeQ8Extremes(t *testing.T) {
 		{"NaN", block(1, nan, 2), 0, true},
 		{"NaN last", append(make([]float32, 31), nan), 0, true},
 	} {
-		a := quantize(c.x)
-		if a.q[0] != c.q0 {
-			t.Errorf("%s: first is %d, want %d", c.name, a.q[0], c.q0)
+		a := quant.ActsOf(quantize(c.x, 1))[0]
+		if a.Q[0] != c.q0 {
+			t.Errorf("%s: first is %d, want %d", c.name, a.Q[0], c.q0)
 		}
-		if gotNaN := a.d[0] != a.d[0] && a.s[0] != a.s[0]; gotNaN != c.nan {
-			t.Errorf("%s: scale %v, sum %v", c.name, a.d[0], a.s[0])
+		if gotNaN := a.D != a.D && a.S != a.S && a.SA != a.SA && a.SB != a.SB; gotNaN != c.nan {
+			t.Errorf("%s: scale %v, sum %v", c.name, a.D, a.S)
 		}
 	}
 }
@@ -106,12 +139,13 @@ func TestMatMulQ8Definition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	const rows, n = 5, 4
 	for _, typ := range q8Types {
-		for _, cols := range []int{32, 96, 576} {
-			w := randomBlocks(rng, typ, rows*cols/32)
+		for _, blocks := range []int{1, 3, 18} {
+			cols := blocks * typ.BlockLen()
+			w := randomBlocks(rng, typ, rows*blocks)
 			x := normal(rng, n*cols)
-			a := quantize(x)
+			acts := quantize(x, n)
 			dst := make([]float32, n*(rows+2))
-			quant.MatMulQ8(typ, dst, rows+2, w, rows, cols, a.q, a.d, a.s, n)
+			quant.MatMulQ8(typ, dst, rows+2, w, rows, cols, acts, n)
 			dense := make([]float32, rows*cols)
 			if err := quant.Dequantize(typ, dense, w); err != nil {
 				t.Fatal(err)
@@ -120,7 +154,8 @@ func TestMatMulQ8Definition(t *testing.T) {
 				for r := range rows {
 					var exact, size float64
 					for c := range cols {
-						p := float64(dense[r*cols+c]) * float64(a.q[i*cols+c]) * float64(a.d[(i*cols+c)/32])
+						a := &quant.ActsOf(acts)[c/32*n+i]
+						p := float64(dense[r*cols+c]) * float64(a.Q[c%32]) * float64(a.D)
 						exact += p
 						size += math.Abs(p)
 					}
@@ -151,8 +186,7 @@ func oneByOne(t *testing.T, typ quant.Type, dst []float32, w []byte, rows, cols 
 			if typ.IsFloat() {
 				quant.MatMulFloat(typ, one[:], 1, row, 1, cols, act, 1)
 			} else {
-				a := quantize(act)
-				quant.MatMulQ8(typ, one[:], 1, row, 1, cols, a.q, a.d, a.s, 1)
+				quant.MatMulQ8(typ, one[:], 1, row, 1, cols, quantize(act, 1), 1)
 			}
 			if got := dst[i*(rows+2)+r]; math.Float32bits(got) != math.Float32bits(one[0]) {
 				t.Fatalf("%s element %d,%d: %v in a batch, %v alone", typ, i, r, got, one[0])
@@ -171,13 +205,13 @@ func TestMatMulQ8KnownBits(t *testing.T) {
 	for i := range x {
 		x[i] = float32(i + 1)
 	}
-	a := quantize(x)
+	acts := quantize(x, 1)
 	var sum int
-	for _, q := range a.q {
+	for _, q := range quant.ActsOf(acts)[0].Q {
 		sum += int(q)
 	}
 	var dst [1]float32
-	quant.MatMulQ8(quant.Q4_1, dst[:], 1, w, 1, 32, a.q, a.d, a.s, 1)
+	quant.MatMulQ8(quant.Q4_1, dst[:], 1, w, 1, 32, acts, 1)
 	d := float32(32) / 127
 	want := float32(float32(0.5*d)*float32(3*sum)) + float32(-2*float32(d*float32(sum)))
 	if dst[0] != want {
@@ -191,7 +225,7 @@ func TestMatMulQ8Extremes(t *testing.T) {
 	for i := range x {
 		x[i] = -127
 	}
-	a := quantize(x)
+	acts := quantize(x, 1)
 	for _, c := range []struct {
 		typ  quant.Type
 		fill byte
@@ -206,7 +240,7 @@ func TestMatMulQ8Extremes(t *testing.T) {
 			w[2], w[3] = 0, 0 // m = 0
 		}
 		var dst [1]float32
-		quant.MatMulQ8(c.typ, dst[:], 1, w, 1, 32, a.q, a.d, a.s, 1)
+		quant.MatMulQ8(c.typ, dst[:], 1, w, 1, 32, acts, 1)
 		if want := c.v * -127 * 32; float64(dst[0]) != want {
 			t.Errorf("%s filled with %#02x: got %v, want %v", c.typ, c.fill, dst[0], want)
 		}
@@ -278,20 +312,25 @@ func TestWeightedSumF16(t *testing.T) {
 
 // TestShapesPanic: a wrong length is a broken invariant of the caller; the reference says so instead of reading beyond.
 func TestShapesPanic(t *testing.T) {
-	a := quantize(make([]float32, 64))
+	acts := quantize(make([]float32, 64), 1)
 	w := make([]byte, 40)
 	dst := make([]float32, 4)
 	for i, f := range []func(){
-		func() { quant.QuantizeQ8(a.q, a.d, a.s, make([]float32, 33)) },
-		func() { quant.QuantizeQ8(a.q[1:], a.d, a.s, make([]float32, 64)) },
-		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 64, a.q[1:], a.d, a.s, 1) },
-		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w[1:], 1, 64, a.q, a.d, a.s, 1) },
-		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 33, a.q, a.d, a.s, 1) },
-		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 64, a.q, a.d[1:], a.s, 1) },
-		func() { quant.MatMulQ8(quant.Q4_1, dst[:0], 1, w, 1, 64, a.q, a.d, a.s, 1) },
-		func() { quant.MatMulQ8(quant.Q4_K, dst, 1, w, 1, 64, a.q, a.d, a.s, 1) },
-		func() { quant.MatMulQ8(99, dst, 1, w, 1, 64, a.q, a.d, a.s, 1) },
-		func() { quant.MatMulQ8(quant.F16, dst, 1, w, 1, 64, a.q, a.d, a.s, 1) },
+		func() { quant.Quantize(acts, make([]float32, 33), 1, 0) },
+		func() { quant.Quantize(acts[64:], make([]float32, 64), 1, 0) },
+		func() { quant.Quantize(acts, make([]float32, 32), 2, 2) },
+		func() { quant.ActsOf(acts[:65]) },
+		func() { quant.ActsOf(acts[1:65]) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 64, acts[64:], 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w[1:], 1, 64, acts, 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst, 1, w, 1, 33, acts, 1) },
+		func() { quant.MatMulQ8(quant.Q4_1, dst[:0], 1, w, 1, 64, acts, 1) },
+		func() { quant.MatMulQ8(quant.Q4_K, dst, 1, w, 1, 64, acts, 1) },
+		func() { quant.MatMulQ8(99, dst, 1, w, 1, 64, acts, 1) },
+		func() { quant.MatMulQ8(quant.F16, dst, 1, w, 1, 64, acts, 1) },
+		func() { quant.PackGroup(quant.Q4_1, quant.Packing{Unit: 4}, make([]byte, 320), make([]byte, 319), 32) },
+		func() { quant.PackGroup(quant.Q4_1, quant.Packing{}, make([]byte, 320), make([]byte, 320), 32) },
+		func() { quant.PackGroup(quant.F16, quant.Packing{Unit: 4}, make([]byte, 1024), make([]byte, 1024), 32) },
 		func() { quant.MatMulFloat(quant.Q4_1, dst, 1, w, 1, 4, make([]float32, 4), 1) },
 		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 11, make([]float32, 11), 1) },
 		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 4, make([]float32, 3), 1) },
@@ -313,15 +352,15 @@ func TestShapesPanic(t *testing.T) {
 
 func BenchmarkMatMulQ8(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	const rows, cols = 64, 576
+	const rows, cols = 64, 768
 	for _, typ := range q8Types {
 		b.Run(typ.String(), func(b *testing.B) {
-			w := randomBlocks(rng, typ, rows*cols/32)
-			a := quantize(normal(rng, cols))
+			w := randomBlocks(rng, typ, rows*cols/typ.BlockLen())
+			acts := quantize(normal(rng, cols), 1)
 			dst := make([]float32, rows)
 			b.SetBytes(int64(len(w)))
 			for b.Loop() {
-				quant.MatMulQ8(typ, dst, rows, w, rows, cols, a.q, a.d, a.s, 1)
+				quant.MatMulQ8(typ, dst, rows, w, rows, cols, acts, 1)
 			}
 		})
 	}
