@@ -45,7 +45,7 @@ type phase struct {
 
 func (p *phase) bind(s *State) {
 	p.multiplyTask, p.quantizeTask, p.normalizeTask = s.multiplyChunk, s.quantizeRow, s.normalizeRow
-	p.rotateTask, p.attendTask = s.rotateRow, s.attendGroup
+	p.rotateTask, p.attendTask = s.rotateBlock, s.attendBlock
 	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
 }
 

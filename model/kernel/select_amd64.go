@@ -2,7 +2,10 @@
 
 package kernel
 
-import kernels "siskin/kernels_amd64"
+import (
+	kernels "siskin/kernels_amd64"
+	"siskin/model/quant"
+)
 
 // candidates lists the sets in assembly that this CPU can run, the fastest first.
 func candidates() []*Set {
@@ -15,20 +18,40 @@ func candidates() []*Set {
 	}
 	vnni := *avx2
 	vnni.Name = "avx512vnni"
+	vnni.Attention = avx512Attention()
 	return []*Set{&vnni, avx2}
 }
 
 // avx2Set is for CPUs with AVX2, FMA and F16C: Intel since Haswell (2013), AMD since Excavator (2015).
 func avx2Set() *Set {
 	return complete(&Set{
-		Name:           "avx2",
-		MatMulF32:      kernels.MatMulF32F32AVX2,
-		MatMulF16:      kernels.MatMulF16F32AVX2,
-		MatMulBF16:     kernels.MatMulBF16F32AVX2,
-		WeightedSumF16: kernels.WeightedSumF16AVX2,
-		ToF16:          kernels.ToF16AVX2,
-		RMSNorm:        kernels.RMSNormAVX2,
-		SiluMul:        kernels.SiluMulAVX2,
-		Softmax:        kernels.SoftmaxAVX2,
+		Name:       "avx2",
+		MatMulF32:  kernels.MatMulF32F32AVX2,
+		MatMulF16:  kernels.MatMulF16F32AVX2,
+		MatMulBF16: kernels.MatMulBF16F32AVX2,
+		Attention:  avx2Attention(),
+		ToF16:      kernels.ToF16AVX2,
+		RMSNorm:    kernels.RMSNormAVX2,
+		SiluMul:    kernels.SiluMulAVX2,
 	})
+}
+
+func avx2Attention() Attention {
+	return Attention{
+		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX2, kernels.KeyTileQ8AVX2},
+		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX2, kernels.ValueTileQ8AVX2},
+		TileProduct: kernels.TileProductAVX2,
+		SoftmaxTile: kernels.SoftmaxTileAVX2,
+		Rotate:      kernels.RotateAVX2,
+	}
+}
+
+func avx512Attention() Attention {
+	return Attention{
+		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX512, kernels.KeyTileQ8AVX512},
+		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX512, kernels.ValueTileQ8AVX512},
+		TileProduct: kernels.TileProductAVX512,
+		SoftmaxTile: kernels.SoftmaxTileAVX512,
+		Rotate:      kernels.RotateAVX2,
+	}
 }
