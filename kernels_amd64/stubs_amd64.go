@@ -218,3 +218,9 @@ func expSumAVX2(x *float32, n int, top float32) float64
 //
 //go:noescape
 func scaleAVX2(x *float32, n int, f float32)
+
+// addAVX2 sets dst[i] += x[i], i < n.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func addAVX2(dst *float32, x *float32, n int)

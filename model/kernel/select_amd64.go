@@ -30,5 +30,6 @@ func avx2Set() *Set {
 		RMSNorm:        kernels.RMSNormAVX2,
 		SiluMul:        kernels.SiluMulAVX2,
 		Softmax:        kernels.SoftmaxAVX2,
+		Add:            kernels.AddAVX2,
 	})
 }
