@@ -36,8 +36,10 @@ const (
 
 // block is the size of a block of weights, in bytes and in columns.
 func (k vnniKernel) block() (bytes, columns int) {
-	bytes = [...]int{vnniQ40: 18, vnniQ41: 20, vnniQ50: 22, vnniQ51: 24, vnniQ80: 34, vnniIQ4NL: 18,
-		vnniIQ4XS: 136, vnniQ2K: 84, vnniQ3K: 110, vnniQ4K: 144, vnniQ5K: 176, vnniQ6K: 210}[k]
+	bytes = [...]int{
+		vnniQ40: 18, vnniQ41: 20, vnniQ50: 22, vnniQ51: 24, vnniQ80: 34, vnniIQ4NL: 18,
+		vnniIQ4XS: 136, vnniQ2K: 84, vnniQ3K: 110, vnniQ4K: 144, vnniQ5K: 176, vnniQ6K: 210,
+	}[k]
 	if k >= vnniIQ4XS {
 		return bytes, 256
 	}
