@@ -99,7 +99,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		logits: make([]float32, limits.Logits*c.Vocab),
 		wanted: make([]int, 0, limits.Logits),
 		rows:   make([]Row, 0, n),
-			ropeC:  make([]float32, n*c.RopeDim/2),
+		ropeC:  make([]float32, n*c.RopeDim/2),
 		ropeS:  make([]float32, n*c.RopeDim/2),
 		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
 		scores: make([]float32, pool.Workers()*c.Heads/c.KVHeads*limits.Context),
