@@ -19,6 +19,7 @@ func Generic() *Set {
 		ToF16:           quant.ToF16,
 		RMSNorm:         rmsNorm,
 		SiluMul:         siluMul,
+		Add:             add,
 	}
 	for t := range quant.Type(quant.NumTypes) {
 		if t.Supported() && !t.IsFloat() {
@@ -54,5 +55,11 @@ func rmsNorm(dst, x, w []float32, eps float32) {
 func siluMul(dst, gate, up []float32) {
 	for i, g := range gate {
 		dst[i] = float32(float64(g)/(1+math.Exp(-float64(g)))) * up[i]
+	}
+}
+
+func add(dst, x []float32) {
+	for i, f := range x[:len(dst)] {
+		dst[i] += f
 	}
 }

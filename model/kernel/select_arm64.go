@@ -28,5 +28,6 @@ func neonSet() *Set {
 		ToF16:      kernels.ToF16NEON,
 		RMSNorm:    kernels.RMSNormNEON,
 		SiluMul:    kernels.SiluMulNEON,
+		Add:        kernels.AddNEON,
 	})
 }
