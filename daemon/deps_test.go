@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"model/chat/jinja/syntax": {"model/chat/jinja/pytext", "model/chat/jinja/value"},
 	"model/kernel":            {"kernels_amd64", "kernels_arm64", "model/quant"},
 	"model/gguf":              {"model/quant"},
+	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
@@ -50,7 +51,7 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/quant"},
+	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
 
 	// Level 4: one conversation; the folder of models, which asks the model whether a file will run.
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/quant"},

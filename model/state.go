@@ -58,6 +58,7 @@ type State struct {
 	rows   []Row     // the rows of the pass under way
 
 	acts   []byte    // (cols/32, rows) quant.Acts: the quantised input of a region
+	row    []byte    // one row of the embedding, when it is read from a packed matrix
 	ropeC  []float32 // (rows, ropeDim/2) cosines
 	ropeS  []float32 // (rows, ropeDim/2) sines
 	freqs  []float64 // (ropeDim/2) angle per position
@@ -102,6 +103,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		wanted: make([]int, 0, limits.Logits),
 		rows:   make([]Row, 0, n),
 		acts:   quant.NewActs(n * max(widest, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes),
+		row:    make([]byte, m.Weights.TokenEmbedding.rowBytes),
 		ropeC:  make([]float32, n*c.RopeDim/2),
 		ropeS:  make([]float32, n*c.RopeDim/2),
 		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
@@ -128,7 +130,7 @@ func (s *State) Memory() Memory {
 	return Memory{
 		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(len(s.acts)) + 8*int64(len(s.freqs)),
+		Scratch: 4*int64(floats) + int64(len(s.acts)+len(s.row)) + 8*int64(len(s.freqs)),
 	}
 }
 

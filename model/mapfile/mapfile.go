@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/edsrzf/mmap-go"
 )
@@ -120,6 +121,9 @@ func (f *File) Bytes() []byte {
 
 // Size is the length in bytes.
 func (f *File) Size() int64 { return f.info.Size() }
+
+// ModTime is the time of modification of the file when it was mapped.
+func (f *File) ModTime() time.Time { return f.info.ModTime() }
 
 // Path is the path that was given to Open.
 func (f *File) Path() string { return f.path }
