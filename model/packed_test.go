@@ -72,7 +72,7 @@ func usePacked(t testing.TB, m *model.Model, path string, set *kernel.Set) {
 
 // Packed weights give the logits of plain ones to the bit: every format, tails of groups, tied and untied embeddings.
 func TestPackedChangesNothing(t *testing.T) {
-	files, err := filepath.Glob(goldentest.Path(t, "archs", "llama*.gguf"))
+	files, err := filepath.Glob(filepath.Join(goldentest.Path(t, "archs"), "llama*.gguf"))
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
