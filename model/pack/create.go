@@ -152,10 +152,7 @@ func (c *creation) openTemporary(path string, mode fs.FileMode) (target, error) 
 	}
 	free, err := f.lock()
 	if err == nil && free {
-		// Its former holder may have renamed it since it was opened here.
-		mine, err1 := f.Stat()
-		named, err2 := c.sys.stat(path)
-		free = err1 == nil && err2 == nil && os.SameFile(mine, named)
+		free, err = c.names(path, f)
 	}
 	if err == nil && !free {
 		err = fmt.Errorf("%s: %w", path, ErrBusy)
@@ -167,6 +164,20 @@ func (c *creation) openTemporary(path string, mode fs.FileMode) (target, error) 
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// names reports whether path is still the name of f: a former holder of the lock may have renamed or removed it since it was
+// opened here.
+func (c *creation) names(path string, f target) (bool, error) {
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := c.sys.stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(mine, named), err
 }
 
 // fill writes the whole file, the header last: until then it is none.

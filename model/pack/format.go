@@ -77,7 +77,8 @@ const (
 )
 
 // Stamp identifies the contents of a model file of size bytes without reading all of it: it is the SHA-256 of the size and
-// of 16 samples of 4096 bytes at equal distances. A change that misses the samples is not seen. Errors are those of r.
+// of 16 samples of 4096 bytes at equal distances. A change that misses the samples is not seen. Errors: those of r;
+// ErrChanged if it is shorter.
 func Stamp(r io.ReaderAt, size int64) (stamp [sha256.Size]byte, err error) {
 	h := sha256.New()
 	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(size)))
@@ -88,8 +89,8 @@ func Stamp(r io.ReaderAt, size int64) (stamp [sha256.Size]byte, err error) {
 			off = max(0, size-sampleLen)
 		}
 		n := min(sampleLen, size-off)
-		if _, err := r.ReadAt(buf[:n], off); err != nil {
-			return stamp, fmt.Errorf("model file: sample at byte %d: %w", off, err)
+		if err := readFull(r, buf[:n], off); err != nil {
+			return stamp, fmt.Errorf("model file: %w", err)
 		}
 		h.Write(buf[:n])
 	}
