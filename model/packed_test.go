@@ -17,33 +17,6 @@ import (
 	"siskin/model/quant"
 )
 
-// packing is set with packed products of its own for every format: they unpack the rows and multiply them as plain ones.
-func packing(set *kernel.Set, unit int) *kernel.Set {
-	s := *set
-	s.Name += "-packed"
-	s.Packing = quant.Packing{Unit: unit}
-	for t := range quant.Type(quant.NumTypes) {
-		plain := set.MatMulQ8[t]
-		if plain == nil || !t.Packable() {
-			s.MatMulPacked[t] = nil
-			continue
-		}
-		s.MatMulPacked[t] = func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-			if rows%quant.PackRows != 0 {
-				panic("a packed product of half a group")
-			}
-			rowBytes := cols / t.BlockLen() * t.BlockBytes()
-			tight := make([]byte, rows*rowBytes)
-			for r := range rows {
-				group := w[r/quant.PackRows*quant.PackRows*rowBytes:][:quant.PackRows*rowBytes]
-				quant.UnpackRow(t, s.Packing, tight[r*rowBytes:][:rowBytes], group, r%quant.PackRows, cols)
-			}
-			plain(dst, dstStride, tight, rows, cols, acts, n)
-		}
-	}
-	return &s
-}
-
 // openPacked packs the model at path for set and opens it once more with the packed file.
 func openPacked(t testing.TB, path string, set *kernel.Set) *model.Model {
 	t.Helper()
@@ -86,7 +59,7 @@ func TestPackedChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, set := range testSets(t)[:1] {
-			set := packing(set, []int{4, 8, 1}[i%3])
+			set := modeltest.Packing(set, []int{4, 8, 1}[i%3])
 			plain := open(t, path)
 			parts := plain.PackParts(set)
 			if len(parts) == 0 {
@@ -114,7 +87,7 @@ func TestPackedTail(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, set := range testSets(t) {
-			set := packing(set, 4)
+			set := modeltest.Packing(set, 4)
 			m := openPacked(t, path, set)
 			if n := len(m.PackParts(set)); n != 1+7*tiny.Layers {
 				t.Errorf("%v: %d parts", typ, n)
@@ -130,7 +103,7 @@ func TestPackedDefaultModel(t *testing.T) {
 		t.Skip("packing 98 MB takes too long where every instruction is emulated")
 	}
 	path := goldentest.Model(t)
-	set := packing(kernel.All()[0], 4)
+	set := modeltest.Packing(kernel.All()[0], 4)
 	limits := model.Limits{Rows: 4, Logits: 4, Sequences: 1, Context: 32}
 	tokens := []int32{1, 4093, 198, 49151, 0, 17}
 	want := run(t, newState(t, open(t, path), set, limits), 0, tokens, 4)
@@ -143,7 +116,7 @@ func TestPackedForOtherKernels(t *testing.T) {
 	if err := os.WriteFile(path, tiny.File(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	plain, set := kernel.Generic(), packing(kernel.Generic(), 4)
+	plain, set := kernel.Generic(), modeltest.Packing(kernel.Generic(), 4)
 	m := openPacked(t, path, set)
 	if parts := m.PackParts(plain); len(parts) != 0 {
 		t.Errorf("a set without packing wants %v packed", parts)
@@ -151,7 +124,7 @@ func TestPackedForOtherKernels(t *testing.T) {
 	if err := m.Check(set); err != nil {
 		t.Error(err)
 	}
-	for _, other := range []*kernel.Set{plain, packing(plain, 8)} {
+	for _, other := range []*kernel.Set{plain, modeltest.Packing(plain, 8)} {
 		if err := m.Check(other); !errors.Is(err, model.ErrUnsupported) || !strings.Contains(err.Error(), "packed for other kernels") {
 			t.Errorf("%s: %v", other.Name, err)
 		}
@@ -168,7 +141,7 @@ func TestPackedRefused(t *testing.T) {
 		}
 		return path
 	}
-	set := packing(kernel.Generic(), 4)
+	set := modeltest.Packing(kernel.Generic(), 4)
 	path := write("tiny.gguf", tiny.File())
 	m := open(t, path)
 	make1 := func(name, model string, parts []pack.Part) string {

@@ -6,6 +6,9 @@
 // <name>.sha256, in the format of sha256sum. What is known of an unfinished file lies in <name>.part.json, with the number
 // of bytes that are surely on disk, so that an interruption of any kind, a power cut too, costs at most the last 32 MiB.
 //
+// Packed files (model/pack) lie beside their model as <name>.packed-<unit>-<layout>. They are made by Pack, used by
+// UsePacked, and go when their model is replaced.
+//
 // It never changes a file in place, since the daemon may have it mapped, and never writes outside the folder.
 package store
 

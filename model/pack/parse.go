@@ -101,6 +101,9 @@ func (f *File) directory(n uint32, start uint64) error {
 	return nil
 }
 
+// Length is the size of the file in bytes.
+func (f *File) Length() int64 { return int64(len(f.data)) }
+
 // Fits is nil if the file is of the model file source, interleaved as p; else ErrStale with the reason. Length and stamp of
 // the model file must be the same; then either its time of modification is, or source.SHA256, which is zero where it is not
 // known, is that of the file.
