@@ -47,7 +47,7 @@ func (j *Job) tensors() []Tensor {
 
 // chunk is how much is read and written at a time; a larger group of rows is not divided. The largest group of a model
 // that is opened at all is 4.5 MB: 16 rows of 2^18 columns in 8 bits.
-const chunk = 1 << 20
+const chunk = 256 << 10
 
 // temporary is the ending of a file that is not finished.
 const temporary = ".tmp"
