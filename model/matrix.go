@@ -42,6 +42,9 @@ func (m *Matrix) values(dst []float32, i int, row []byte) {
 // from is a multiple of quant.PackRows, and so is to, unless it is w.Rows.
 func (s *State) matmul(w *Matrix, dst []float32, dstStride, from, to int, acts []byte, n int) {
 	if split := min(to, w.packed); from < split {
+		if from%quant.PackRows != 0 {
+			panic(fmt.Sprintf("model: product of %s from row %d, inside a group", w.Name, from))
+		}
 		s.set.Packed(w.Type)(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n)
 		if split == to {
 			return

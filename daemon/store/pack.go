@@ -16,9 +16,6 @@ import (
 	"siskin/model/quant"
 )
 
-// ErrNoPacking: the kernels gain nothing by packing this model, so there is nothing to make or to use.
-var ErrNoPacking = errors.New("packing does not pay")
-
 // PackOptions of Pack. The zero value is useful.
 type PackOptions struct {
 	Output string // file to make; empty: where UsePacked looks

@@ -47,6 +47,8 @@ var (
 	ErrSum = errors.New("wrong SHA-256")
 	// ErrNotModel: the file is no model file, or a damaged one.
 	ErrNotModel = errors.New("not a model file")
+	// ErrNoPacking: the kernels gain nothing by packing this model, so there is nothing to make or to use.
+	ErrNoPacking = errors.New("packing does not pay")
 )
 
 // Error is a failure with one source or file: a sentence for a person, and its kind for errors.Is.
