@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"siskin/daemon/store"
 )
@@ -70,6 +71,7 @@ func (c *pullCommand) pack(ctx context.Context, s *streams, path string) {
 type progressBar struct {
 	w     io.Writer
 	shown bool
+	last  time.Time // when often has shown it
 }
 
 const barWidth = 30
@@ -83,6 +85,14 @@ func (b *progressBar) show(done, total int64) {
 	full := int(barWidth * done / total)
 	fmt.Fprintf(b.w, "\r[%s%s] %3d %%  %.1f of %.1f MB", strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
 		100*done/total, float64(done)/1e6, float64(total)/1e6)
+}
+
+// often is show for those who call it more often than a person can see; the end of the bar is always shown.
+func (b *progressBar) often(done, total int64) {
+	if now := time.Now(); now.Sub(b.last) >= 100*time.Millisecond || done == total {
+		b.last = now
+		b.show(done, total)
+	}
 }
 
 func (b *progressBar) end() {

@@ -38,14 +38,8 @@ func (c *packCommand) Run(ctx context.Context, s *streams) error {
 // packModel packs with a progress bar and says on out what it did.
 func packModel(ctx context.Context, s *streams, out io.Writer, path string, set *kernel.Set, opt store.PackOptions) error {
 	bar := progressBar{w: s.err}
-	var shown time.Time
 	begun := time.Now()
-	opt.Step = func(done, total int64) {
-		if now := time.Now(); now.Sub(shown) >= 100*time.Millisecond || done == total {
-			shown = now
-			bar.show(done, total)
-		}
-	}
+	opt.Step = bar.often
 	p, err := store.Pack(ctx, path, set, opt)
 	bar.end()
 	switch {
@@ -69,7 +63,7 @@ type verifyCommand struct {
 
 func (c *verifyCommand) Run(ctx context.Context, s *streams) error {
 	bar := progressBar{w: s.err}
-	v, err := store.Verify(ctx, c.File, bar.show)
+	v, err := store.Verify(ctx, c.File, bar.often)
 	bar.end()
 	if err != nil {
 		return err
