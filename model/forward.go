@@ -1,10 +1,6 @@
 package model
 
-import (
-	"math"
-
-	"siskin/model/quant"
-)
+import "math"
 
 // Forward runs the rows through the model: it appends their keys and values to their sequences and computes the logits
 // of the rows that want them. Rows of one sequence must come in order of position, starting at the sequence's length;
@@ -41,8 +37,7 @@ func (s *State) Forward(rows []Row) error {
 func (s *State) embed() {
 	dim, table := s.model.Config.Dim, &s.model.Weights.TokenEmbedding
 	for i, row := range s.rows {
-		// The error cannot occur: the format and the size were checked at load, the token by admit.
-		_ = quant.Dequantize(table.Type, s.x[i*dim:(i+1)*dim], table.Row(int(row.Token)))
+		table.values(s.x[i*dim:(i+1)*dim], int(row.Token), s.row) // admit has checked the token
 	}
 }
 

@@ -223,9 +223,8 @@ func (s *State) workerScratch(worker int) []float32 {
 // twice the rows: the second half holds the products of the second plane until they are added.
 func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 	cols, n := s.phase.cols, len(s.rows)
-	data := w.slice(from, to)
 	if float := s.set.Float(w.Type); float != nil {
-		float(dst, dstStride, data, to-from, cols, s.phase.x[:n*cols], n)
+		float(dst, dstStride, w.slice(from, to), to-from, cols, s.phase.x[:n*cols], n)
 		return
 	}
 	planes := n
@@ -233,7 +232,7 @@ func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 		planes = 2 * n
 	}
 	acts := s.phase.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
-	s.set.Q8(w.Type)(dst, dstStride, data, to-from, cols, acts, planes)
+	s.matmul(w, dst, dstStride, from, to, acts, planes)
 	if planes > n {
 		s.set.Add(dst[:n*dstStride], dst[n*dstStride:2*n*dstStride])
 	}
