@@ -39,6 +39,7 @@ func generate(dir string) error {
 		{"matmul_q8_amd64.s", func(a *asm) { matMulQ8(a, q80) }},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
+		{"peak_amd64.s", peakKernels},
 	}
 	cfg := printer.Config{Name: "the generator in _asm", Pkg: "kernels"}
 	stubs := ir.NewFile()
