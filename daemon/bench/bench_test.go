@@ -93,7 +93,7 @@ func TestWorkOfDefaultModel(t *testing.T) {
 }
 
 // run measures the tiny model with the plan.
-func run(t *testing.T, ctx context.Context, plan Plan, sets ...*kernel.Set) ([]Result, error) {
+func run(ctx context.Context, t *testing.T, plan Plan, sets ...*kernel.Set) ([]Result, error) {
 	t.Helper()
 	pool := kernel.NewPool(2)
 	defer pool.Close()
@@ -117,7 +117,7 @@ func TestRun(t *testing.T) {
 		Progress: func(line string) { lines = append(lines, line) },
 	}
 	sets := kernel.All()
-	results, err := run(t, t.Context(), plan, sets...)
+	results, err := run(t.Context(), t, plan, sets...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,20 +186,20 @@ func checkShares(t *testing.T, r *Result) {
 func TestRunFails(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := run(t, ended, Quick(), kernel.Generic()); !errors.Is(err, context.Canceled) {
+	if _, err := run(ended, t, Quick(), kernel.Generic()); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: %v", err)
 	}
 	plan := Quick()
 	plan.Busy = func(context.Context) (func() error, error) { return nil, iotest.ErrTimeout }
-	if _, err := run(t, t.Context(), plan, kernel.Generic()); !errors.Is(err, iotest.ErrTimeout) {
+	if _, err := run(t.Context(), t, plan, kernel.Generic()); !errors.Is(err, iotest.ErrTimeout) {
 		t.Errorf("no busy process: %v", err)
 	}
 	plan.Busy = func(context.Context) (func() error, error) { return func() error { return iotest.ErrTimeout }, nil }
-	if _, err := run(t, t.Context(), plan, kernel.Generic()); !errors.Is(err, iotest.ErrTimeout) {
+	if _, err := run(t.Context(), t, plan, kernel.Generic()); !errors.Is(err, iotest.ErrTimeout) {
 		t.Errorf("busy process that does not end: %v", err)
 	}
 	plan.Runs = 0
-	if _, err := run(t, t.Context(), plan, kernel.Generic()); err == nil {
+	if _, err := run(t.Context(), t, plan, kernel.Generic()); err == nil {
 		t.Error("no runs: no error")
 	}
 }
