@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
 )
 
 // busyCommand keeps one core busy until its standard input ends: bench starts it, and whatever ends bench, a signal
@@ -14,22 +13,32 @@ import (
 type busyCommand struct{}
 
 func (c *busyCommand) Run(ctx context.Context, s *streams) error {
-	var ended atomic.Bool
+	ended := make(chan error, 1)
 	go func() {
-		_, _ = io.Copy(io.Discard, s.in) // the end is all that matters
-		ended.Store(true)
+		_, err := io.Copy(io.Discard, s.in)
+		ended <- err
 	}()
-	for x := uint64(1); !ended.Load() && ctx.Err() == nil; {
-		for range 1 << 20 { // about a millisecond
-			x ^= x << 13
-			x ^= x >> 7
-			x ^= x << 17
-		}
-		if x == 0 { // never: the generator (xorshift64, Marsaglia 2003) stays off zero, which the compiler does not know
-			break
+	for x := uint64(1); ; x = xorshift(x, 1<<20) { // about a millisecond
+		select {
+		case err := <-ended:
+			return err
+		case <-ctx.Done():
+			return nil
+		default:
 		}
 	}
-	return nil
+}
+
+// xorshift steps a generator n times (xorshift64, Marsaglia 2003): work that a compiler cannot leave out.
+//
+//go:noinline
+func xorshift(x uint64, n int) uint64 {
+	for range n {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
 }
 
 // startBusy starts n processes of this program that keep a core busy each, and returns what ends them and waits.

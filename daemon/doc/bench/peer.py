@@ -35,6 +35,7 @@ def quantize(source, folder, types):
     """Writes the source in other formats. All matrices get the type of the name, or the nearest that their columns allow.
 
     From a file that is quantised already: for speed, not for people to use."""
+    refused = []
     for name in types:
         target = pathlib.Path(folder) / (source.name.rsplit(".", 2)[0] + "." + name + ".gguf")
         p = llama_cpp.llama_model_quantize_default_params()
@@ -44,10 +45,12 @@ def quantize(source, folder, types):
         code = llama_cpp.llama_model_quantize(str(source).encode(), str(part).encode(), ctypes.byref(p))
         if code != 0:
             part.unlink(missing_ok=True)
-            print(f"{name}: the library refused it ({code})", file=sys.stderr)
+            refused.append(f"{name}: the library refused it ({code})")
             continue
         part.rename(target)
         print(f"{target}: {target.stat().st_size} bytes, {time.time() - begun:.0f} s", flush=True)
+    if refused:
+        raise SystemExit("\n".join(refused))
 
 
 def measure(path, threads):
