@@ -22,18 +22,16 @@ func (s *State) Forward(rows []Row) error {
 	for i := range w.Layers {
 		layer := &w.Layers[i]
 
-		s.normalize(layer.AttnNorm)
-		s.multiply(s.normed, c.Dim, refined,
+		s.multiply(input{norm: layer.AttnNorm, cols: c.Dim, as: refined},
 			product{w: &layer.Q, dst: s.q},
 			product{w: &layer.K, dst: s.k},
 			product{w: &layer.V, dst: s.v})
 		s.rotateAndStore(i)
 		s.attend(i)
-		s.multiply(s.heads, c.Heads*c.HeadDim, refined, product{w: &layer.O, dst: s.x, add: true})
+		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined}, product{w: &layer.O, dst: s.x, add: true})
 
-		s.normalize(layer.FFNNorm)
-		s.multiply(s.normed, c.Dim, plain, product{w: &layer.Gate, dst: s.gate, up: &layer.Up})
-		s.multiply(s.gate, c.FFN, plain, product{w: &layer.Down, dst: s.x, add: true})
+		s.multiply(input{norm: layer.FFNNorm, cols: c.Dim}, product{w: &layer.Gate, dst: s.gate, up: &layer.Up, next: &layer.Down})
+		s.multiply(input{x: s.gate, cols: c.FFN, ready: true}, product{w: &layer.Down, dst: s.x, add: true})
 	}
 	s.head()
 	return nil
@@ -70,6 +68,6 @@ func (s *State) head() {
 		copy(s.x[to*dim:(to+1)*dim], s.x[from*dim:(from+1)*dim])
 	}
 	s.rows = s.rows[:len(s.wanted)]
-	s.normalize(s.model.Weights.OutputNorm)
-	s.multiply(s.normed, dim, refined, product{w: &s.model.Weights.Output, dst: s.logits})
+	s.multiply(input{norm: s.model.Weights.OutputNorm, cols: dim, as: refined},
+		product{w: &s.model.Weights.Output, dst: s.logits})
 }

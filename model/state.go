@@ -7,7 +7,6 @@ import (
 
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
-	"siskin/model/quant"
 )
 
 // Row is one token of a pass: the smallest piece of work. A pass takes rows of any number of sequences, so batching,
@@ -57,7 +56,6 @@ type State struct {
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	acts   []byte    // (cols/32, rows) quant.Acts: the quantised input of a region
 	ropeC  []float32 // (rows, ropeDim/2) cosines
 	ropeS  []float32 // (rows, ropeDim/2) sines
 	freqs  []float64 // (ropeDim/2) angle per position
@@ -87,7 +85,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 	if err != nil {
 		return nil, fmt.Errorf("model state: %w", err)
 	}
-	n, widest := limits.Rows, max(c.Dim, c.FFN, c.Heads*c.HeadDim)
+	n := limits.Rows
 	s := &State{
 		Cache: cache, model: m, set: set, pool: pool, limits: limits,
 		x:      make([]float32, n*c.Dim),
@@ -101,7 +99,6 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		logits: make([]float32, limits.Logits*c.Vocab),
 		wanted: make([]int, 0, limits.Logits),
 		rows:   make([]Row, 0, n),
-		acts:   quant.NewActs(n * max(widest, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes),
 		ropeC:  make([]float32, n*c.RopeDim/2),
 		ropeS:  make([]float32, n*c.RopeDim/2),
 		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
@@ -124,11 +121,11 @@ type Memory struct {
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
 	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.up) +
-		len(s.ropeC) + len(s.ropeS) + len(s.scores) + len(s.phase.scratch)
+		len(s.ropeC) + len(s.ropeS) + len(s.scores)
 	return Memory{
 		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(len(s.acts)) + 8*int64(len(s.freqs)),
+		Scratch: 4*int64(floats) + int64(s.phase.bytes()) + 8*int64(len(s.freqs)),
 	}
 }
 

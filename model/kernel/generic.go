@@ -20,6 +20,7 @@ func Generic() *Set {
 		RMSNorm:         rmsNorm,
 		SiluMul:         siluMul,
 		Softmax:         softmax,
+		Add:             add,
 	}
 	for t := range quant.Type(quant.NumTypes) {
 		if t.Supported() && !t.IsFloat() {
@@ -75,5 +76,11 @@ func softmax(x []float32) {
 	scale := float32(1 / sum)
 	for i := range x {
 		x[i] *= scale
+	}
+}
+
+func add(dst, x []float32) {
+	for i, f := range x[:len(dst)] {
+		dst[i] += f
 	}
 }

@@ -58,6 +58,9 @@ type Set struct {
 	// SiluMul: dst = gate * sigmoid(gate) * up; dst may be gate (SwiGLU, Shazeer 2020, arXiv 2002.05202).
 	SiluMul func(dst, gate, up []float32)
 
+	// Add: dst += x, of the same length.
+	Add func(dst, x []float32)
+
 	// Softmax replaces x by exp(x - max) / sum.
 	Softmax func(x []float32)
 }
@@ -106,6 +109,9 @@ func complete(s *Set) *Set {
 		default:
 			s.MatMulQ8[t] = ref.MatMulQ8[t]
 		}
+	}
+	if s.Add == nil {
+		s.Add = ref.Add
 	}
 	if s.Quantize == nil {
 		s.Quantize, s.QuantizeRefined = ref.Quantize, ref.QuantizeRefined

@@ -30,5 +30,6 @@ func neonSet() *Set {
 		RMSNorm:        kernels.RMSNormNEON,
 		SiluMul:        kernels.SiluMulNEON,
 		Softmax:        kernels.SoftmaxNEON,
+		Add:            kernels.AddNEON,
 	})
 }

@@ -172,6 +172,7 @@ func testVectorKernels(s, ref *Set, x []float32) error {
 	}{
 		{"rms norm", func(s *Set, dst []float32) { s.RMSNorm(dst, x, y, 1e-5) }},
 		{"silu", func(s *Set, dst []float32) { s.SiluMul(dst, x, y) }},
+		{"add", func(s *Set, dst []float32) { copy(dst, x); s.Add(dst, y) }},
 		{"softmax", func(s *Set, dst []float32) { copy(dst, x); s.Softmax(dst) }},
 	} {
 		k.run(ref, a)
