@@ -53,7 +53,8 @@ var allowed = map[string][]string{
 	// Level 3: the model.
 	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
 
-	// Level 4: one conversation; the folder of models, which asks the model whether a file will run.
+	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
+	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/pack", "model/quant"},
 	"daemon/session": {
 		"model", "model/chat", "model/kvcache", "model/sample", "model/tokenizer",
@@ -67,7 +68,7 @@ var allowed = map[string][]string{
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/config", "daemon/store",
+		"daemon", "daemon/bench", "daemon/config", "daemon/store",
 		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",

@@ -361,3 +361,33 @@ func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin 
 //
 //go:noescape
 func addAVX2(dst *float32, x *float32, n int)
+
+// peakVNNI runs n turns, n at least 1, of independent chains of
+// VPDPBUSD of 64 bytes; it touches no memory.
+//
+//go:noescape
+func peakVNNI(n int)
+
+// peakAVXVNNI runs n turns, n at least 1, of independent chains of
+// VPDPBUSD of 32 bytes in its VEX form; it touches no memory.
+//
+//go:noescape
+func peakAVXVNNI(n int)
+
+// peakAVX2 runs n turns, n at least 1, of independent chains of
+// VPMADDUBSW of 32 bytes, each with its VPADDW; it touches no memory.
+//
+//go:noescape
+func peakAVX2(n int)
+
+// readVNNI loads turns * 512 bytes at p, turns at least 1, and does nothing with them.
+// No alignment is needed.
+//
+//go:noescape
+func readVNNI(p *byte, turns int)
+
+// readAVX2 loads turns * 512 bytes at p, turns at least 1, and does nothing with them.
+// No alignment is needed.
+//
+//go:noescape
+func readAVX2(p *byte, turns int)

@@ -43,6 +43,7 @@ func generate(dir string) error {
 		{"vector_f32_amd64.s", vectorKernels},
 		{"attention_amd64.s", attentionKernels},
 		{"add_amd64.s", (*asm).add},
+		{"peak_amd64.s", peakKernels},
 	}
 	cfg := printer.Config{Name: "the generator in _asm", Pkg: "kernels"}
 	stubs := ir.NewFile()
