@@ -5,6 +5,7 @@ import (
 
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
+	"siskin/model/quant"
 )
 
 // blockRows is the most rows that one piece of attention serves: each page is unpacked once for the query vectors of all
@@ -63,10 +64,14 @@ func (s *State) rotateBlock(worker, i int) {
 	}
 }
 
-// attend computes the attention of every row of the pass over its own sequence, up to its own position.
-func (s *State) attend(layer int) {
+// attend computes the attention of every row of the pass over its own sequence, up to its own position. It reports whether
+// it has quantised the result for a matrix of format next, which it does if a group of heads is whole blocks.
+func (s *State) attend(layer int, next quant.Type) bool {
+	c := &s.model.Config
 	s.phase.layer = layer
-	s.pool.Run(len(s.blocks)*s.model.Config.KVHeads, s.phase.attendTask)
+	s.phase.quantise = !next.IsFloat() && c.Heads/c.KVHeads*c.HeadDim%quant.ActBlock == 0
+	s.pool.Run(len(s.blocks)*c.KVHeads, s.phase.attendTask)
+	return s.phase.quantise
 }
 
 // attendBlock serves the rows of one block and the query heads that share one key-value head (Ainslie et al. 2023, arXiv
@@ -99,6 +104,10 @@ func (s *State) attendBlock(worker, i int) {
 		out := s.heads[((block.from+r)*c.Heads+head*group)*dim:]
 		for g := range group {
 			a.Result(r*group+g, out[g*dim:(g+1)*dim])
+		}
+		if s.phase.quantise {
+			at, n := head*group*dim/quant.ActBlock, len(s.rows)
+			s.set.QuantizeRefined(s.phase.acts[at*2*n*quant.ActBytes:], out[:group*dim], 2*n, block.from+r, n+block.from+r)
 		}
 	}
 }

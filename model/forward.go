@@ -23,8 +23,9 @@ func (s *State) Forward(rows []Row) error {
 			product{w: &layer.K, dst: s.k},
 			product{w: &layer.V, dst: s.v})
 		s.rotateAndStore(i)
-		s.attend(i)
-		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined}, product{w: &layer.O, dst: s.x, add: true})
+		ready := s.attend(i, layer.O.Type)
+		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined, ready: ready},
+			product{w: &layer.O, dst: s.x, add: true})
 
 		s.multiply(input{norm: layer.FFNNorm, cols: c.Dim}, product{w: &layer.Gate, dst: s.gate, up: &layer.Up, next: &layer.Down})
 		s.multiply(input{x: s.gate, cols: c.FFN, ready: true}, product{w: &layer.Down, dst: s.x, add: true})

@@ -62,6 +62,7 @@ type phase struct {
 	step     [maxProducts]int // matrix rows in a piece
 	count    int              // products in use
 	layer    int
+	quantise bool      // the attention quantises its result
 	acts     []byte    // (cols/32, planes*rows) quant.Acts: the quantised input
 	next     []byte    // the same for the region that follows
 	scratch  []float32 // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
