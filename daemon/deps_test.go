@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"model/quant":             {},
 	"model/mapfile":           {},
 	"model/kvcache":           {},
+	"model/draft":             {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
 	"mqtt/message":            {},
@@ -55,14 +56,14 @@ var allowed = map[string][]string{
 	// Level 4: one conversation; the folder of models, which asks the model whether a file will run.
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/quant"},
 	"daemon/session": {
-		"model", "model/chat", "model/kvcache", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/draft", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt/message",
 	},
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
 		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session",
-		"model", "model/chat", "model/kernel", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/draft", "model/kernel", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {

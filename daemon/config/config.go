@@ -43,6 +43,9 @@ type Model struct {
 	// Kernels is the name of a kernel set such as "avx2" or "generic", or "auto" for the best that this machine has. Empty
 	// is refused.
 	Kernels string `toml:"kernels"`
+	// Speculate is "auto": tokens of an answer are guessed from what was read and written before, and checked several in
+	// one pass, where that is measured to be faster; or "off". Answers are the same. Empty is refused.
+	Speculate string `toml:"speculate"`
 }
 
 // MQTT says how the broker is reached.
@@ -148,7 +151,7 @@ func Default() Config {
 	}
 	return Config{
 		Device: deviceFrom(host),
-		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto"},
+		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto", Speculate: SpeculateAuto},
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
 			KeepAlive:     Duration{30 * time.Second},
@@ -177,6 +180,12 @@ func Default() Config {
 		Daemon:  Daemon{StopTimeout: Duration{10 * time.Second}},
 	}
 }
+
+// Values of Model.Speculate.
+const (
+	SpeculateAuto = "auto"
+	SpeculateOff  = "off"
+)
 
 // fallbackDevice is the device of a host without a usable name.
 const fallbackDevice = "siskin"

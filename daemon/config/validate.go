@@ -94,6 +94,7 @@ func (k *checker) model(m Model) {
 		k.add("model.kernels", `is empty; write "auto" for the best of this machine`)
 	}
 	k.text("model.kernels", m.Kernels, 64)
+	k.oneOf("model.speculate", m.Speculate, SpeculateAuto, SpeculateOff)
 }
 
 func (k *checker) mqtt(m MQTT) {
