@@ -42,7 +42,8 @@ func (e *Engine) addDraft(s *slot) {
 // advance samples the next tokens of an answer from rows of logits that begin with the given one, and returns how many
 // rows the answer had. The first row says what comes next. A row behind it counts only if the token that it was computed
 // from is the one that was chosen, so every token is sampled from the same logits, in the same order and with the same
-// random numbers as without drafts. Tokens that were drafted wrong leave the cache.
+// random numbers as without drafts; cancellation and deadline count between tokens. Tokens that were drafted wrong leave
+// the cache.
 func (e *Engine) advance(s *slot, first int, now time.Time) (rows int) {
 	j, drafted := s.job, s.drafted
 	keep := len(s.tokens) - drafted
@@ -50,7 +51,7 @@ func (e *Engine) advance(s *slot, first int, now time.Time) (rows int) {
 	j.usage.DraftedTokens += drafted
 	for {
 		e.step(j, e.State.Logits(first+accepted), now)
-		if accepted == drafted || s.job == nil || j.last != s.tokens[keep+accepted] || e.endOf(j, now) != message.CodeNone {
+		if accepted == drafted || s.job == nil || j.last != s.tokens[keep+accepted] || e.endOf(j, e.Now()) != message.CodeNone {
 			break
 		}
 		accepted++

@@ -55,7 +55,7 @@ func (c *Chooser) Choose(answers []*Answer) {
 	}
 	plain := c.prices.expected[base]
 	tokens, best := float64(base), minGain*float64(base)/plain
-	for rows := base + 1; rows <= MaxRows; rows++ {
+	for rows := base + 1; rows <= min(c.prices.reach, MaxRows); rows++ {
 		a := likeliest(answers)
 		if a == nil {
 			return

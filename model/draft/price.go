@@ -30,6 +30,7 @@ type prices struct {
 	// What price works out, by rows, from the base upwards.
 	expected [MaxRows + 1]float64
 	worst    [MaxRows + 1]float64
+	reach    int // the most rows that may be tried
 }
 
 // measure adds the duration of a pass.
@@ -71,13 +72,14 @@ func (p *prices) parts(rows, base int) time.Duration {
 // A price that is not known is expected on the line through its known neighbours, or on the line through the two below
 // it; with only base known, more rows are expected to be free, which is the way to find out. At worst it is that of the
 // next larger known pass, or that of as many known smaller passes as have the rows together: a pass is never slower than
-// its parts.
+// its parts. Trials go up by one draft, then twice as many: a step in the price is met with the cheap side known.
 func (p *prices) price(base int) bool {
 	if p.median[base] <= 0 {
 		return false
 	}
 	p.expected[base], p.worst[base] = p.median[base], p.median[base]
 	low, slope := base, 0.0
+	p.reach = base + 1
 	for low < MaxRows {
 		high := low + 1
 		for high <= MaxRows && p.stale(high) {
@@ -85,6 +87,7 @@ func (p *prices) price(base int) bool {
 		}
 		from, to := p.expected[low], 0.0
 		if high <= MaxRows {
+			p.reach = base + 2*(high-base)
 			to = max(from, p.median[high])
 			slope = (to - from) / float64(high-low)
 		}
