@@ -104,8 +104,12 @@ func TestDraftsFollowThePrice(t *testing.T) {
 		machine     string
 		least, most float64 // speed against decoding one by one
 	}{
-		{"rows are free", 5.5, 8}, {"rows cost a tenth", 3.5, 8 / 1.7}, {"rows cost a half", 1.4, 8 / 4.5},
-		{"rows cost all", 0.97, 1}, {"a step after four", 2.3, 4 / 1.3}, {"the second is dear", 2.5, 4},
+		{"rows are free", 5.5, 8},
+		{"rows cost a tenth", 3.5, 8 / 1.7},
+		{"rows cost a half", 1.4, 8 / 4.5},
+		{"rows cost all", 0.97, 1},
+		{"a step after four", 2.3, 4 / 1.3},
+		{"the second is dear", 2.5, 4},
 	} {
 		a := NewAnswer(1000)
 		a.Begin(prompt)

@@ -17,6 +17,10 @@ const (
 	staleSamples = 4
 	// confirmed is how far, as a share, a sample may lie from a doubted price that it confirms.
 	confirmed = 0.25
+	// firstRow is what one more row is expected to take while no pass has shown it, as a share of the pass: between the
+	// tenth of a machine that waits for memory and the whole of one that waits for arithmetic, so that a trial is made only
+	// for a draft that is likely to be right.
+	firstRow = 0.4
 )
 
 // prices knows what passes of 1 to MaxRows rows take.
@@ -70,15 +74,15 @@ func (p *prices) parts(rows, base int) time.Duration {
 // base is known: without it there is nothing to compare with.
 //
 // A price that is not known is expected on the line through its known neighbours, or on the line through the two below
-// it; with only base known, more rows are expected to be free, which is the way to find out. At worst it is that of the
-// next larger known pass, or that of as many known smaller passes as have the rows together: a pass is never slower than
-// its parts. Trials go up by one draft, then twice as many: a step in the price is met with the cheap side known.
+// it, or from base on a line of the slope of firstRow. At worst it is that of the next larger known pass, or that of as
+// many known smaller passes as have the rows together: a pass is never slower than its parts. Trials go up by one draft,
+// then twice as many: a step in the price is met with the cheap side known.
 func (p *prices) price(base int) bool {
 	if p.median[base] <= 0 {
 		return false
 	}
 	p.expected[base], p.worst[base] = p.median[base], p.median[base]
-	low, slope := base, 0.0
+	low, slope := base, firstRow/float64(base)*p.median[base]
 	p.reach = base + 1
 	for low < MaxRows {
 		high := low + 1
