@@ -28,9 +28,11 @@ func smollmRig(t testing.TB, drafts int) *rig {
 	return modelRig(t, m, kernel.All()[0], limits, func(o *session.Options) { o.Drafts = drafts })
 }
 
-// The default model copies a list with drafts as without.
+// The default model copies with drafts as without.
 func TestDefaultModelDrafts(t *testing.T) {
-	q := message.Request{ID: "a", Prompt: "Repeat: red, green, blue, red, green, blue", MaxTokens: 12}
+	q := message.Request{ID: "a", MaxTokens: 8, Messages: []message.Message{
+		{Role: "system", Content: "Echo."}, {Role: "user", Content: "one two"}, {Role: "assistant", Content: "one two"}, {Role: "user", Content: "one two"},
+	}}
 	want := smollmRig(t, 0).ask(q)[0]
 	got := smollmRig(t, 4).ask(q)[0]
 	if plain(got) != plain(want) {
