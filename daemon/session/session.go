@@ -118,7 +118,7 @@ func New(o Options) (*Engine, error) {
 		drafting:  make([]*draft.Answer, 0, limits.Sequences),
 	}
 	for i := range e.slots {
-		e.slots[i] = slot{seq: i, sampler: sample.New(o.Defaults.Sampling, o.Model.Config.Vocab)}
+		e.slots[i] = slot{seq: i, tokens: make([]int32, 0, limits.Context), sampler: sample.New(o.Defaults.Sampling, o.Model.Config.Vocab)}
 		if o.Drafts != 0 {
 			e.slots[i].draft = draft.NewAnswer(limits.Context)
 		}

@@ -95,6 +95,78 @@ func TestLossIsBounded(t *testing.T) {
 	}
 }
 
+// The same for many machines and texts that chance makes.
+func TestLossIsBoundedByChance(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	for range 300 {
+		var price [MaxRows + 1]float64
+		dear := rng.Float64()
+		for rows := 1; rows <= MaxRows; rows++ {
+			price[rows] = 1
+			if rows > 1 {
+				price[rows] = price[rows-1] + dear*rng.ExpFloat64()
+			}
+			for part := 1; part < rows; part++ { // a pass is never slower than its parts
+				price[rows] = min(price[rows], price[part]+price[rows-part])
+			}
+		}
+		text := free(rng, 600, 2+rng.IntN(300))
+		for at := 50; at < len(text); { // copies of chance length, and errors in them
+			for n := rng.IntN(20); n > 0 && at < len(text); n-- {
+				if back := 1 + rng.IntN(45); rng.IntN(8) > 0 {
+					text[at] = text[at-back]
+				}
+				at++
+			}
+			from := rng.IntN(at - 40)
+			at += copy(text[at:], text[from:from+rng.IntN(40)]) + 1
+		}
+		c, a := &Chooser{}, NewAnswer(len(text))
+		a.Begin(text[:40])
+		n := 20 + rng.IntN(500)
+		got := run(c, a, text[40:40+n], always(func(rows int) float64 { return price[rows] }), nil)
+		if most := (1+interest)*float64(n) + startCredit; got > most {
+			t.Errorf("prices %.2f: %d tokens took %.1f passes, at most %.1f are promised", price[1:], n, got, most)
+		}
+	}
+}
+
+// The same for a text that knows what is drafted: it does what is expected as long as nothing is, and surprises as soon as
+// something is. Only the credit holds against that.
+func TestLossIsBoundedAgainstAnAdversary(t *testing.T) {
+	const n = 3000
+	for name, m := range machines {
+		c, a, rng := &Chooser{}, NewAnswer(n+100), rand.New(rand.NewPCG(19, 20))
+		a.Begin(free(rng, 64, 40000))
+		total, surprises := 0.0, int32(100000)
+		run := 0 // where in the prompt the text goes on where nothing is expected
+		for done := range n {
+			a.Limit = MaxDraft
+			c.Choose([]*Answer{a})
+			took := m(1 + a.Drafts)
+			switch {
+			case a.Drafts > 0:
+				surprises++
+				a.Take(surprises)
+				run = rng.IntN(60)
+			case a.match > 0:
+				a.Take(a.tokens[a.source])
+			default:
+				a.Take(a.tokens[run])
+				run++
+			}
+			c.Settle([]*Answer{a}, unit(took))
+			total += took
+			if most := (1+interest)*float64(done+1) + startCredit; total > most {
+				t.Fatalf("%s: %d tokens took %.1f passes, at most %.1f are promised", name, done+1, total, most)
+			}
+		}
+		if surprises < 100010 {
+			t.Errorf("%s: only %d surprises", name, surprises-100000)
+		}
+	}
+}
+
 // A copy is read in long drafts where rows are cheap, in shorter ones where they are not, and one by one where they cost
 // all: with occasional trials.
 func TestDraftsFollowThePrice(t *testing.T) {
