@@ -12,6 +12,7 @@ import (
 	"siskin/daemon/session"
 	"siskin/model"
 	"siskin/model/chat"
+	"siskin/model/draft"
 	"siskin/model/kernel"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
@@ -58,12 +59,24 @@ func loadEngine(c *config.Config, log *slog.Logger) (e *engine, err error) {
 // stateLimits gives all answers that grow at the same time one context together: a long conversation takes the room
 // that short ones leave.
 func stateLimits(c *config.Config) model.Limits {
+	logits := c.Model.Parallel
+	if draftsOf(c) != 0 {
+		logits = max(logits, draft.MaxRows)
+	}
 	return model.Limits{
-		Rows:      max(c.Model.PrefillBatch, c.Model.Parallel),
-		Logits:    c.Model.Parallel,
+		Rows:      max(c.Model.PrefillBatch, logits),
+		Logits:    logits,
 		Sequences: c.Model.Parallel,
 		Context:   c.Model.Context,
 	}
+}
+
+// draftsOf translates model.speculate.
+func draftsOf(c *config.Config) int {
+	if c.Model.Speculate == config.SpeculateOff {
+		return 0
+	}
+	return session.Adaptive
 }
 
 // loadText reads tokenizer and chat template from the model's file.
@@ -97,7 +110,7 @@ func (e *engine) options(c *config.Config, p *pipeline) session.Options {
 	return session.Options{
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
 		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
-		Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Log: e.log,
+		Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"siskin/daemon/config"
+	"siskin/model/draft"
 	"siskin/model/kernel"
 )
 
@@ -20,11 +21,11 @@ type Plan struct {
 	Context      int // tokens of one conversation, and of all that are under way together
 	Parallel     int
 	// Memory in bytes. Weights are mapped from the file: clean pages that the system can take back; the rest is anonymous.
-	Weights, Cache, Logits, Scratch, Tokenizer int64
+	Weights, Cache, Logits, Scratch, Drafts, Tokenizer int64
 }
 
 // Anonymous returns the memory that cannot be taken back: all but the weights.
-func (p *Plan) Anonymous() int64 { return p.Cache + p.Logits + p.Scratch + p.Tokenizer }
+func (p *Plan) Anonymous() int64 { return p.Cache + p.Logits + p.Scratch + p.Drafts + p.Tokenizer }
 
 // Check validates a configuration, maps and checks its model, tests the kernels and says what would run. It connects
 // nowhere and keeps nothing.
@@ -50,6 +51,9 @@ func Check(c config.Config, log *slog.Logger) (plan Plan, err error) {
 		Context: c.Model.Context, Parallel: c.Model.Parallel,
 		Weights: e.model.FileBytes(), Cache: memory.Cache, Logits: memory.Logits, Scratch: memory.Scratch,
 		Tokenizer: int64(e.tokenizer.StateBytes()),
+	}
+	if draftsOf(&c) != 0 {
+		plan.Drafts = int64(c.Model.Parallel) * draft.FinderBytes(c.Model.Context)
 	}
 	for _, s := range kernel.All() {
 		plan.Available = append(plan.Available, s.Name)

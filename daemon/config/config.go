@@ -50,6 +50,9 @@ type Model struct {
 	// PackDir is the folder of packed files of models that lie where the daemon may not write; relative to the working
 	// directory. Empty: these are not packed.
 	PackDir string `toml:"pack_dir"`
+	// Speculate is "auto": tokens of an answer are guessed from what was read and written before, and checked several in
+	// one pass, where that is measured to be faster; or "off". Answers are the same. Empty is refused.
+	Speculate string `toml:"speculate"`
 }
 
 // MQTT says how the broker is reached.
@@ -155,7 +158,9 @@ func Default() Config {
 	}
 	return Config{
 		Device: deviceFrom(host),
-		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto", Pack: "auto"},
+		Model: Model{
+			Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto", Pack: "auto", Speculate: SpeculateAuto,
+		},
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
 			KeepAlive:     Duration{30 * time.Second},
@@ -184,6 +189,12 @@ func Default() Config {
 		Daemon:  Daemon{StopTimeout: Duration{10 * time.Second}},
 	}
 }
+
+// Values of Model.Speculate.
+const (
+	SpeculateAuto = "auto"
+	SpeculateOff  = "off"
+)
 
 // fallbackDevice is the device of a host without a usable name.
 const fallbackDevice = "siskin"

@@ -96,6 +96,7 @@ func (k *checker) model(m Model) {
 	k.text("model.kernels", m.Kernels, 64)
 	k.oneOf("model.pack", m.Pack, "auto", "off")
 	k.text("model.pack_dir", m.PackDir, 4096)
+	k.oneOf("model.speculate", m.Speculate, SpeculateAuto, SpeculateOff)
 }
 
 func (k *checker) mqtt(m MQTT) {

@@ -42,6 +42,7 @@ func (c *checkCommand) Run(s *streams) error {
 	line("cache", "%s, touched as conversations fill it", mib(plan.Cache))
 	line("logits", "%s", mib(plan.Logits))
 	line("scratch", "%s", mib(plan.Scratch))
+	line("drafts", "%s", mib(plan.Drafts))
 	line("tokenizer", "%s", mib(plan.Tokenizer))
 	line("anonymous", "%s at most, and about 12 MiB of the program's own", mib(plan.Anonymous()))
 	if err := w.Flush(); err != nil {
