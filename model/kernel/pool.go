@@ -19,13 +19,14 @@ import (
 //
 // A pool serves one Run at a time: it belongs to one engine.
 type Pool struct {
-	active int    // workers that take part; changed between phases only
-	phase  uint64 // counts the phases that were shared
-	slots  []slot
-	caller sleeper
-	fault  atomic.Pointer[Fault] // of the phase under way
-	closed atomic.Bool
-	wait   sync.WaitGroup
+	active          int    // workers that take part; changed between phases only
+	decode, prefill int    // workers of passes of few and of many rows
+	phase           uint64 // counts the phases that were shared
+	slots           []slot
+	caller          sleeper
+	fault           atomic.Pointer[Fault] // of the phase under way
+	closed          atomic.Bool
+	wait            sync.WaitGroup
 
 	_       [cacheLines]byte
 	pending atomic.Int64 // indices of the phase that are not done
@@ -75,7 +76,7 @@ func Threads(n int) int {
 // NewPool starts a pool of the given number of workers, the caller of Run included; at least one. All of them are active.
 func NewPool(workers int) *Pool {
 	n := max(1, workers)
-	p := &Pool{active: n, slots: make([]slot, n)}
+	p := &Pool{active: n, decode: n, prefill: n, slots: make([]slot, n)}
 	p.caller.init()
 	for w := 1; w < n; w++ {
 		p.slots[w].bed.init()
@@ -94,6 +95,27 @@ func (p *Pool) Active() int { return p.active }
 // SetActive says how many workers take part in the phases that follow, the caller of Run included: n, but at least one
 // and at most Workers. The others stay parked. It costs nothing; no Run may be under way.
 func (p *Pool) SetActive(n int) { p.active = min(max(1, n), len(p.slots)) }
+
+// DecodeRows is the largest number of rows with which a pass counts as decoding: what reads the weights counts, not the
+// arithmetic. It is also the most rows that the kernels multiply in one walk over the weights.
+const DecodeRows = 8
+
+// SetThreads says how many workers take part in passes of at most DecodeRows rows and in larger ones; see Begin and
+// SetActive. No Run may be under way.
+func (p *Pool) SetThreads(decode, prefill int) {
+	p.SetActive(decode)
+	p.decode = p.active
+	p.SetActive(prefill)
+	p.prefill = p.active
+}
+
+// Begin chooses the workers of a pass of the given number of rows, for the phases that follow.
+func (p *Pool) Begin(rows int) {
+	p.active = p.prefill
+	if rows <= DecodeRows {
+		p.active = p.decode
+	}
+}
 
 // Run calls task(worker, i) once for every i in [0, count), count < 1<<24, and returns when all calls have. Calls with
 // the same worker never overlap. Nothing is allocated when task is a function value made beforehand. A panic of task ends

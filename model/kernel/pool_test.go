@@ -154,3 +154,23 @@ func TestPoolAndGarbageCollection(t *testing.T) {
 		t.Fatal("no garbage collection ended")
 	}
 }
+
+func TestPoolChoosesWorkersByRows(t *testing.T) {
+	p := NewPool(4)
+	defer p.Close()
+	check := func(rows, want int) {
+		t.Helper()
+		if p.Begin(rows); p.Active() != want {
+			t.Errorf("%d rows: %d workers, want %d", rows, p.Active(), want)
+		}
+	}
+	check(1, 4)
+	check(100, 4)
+	p.SetThreads(2, 3)
+	check(1, 2)
+	check(DecodeRows, 2)
+	check(DecodeRows+1, 3)
+	p.SetThreads(0, 9)
+	check(1, 1)
+	check(9, 4)
+}
