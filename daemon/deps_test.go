@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"mqtt/topic":              {},
 	"mqtt/embedded":           {},
 	"daemon/config":           {},
+	"daemon/cores":            {},
 	"daemon/outbox":           {},
 	"systemd/notify":          {},
 
