@@ -72,10 +72,9 @@ func allowed(root fs.FS, numCPU int) []int {
 	return cpus
 }
 
-// fastest returns those of cpus that are more than four fifths as fast as the fastest. Cores of different kinds are
-// further apart (Cortex-A55 beside A76: 0.40 to 0.55 of its capacity, 0.75 to 0.80 of its frequency; Intel's efficiency
-// cores: 0.76 of the frequency), cores of one kind nearer (favoured cores with a higher turbo: 0.94 or more; a prime core
-// beside its big ones: 0.81 or more).
+// fastest returns those of cpus that are more than four fifths as fast as the fastest. The bound lies between two kinds of
+// cores, such as the 1.8 and 2.3 GHz of an RK3588 or the 3.8 and 5.0 GHz of a hybrid of Intel's, and cores of one kind of
+// which some have a little more turbo. It is an estimate from data sheets.
 func fastest(root fs.FS, cpus []int) []int {
 	for _, file := range []string{"cpu_capacity", "cpufreq/cpuinfo_max_freq"} {
 		speeds := make([]int, 0, len(cpus))
