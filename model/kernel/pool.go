@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -65,23 +64,25 @@ type Fault struct {
 // Error gives the value and where it came from.
 func (f *Fault) Error() string { return fmt.Sprintf("%v\n%s", f.Value, f.Stack) }
 
-// Threads is the number of workers for a setting of n: n, or one per core for 0.
-func Threads(n int) int {
-	if n == 0 {
-		return runtime.NumCPU()
-	}
-	return n
-}
-
 // NewPool starts a pool of the given number of workers, the caller of Run included; at least one. All of them are active.
-func NewPool(workers int) *Pool {
+func NewPool(workers int) *Pool { return NewPinnedPool(workers, nil) }
+
+// NewPinnedPool is NewPool with workers that run on the given CPUs only, but for the caller of Run, which may call Pin
+// itself. Where a worker cannot be pinned it runs anywhere. No CPUs: none is pinned.
+func NewPinnedPool(workers int, cpus []int) *Pool {
 	n := max(1, workers)
 	p := &Pool{active: n, decode: n, prefill: n, slots: make([]slot, n)}
 	p.caller.init()
 	for w := 1; w < n; w++ {
 		p.slots[w].bed.init()
 		p.wait.Add(1)
-		go p.work(w)
+		go func() {
+			defer p.wait.Done()
+			if len(cpus) > 0 {
+				_ = Pin(cpus) // as promised; the caller's own Pin fails for the same reason and tells
+			}
+			p.work(w)
+		}()
 	}
 	return p
 }
@@ -183,7 +184,6 @@ func (p *Pool) cancel(phase uint64) (n int64) {
 }
 
 func (p *Pool) work(worker int) {
-	defer p.wait.Done()
 	s := &p.slots[worker]
 	var seen uint64
 	ready := func() bool { return s.claims.Load()>>leftBits != seen || p.closed.Load() }

@@ -21,7 +21,7 @@ func (c *checkCommand) Run(s *streams) error {
 		return usageError{err}
 	}
 	c.override(&settings)
-	plan, err := daemon.Check(settings, slog.New(slog.NewTextHandler(s.err, nil)))
+	plan, err := daemon.Check(settings, options(&settings, slog.New(slog.NewTextHandler(s.err, nil))))
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (c *checkCommand) Run(s *streams) error {
 	line("device", "%s", settings.Device)
 	line("model", "%s (%s)", plan.Model, plan.Architecture)
 	line("kernels", "%s (this CPU runs %s)", plan.Kernels, strings.Join(plan.Available, ", "))
-	line("threads", "%d", plan.Threads)
+	line("threads", "%d for answers, %d for prompts (%s)", plan.DecodeThreads, plan.PrefillThreads, threadsFrom(&plan, &settings))
 	line("context", "%d tokens, shared by %d answers at a time", plan.Context, plan.Parallel)
 	line("weights", "%s, mapped from the file: the system can take these pages back", mib(plan.Weights))
 	line("cache", "%s, touched as conversations fill it", mib(plan.Cache))
@@ -44,4 +44,12 @@ func (c *checkCommand) Run(s *streams) error {
 	}
 	_, err = fmt.Fprintln(s.out, "the configuration is valid")
 	return err
+}
+
+// threadsFrom says why the threads are so many.
+func threadsFrom(p *daemon.Plan, c *config.Config) string {
+	if p.ThreadsFrom == "default" && c.Model.Tune && p.Workers > 1 {
+		return "the first start measures how many are best"
+	}
+	return p.ThreadsFrom
 }
