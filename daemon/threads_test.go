@@ -11,6 +11,8 @@ import (
 	"siskin/daemon"
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
+	"siskin/mqtt/message"
+	"siskin/mqtt/mqtttest"
 )
 
 // logText collects log lines.
@@ -130,13 +132,15 @@ func TestThreadsCannotBeKept(t *testing.T) {
 
 // On a machine with slow cores the fast ones answer; that they cannot be had is no reason not to.
 func TestAnswersFromPinnedThreads(t *testing.T) {
+	b := mqtttest.StartEmbedded(t)
 	for _, cpus := range [][]int{{0}, {99999}} {
-		c := tinyConfig(t, "127.0.0.1:1")
-		c.MQTT.Embedded.Enabled, c.MQTT.Embedded.Listen = true, "127.0.0.1:0"
-		d, stop := startWith(t, c, daemon.Options{Machine: cores.Machine{Fast: cpus, Mixed: true}})
-		if d.Broker() == "" {
-			t.Error("no broker")
+		_, stop := startWith(t, tinyConfig(t, b.Addr()), daemon.Options{Machine: cores.Machine{Fast: cpus, Mixed: true}})
+		u := newUser(t, b.Addr())
+		u.prompt(message.Request{ID: "a", Prompt: "hello", Temperature: greedy()})
+		if a := u.answer("a"); a.Status != message.OK {
+			t.Errorf("CPUs %v: %+v", cpus, a)
 		}
+		u.Cut()
 		stop()
 	}
 }

@@ -187,7 +187,7 @@ func TestBenchAndCheck(t *testing.T) {
 	}
 	settings := file(t, "ok.toml", "device = \"kitchen\"\n[model]\npath = \""+model+"\"\ncontext = 128\n")
 	code, out, stderr = cli(t, "", "check", "--config", settings)
-	if code != 0 || !strings.Contains(out, "the configuration is valid") || !strings.Contains(out, "kitchen") {
+	if code != 0 || !strings.Contains(out, "the configuration is valid") || !strings.Contains(out, "kitchen") || !strings.Contains(out, " for answers, ") {
 		t.Errorf("check: exit code %d, %q, %s", code, out, stderr)
 	}
 }
