@@ -141,7 +141,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
-	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name,
+	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
+	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "packed", d.engine.packing.used != "",
 		"decode_threads", d.engine.threads.Decode, "prefill_threads", d.engine.threads.Prefill, "device", d.pipeline.device.Name())
 	if d.Ready != nil {
 		d.Ready()

@@ -27,6 +27,7 @@ type engine struct {
 	template  *chat.Template
 	name      string // of the model, in answers
 	threads   threads
+	packing   packing
 	log       *slog.Logger
 }
 
@@ -48,6 +49,7 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	if c.Model.Context > e.model.Config.Context {
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}
+	e.usePacked(c)
 	var pinned []int
 	if c.Model.Pin && o.Machine.Mixed {
 		pinned = o.Machine.Fast

@@ -13,6 +13,8 @@ type Plan struct {
 	Architecture string
 	Kernels      string   // in use
 	Available    []string // kernel sets of this CPU, the fastest first
+	Packed       string   // packed file in use, or ""
+	Unpacked     string   // why none is used; "" if one is
 	Workers      int
 	// DecodeThreads and PrefillThreads are how many workers take part in passes of few rows and of many. ThreadsFrom says
 	// why: "configuration", "measured" by an earlier start, or "default".
@@ -48,6 +50,7 @@ func Check(c config.Config, o Options) (plan Plan, err error) {
 	plan = Plan{
 		Model: e.name, Architecture: e.model.Config.Architecture, Kernels: e.set.Name, Workers: e.pool.Workers(),
 		DecodeThreads: e.threads.Decode, PrefillThreads: e.threads.Prefill, ThreadsFrom: e.threads.source,
+		Packed: e.packing.used, Unpacked: e.packing.why,
 		Context: c.Model.Context, Parallel: c.Model.Parallel,
 		Weights: e.model.FileBytes(), Cache: memory.Cache, Logits: memory.Logits, Scratch: memory.Scratch,
 		Tokenizer: int64(e.tokenizer.StateBytes()),
