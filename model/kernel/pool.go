@@ -72,15 +72,14 @@ func NewPool(workers int) *Pool { return NewPinnedPool(workers, nil) }
 func NewPinnedPool(workers int, cpus []int) *Pool {
 	n := max(1, workers)
 	p := &Pool{active: n, decode: n, prefill: n, slots: make([]slot, n)}
-	p.caller.init()
 	for w := 1; w < n; w++ {
-		p.slots[w].bed.init()
 		p.wait.Add(1)
 		go func() {
 			defer p.wait.Done()
 			if len(cpus) > 0 {
 				_ = Pin(cpus) // as promised; the caller's own Pin fails for the same reason and tells
 			}
+			p.slots[w].bed.settle()
 			p.work(w)
 		}()
 	}
