@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"mqtt/topic":              {},
 	"mqtt/embedded":           {},
 	"daemon/config":           {},
+	"daemon/cores":            {},
 	"daemon/outbox":           {},
 	"systemd/notify":          {},
 
@@ -62,14 +63,17 @@ var allowed = map[string][]string{
 		"mqtt/message",
 	},
 
+	// What measures the model.
+	"daemon/tune": {"model", "model/kernel"},
+
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store",
+		"daemon/config", "daemon/cores", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
 		"model", "model/chat", "model/draft", "model/kernel", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/bench", "daemon/config", "daemon/store",
+		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/store",
 		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",

@@ -18,7 +18,7 @@ func TestPlanOfDrafts(t *testing.T) {
 	} {
 		c := tinyConfig(t, "127.0.0.1:1")
 		c.Model.Parallel, c.Model.Context, c.Model.Speculate = parallel, context, speculate
-		plan, err := daemon.Check(c, slog.New(slog.DiscardHandler))
+		plan, err := daemon.Check(c, daemon.Options{Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
