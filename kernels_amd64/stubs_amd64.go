@@ -261,6 +261,101 @@ func expSumAVX2(x *float32, n int, top float32) float64
 //go:noescape
 func scaleAVX2(x *float32, n int, f float32)
 
+// tileProductAVX2 multiplies tiles, r < m, j < cols:
+//
+//	c[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]
+//
+// without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k
+// and cols are positive. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func tileProductAVX2(c *float32, cStride int, a *float32, aStride int, b *float32, bStride int, m int, k int, cols int, scale *float32)
+
+// softmaxTileAVX2 is quant.SoftmaxTile: for m rows of scores at a distance of 64, of which the first cols are
+// looked at, a multiple of 16. The relative error of a power is below 5e-7. No alignment is needed; nothing else is
+// touched.
+//
+//go:noescape
+func softmaxTileAVX2(scores *float32, m int, cols int, top *float32, sum *float32, scale *float32)
+
+// keyTileF16AVX2 unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, panels int)
+
+// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
+// of dst, (blocks*32, 64).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+
+// valueTileF16AVX2 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
+// is beyond dim stays. dim is a multiple of 8.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, n int)
+
+// valueTileQ8AVX2 unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,
+// (n, blocks*32).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
+
+// tileProductAVX512 multiplies tiles, r < m, j < cols:
+//
+//	c[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]
+//
+// without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k
+// and cols are positive. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func tileProductAVX512(c *float32, cStride int, a *float32, aStride int, b *float32, bStride int, m int, k int, cols int, scale *float32)
+
+// softmaxTileAVX512 is quant.SoftmaxTile: for m rows of scores at a distance of 64, of which the first cols are
+// looked at, a multiple of 16. The relative error of a power is below 5e-7. No alignment is needed; nothing else is
+// touched.
+//
+//go:noescape
+func softmaxTileAVX512(scores *float32, m int, cols int, top *float32, sum *float32, scale *float32)
+
+// keyTileF16AVX512 unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, panels int)
+
+// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
+// of dst, (blocks*32, 64).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+
+// valueTileF16AVX512 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
+// is beyond dim stays. dim is a multiple of 8.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, n int)
+
+// valueTileQ8AVX512 unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,
+// (n, blocks*32).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
+
+// rotateAVX2 turns the first pairs of adjacent columns of each head and multiplies by scale: (c*a-s*b, s*a+c*b), the
+// second product rounded, then fused. stride is in floats; pairs is a positive multiple of 4.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin *float32, scale float32)
+
 // addAVX2 sets dst[i] += x[i], i < n.
 // No alignment is needed; nothing outside the vectors is touched.
 //

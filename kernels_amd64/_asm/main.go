@@ -41,6 +41,7 @@ func generate(dir string) error {
 		{"vnni_q56k_amd64.s", vnniProducts(vnniQ5K(), vnniQ6K())},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
+		{"attention_amd64.s", attentionKernels},
 		{"add_amd64.s", (*asm).add},
 		{"peak_amd64.s", peakKernels},
 	}

@@ -45,9 +45,7 @@ type Set struct {
 
 	MatMulF32, MatMulF16, MatMulBF16 MatMulFloat
 
-	// WeightedSumF16 adds the attention-weighted values:
-	// dst[g*dim+i] += sum over pos of p[g*pStride+pos] * v[pos*dim+i], g < n, v (nPos, dim) little endian binary16.
-	WeightedSumF16 func(dst, p []float32, pStride int, v []byte, nPos, dim, n int)
+	Attention
 
 	// ToF16 stores x as little endian binary16, rounded to nearest even; len(dst) = 2 len(x).
 	ToF16 func(dst []byte, x []float32)
@@ -60,9 +58,6 @@ type Set struct {
 
 	// Add: dst += x, of the same length.
 	Add func(dst, x []float32)
-
-	// Softmax replaces x by exp(x - max) / sum.
-	Softmax func(x []float32)
 }
 
 // Float returns the kernel for float weights of type t, or nil.
@@ -115,6 +110,9 @@ func complete(s *Set) *Set {
 	}
 	if s.Quantize == nil {
 		s.Quantize, s.QuantizeRefined = ref.Quantize, ref.QuantizeRefined
+	}
+	if s.TileProduct == nil {
+		s.Attention = ref.Attention
 	}
 	return s
 }

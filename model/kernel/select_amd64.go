@@ -18,6 +18,7 @@ func candidates() []*Set {
 	}
 	vnni := *avx2
 	vnni.Name = "avx512vnni"
+	vnni.Attention = avx512Attention()
 	addVNNI(&vnni)
 	return []*Set{&vnni, avx2}
 }
@@ -31,11 +32,10 @@ func avx2Set() *Set {
 		MatMulF32:       kernels.MatMulF32F32AVX2,
 		MatMulF16:       kernels.MatMulF16F32AVX2,
 		MatMulBF16:      kernels.MatMulBF16F32AVX2,
-		WeightedSumF16:  kernels.WeightedSumF16AVX2,
+		Attention:       avx2Attention(),
 		ToF16:           kernels.ToF16AVX2,
 		RMSNorm:         kernels.RMSNormAVX2,
 		SiluMul:         kernels.SiluMulAVX2,
-		Softmax:         kernels.SoftmaxAVX2,
 		Add:             kernels.AddAVX2,
 	})
 }
@@ -70,5 +70,25 @@ func addVNNI(s *Set) {
 		quant.Q4_K:   kernels.MatMulQ4KPackedVNNI,
 		quant.Q5_K:   kernels.MatMulQ5KPackedVNNI,
 		quant.Q6_K:   kernels.MatMulQ6KPackedVNNI,
+	}
+}
+
+func avx2Attention() Attention {
+	return Attention{
+		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX2, kernels.KeyTileQ8AVX2},
+		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX2, kernels.ValueTileQ8AVX2},
+		TileProduct: kernels.TileProductAVX2,
+		SoftmaxTile: kernels.SoftmaxTileAVX2,
+		Rotate:      kernels.RotateAVX2,
+	}
+}
+
+func avx512Attention() Attention {
+	return Attention{
+		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX512, kernels.KeyTileQ8AVX512},
+		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX512, kernels.ValueTileQ8AVX512},
+		TileProduct: kernels.TileProductAVX512,
+		SoftmaxTile: kernels.SoftmaxTileAVX512,
+		Rotate:      kernels.RotateAVX2,
 	}
 }

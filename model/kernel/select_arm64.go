@@ -21,15 +21,13 @@ func candidates() []*Set {
 // neonSet is for every 64-bit ARM CPU.
 func neonSet() *Set {
 	return complete(&Set{
-		Name:           "neon",
-		MatMulF32:      kernels.MatMulF32F32NEON,
-		MatMulF16:      kernels.MatMulF16F32NEON,
-		MatMulBF16:     kernels.MatMulBF16F32NEON,
-		WeightedSumF16: kernels.WeightedSumF16NEON,
-		ToF16:          kernels.ToF16NEON,
-		RMSNorm:        kernels.RMSNormNEON,
-		SiluMul:        kernels.SiluMulNEON,
-		Softmax:        kernels.SoftmaxNEON,
-		Add:            kernels.AddNEON,
+		Name:       "neon",
+		MatMulF32:  kernels.MatMulF32F32NEON,
+		MatMulF16:  kernels.MatMulF16F32NEON,
+		MatMulBF16: kernels.MatMulBF16F32NEON,
+		ToF16:      kernels.ToF16NEON,
+		RMSNorm:    kernels.RMSNormNEON,
+		SiluMul:    kernels.SiluMulNEON,
+		Add:        kernels.AddNEON,
 	})
 }
