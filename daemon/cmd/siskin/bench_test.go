@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"siskin/model/kernel"
+	"siskin/model/quant"
 )
 
 func TestBenchRefusesNonsense(t *testing.T) {
@@ -201,5 +202,39 @@ func TestBenchContend(t *testing.T) {
 			}
 		}
 		cancel()
+	}
+}
+
+// A packed file is measured too: the one beside the model, or another one that is named; --plain leaves it out.
+func TestBenchPacked(t *testing.T) {
+	model := tinyModel(t)
+	best, err := kernel.Best()
+	if best == nil {
+		t.Fatal(err)
+	}
+	if best.Packed(quant.Q8_0) == nil {
+		t.Skipf("SKIPPED: the kernels %s do not pack", best.Name)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "other.packed")
+	for _, args := range [][]string{{}, {"--output", elsewhere}} {
+		if code, out, stderr := cli(t, "", append([]string{"model", "pack", model}, args...)...); code != 0 {
+			t.Fatalf("pack: exit code %d, %s%s", code, out, stderr)
+		}
+	}
+	for _, c := range []struct {
+		args   []string
+		packed int
+		warns  string
+	}{
+		{nil, 1, ""},
+		{[]string{"--packed", elsewhere}, 1, ""},
+		{[]string{"--packed", "/nowhere.packed"}, 0, "/nowhere.packed"},
+		{[]string{"--plain"}, 0, ""},
+	} {
+		code, out, stderr := cli(t, "", append([]string{"bench", "--model", model, "--quick", "--tokens", "4", "--runs", "1", "--json"}, c.args...)...)
+		if code != 0 || strings.Count(out, "\n") != 1+c.packed || strings.Count(out, `"packed":true`) != c.packed ||
+			!strings.Contains(stderr, c.warns) {
+			t.Errorf("%v: exit code %d\n%s%s", c.args, code, out, stderr)
+		}
 	}
 }

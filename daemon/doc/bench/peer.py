@@ -112,7 +112,8 @@ def compare(args):
             runs["peer"].append(peers(str(path), args.threads))
         kernels = runs["siskin"][0]["kernels"]
         record = {"model": path.name, "kernels": kernels, "threads": args.threads, "runs": args.runs,
-                  "peer": "llama-cpp-python " + llama_cpp.__version__}
+                  "peer": "llama-cpp-python " + llama_cpp.__version__,
+                  "peer_system": llama_cpp.llama_print_system_info().decode().strip(" |")}
         print(f"{path.name}, kernels {kernels}, {args.threads} threads, {args.runs} runs in turn: median (extremes), tok/s")
         for key, what in (("prefill", f"prefill_{PROMPT}_tok_s"), ("decode", "decode_tok_s")):
             median = {}
