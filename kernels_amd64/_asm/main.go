@@ -37,6 +37,12 @@ func generate(dir string) error {
 		{"matmul_q4_amd64.s", func(a *asm) { matMulQ8(a, q40, q41) }},
 		{"matmul_q5_amd64.s", func(a *asm) { matMulQ8(a, q50, q51) }},
 		{"matmul_q8_amd64.s", func(a *asm) { matMulQ8(a, q80) }},
+		{"matmul_avx2_tile_amd64.s", tileProducts},
+		{"matmul_avx2_unpack_amd64.s", func(a *asm) {
+			for _, f := range formats() {
+				tileUnpackers(a, f, false)
+			}
+		}},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 	}
