@@ -19,51 +19,51 @@ block:
 	VMULPS    sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS   Y0, 544(CX)
 	VMOVDQU   32(AX), Y0
-	VMOVDQU   96(AX), Y1
-	VMOVDQU   160(AX), Y2
-	VMOVDQU   224(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, (CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, (CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 256(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 64(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   96(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 64(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 320(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 128(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   160(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 128(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 384(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 192(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   224(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 192(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 448(CX)
 	VMOVDQU   64(AX), Y0
-	VMOVDQU   128(AX), Y1
-	VMOVDQU   192(AX), Y2
-	VMOVDQU   256(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 32(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 32(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 288(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 96(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   128(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 96(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 352(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 160(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   192(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 160(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 416(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 224(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   256(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 224(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 480(CX)
 	ADDQ      $+288, AX
@@ -281,51 +281,51 @@ block:
 	VMOVUPS   Y0, 544(CX)
 	VMOVUPS   Y1, 672(CX)
 	VMOVDQU   64(AX), Y0
-	VMOVDQU   128(AX), Y1
-	VMOVDQU   192(AX), Y2
-	VMOVDQU   256(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, (CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, (CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 256(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 64(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   128(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 64(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 320(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 128(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   192(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 128(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 384(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 192(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   256(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 192(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 448(CX)
 	VMOVDQU   96(AX), Y0
-	VMOVDQU   160(AX), Y1
-	VMOVDQU   224(AX), Y2
-	VMOVDQU   288(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 32(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 32(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 288(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 96(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   160(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 96(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 352(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 160(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   224(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 160(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 416(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 224(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   288(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 224(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 480(CX)
 	ADDQ      $+320, AX
@@ -490,32 +490,30 @@ block:
 	VMOVUPS   Y0, 544(CX)
 	VMOVDQU   32(AX), Y0
 	VMOVDQU   96(AX), Y1
-	VMOVDQU   160(AX), Y2
-	VMOVDQU   224(AX), Y3
-	VMOVDQU   288(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   spread0<>+0(SB), Y0, Y6
-	VPAND     bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB  bitsLow<>+0(SB), Y6, Y6
-	VPAND     bytes10<>+0(SB), Y6, Y6
-	VPOR      Y6, Y5, Y5
-	VMOVDQU   Y5, (CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, (CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y5
-	VPAND     bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsLow<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
+	VPSHUFB   spread2<>+0(SB), Y0, Y2
+	VPAND     bitsLow<>+0(SB), Y2, Y2
+	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
+	VPAND     bytes10<>+0(SB), Y2, Y2
+	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 256(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   spread0<>+0(SB), Y0, Y5
-	VPAND     bitsHigh<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsHigh<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
-	VMOVDQU   Y1, 64(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   160(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 64(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread2<>+0(SB), Y0, Y2
 	VPAND     bitsHigh<>+0(SB), Y2, Y2
@@ -523,14 +521,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 320(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 128(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VMOVDQU   224(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 128(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y2
 	VPAND     bitsLow<>+0(SB), Y2, Y2
@@ -538,14 +537,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 384(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsHigh<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 192(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 192(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y0
 	VPAND     bitsHigh<>+0(SB), Y0, Y0
@@ -555,32 +555,30 @@ block:
 	VMOVDQU   Y1, 448(CX)
 	VMOVDQU   64(AX), Y0
 	VMOVDQU   128(AX), Y1
-	VMOVDQU   192(AX), Y2
-	VMOVDQU   256(AX), Y3
-	VMOVDQU   320(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   spread0<>+0(SB), Y0, Y6
-	VPAND     bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB  bitsLow<>+0(SB), Y6, Y6
-	VPAND     bytes10<>+0(SB), Y6, Y6
-	VPOR      Y6, Y5, Y5
-	VMOVDQU   Y5, 32(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 32(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y5
-	VPAND     bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsLow<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
+	VPSHUFB   spread2<>+0(SB), Y0, Y2
+	VPAND     bitsLow<>+0(SB), Y2, Y2
+	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
+	VPAND     bytes10<>+0(SB), Y2, Y2
+	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 288(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   spread0<>+0(SB), Y0, Y5
-	VPAND     bitsHigh<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsHigh<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
-	VMOVDQU   Y1, 96(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   192(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 96(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread2<>+0(SB), Y0, Y2
 	VPAND     bitsHigh<>+0(SB), Y2, Y2
@@ -588,14 +586,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 352(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 160(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 160(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y2
 	VPAND     bitsLow<>+0(SB), Y2, Y2
@@ -603,14 +602,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 416(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsHigh<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 224(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VMOVDQU   320(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 224(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y0
 	VPAND     bitsHigh<>+0(SB), Y0, Y0
@@ -1034,32 +1034,30 @@ block:
 	VMOVUPS   Y1, 672(CX)
 	VMOVDQU   64(AX), Y0
 	VMOVDQU   128(AX), Y1
-	VMOVDQU   192(AX), Y2
-	VMOVDQU   256(AX), Y3
-	VMOVDQU   320(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   spread0<>+0(SB), Y0, Y6
-	VPAND     bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB  bitsLow<>+0(SB), Y6, Y6
-	VPAND     bytes10<>+0(SB), Y6, Y6
-	VPOR      Y6, Y5, Y5
-	VMOVDQU   Y5, (CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, (CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y5
-	VPAND     bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsLow<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
+	VPSHUFB   spread2<>+0(SB), Y0, Y2
+	VPAND     bitsLow<>+0(SB), Y2, Y2
+	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
+	VPAND     bytes10<>+0(SB), Y2, Y2
+	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 256(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   spread0<>+0(SB), Y0, Y5
-	VPAND     bitsHigh<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsHigh<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
-	VMOVDQU   Y1, 64(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   192(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 64(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread2<>+0(SB), Y0, Y2
 	VPAND     bitsHigh<>+0(SB), Y2, Y2
@@ -1067,14 +1065,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 320(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 128(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 128(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y2
 	VPAND     bitsLow<>+0(SB), Y2, Y2
@@ -1082,14 +1081,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 384(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsHigh<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 192(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VMOVDQU   320(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 192(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y0
 	VPAND     bitsHigh<>+0(SB), Y0, Y0
@@ -1099,32 +1099,30 @@ block:
 	VMOVDQU   Y1, 448(CX)
 	VMOVDQU   96(AX), Y0
 	VMOVDQU   160(AX), Y1
-	VMOVDQU   224(AX), Y2
-	VMOVDQU   288(AX), Y3
-	VMOVDQU   352(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   spread0<>+0(SB), Y0, Y6
-	VPAND     bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB  bitsLow<>+0(SB), Y6, Y6
-	VPAND     bytes10<>+0(SB), Y6, Y6
-	VPOR      Y6, Y5, Y5
-	VMOVDQU   Y5, 32(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 32(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y5
-	VPAND     bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsLow<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
+	VPSHUFB   spread2<>+0(SB), Y0, Y2
+	VPAND     bitsLow<>+0(SB), Y2, Y2
+	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
+	VPAND     bytes10<>+0(SB), Y2, Y2
+	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 288(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   spread0<>+0(SB), Y0, Y5
-	VPAND     bitsHigh<>+0(SB), Y5, Y5
-	VPCMPEQB  bitsHigh<>+0(SB), Y5, Y5
-	VPAND     bytes10<>+0(SB), Y5, Y5
-	VPOR      Y5, Y1, Y1
-	VMOVDQU   Y1, 96(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   224(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread0<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 96(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread2<>+0(SB), Y0, Y2
 	VPAND     bitsHigh<>+0(SB), Y2, Y2
@@ -1132,14 +1130,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 352(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 160(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsLow<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 160(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y2
 	VPAND     bitsLow<>+0(SB), Y2, Y2
@@ -1147,14 +1146,15 @@ block:
 	VPAND     bytes10<>+0(SB), Y2, Y2
 	VPOR      Y2, Y1, Y1
 	VMOVDQU   Y1, 416(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   spread1<>+0(SB), Y0, Y2
-	VPAND     bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsHigh<>+0(SB), Y2, Y2
-	VPAND     bytes10<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 224(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VMOVDQU   352(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   spread1<>+0(SB), Y0, Y3
+	VPAND     bitsHigh<>+0(SB), Y3, Y3
+	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 224(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   spread3<>+0(SB), Y0, Y0
 	VPAND     bitsHigh<>+0(SB), Y0, Y0
@@ -1431,117 +1431,117 @@ block:
 	VCVTPH2PS 16(AX), Y0
 	VMOVUPS   Y0, 544(CX)
 	VMOVDQU   32(AX), Y0
-	VMOVDQU   96(AX), Y1
-	VMOVDQU   160(AX), Y2
-	VMOVDQU   224(AX), Y3
 	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y0, Y4
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPAND     bytes0f<>+0(SB), Y4, Y4
+	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU   Y0, (CX)
-	VMOVDQU   Y4, 768(CX)
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   Y1, 768(CX)
+	VMOVDQU   96(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 64(CX)
+	VMOVDQU   Y1, 832(CX)
+	VMOVDQU   160(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y1, 64(CX)
-	VMOVDQU   Y0, 832(CX)
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 128(CX)
+	VMOVDQU   Y1, 896(CX)
+	VMOVDQU   224(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y2, 128(CX)
-	VMOVDQU   Y0, 896(CX)
-	VPXOR     bytes80<>+0(SB), Y3, Y3
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes0f<>+0(SB), Y3, Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y3, 192(CX)
-	VMOVDQU   Y0, 960(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 192(CX)
+	VMOVDQU   Y1, 960(CX)
 	VMOVDQU   288(AX), Y0
-	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
 	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y0, Y4
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPAND     bytes0f<>+0(SB), Y4, Y4
+	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU   Y0, 256(CX)
-	VMOVDQU   Y4, 1024(CX)
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   Y1, 1024(CX)
+	VMOVDQU   352(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 320(CX)
+	VMOVDQU   Y1, 1088(CX)
+	VMOVDQU   416(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y1, 320(CX)
-	VMOVDQU   Y0, 1088(CX)
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 384(CX)
+	VMOVDQU   Y1, 1152(CX)
+	VMOVDQU   480(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y2, 384(CX)
-	VMOVDQU   Y0, 1152(CX)
-	VPXOR     bytes80<>+0(SB), Y3, Y3
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes0f<>+0(SB), Y3, Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y3, 448(CX)
-	VMOVDQU   Y0, 1216(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 448(CX)
+	VMOVDQU   Y1, 1216(CX)
 	VMOVDQU   64(AX), Y0
-	VMOVDQU   128(AX), Y1
-	VMOVDQU   192(AX), Y2
-	VMOVDQU   256(AX), Y3
 	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y0, Y4
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPAND     bytes0f<>+0(SB), Y4, Y4
+	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU   Y0, 32(CX)
-	VMOVDQU   Y4, 800(CX)
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y1, 96(CX)
-	VMOVDQU   Y0, 864(CX)
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y2, 160(CX)
-	VMOVDQU   Y0, 928(CX)
-	VPXOR     bytes80<>+0(SB), Y3, Y3
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes0f<>+0(SB), Y3, Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y3, 224(CX)
-	VMOVDQU   Y0, 992(CX)
-	VMOVDQU   320(AX), Y0
-	VMOVDQU   384(AX), Y1
-	VMOVDQU   448(AX), Y2
-	VMOVDQU   512(AX), Y3
+	VMOVDQU   Y1, 800(CX)
+	VMOVDQU   128(AX), Y0
 	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y0, Y4
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU   Y0, 288(CX)
-	VMOVDQU   Y4, 1056(CX)
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y0
 	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 96(CX)
+	VMOVDQU   Y1, 864(CX)
+	VMOVDQU   192(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y1, 352(CX)
-	VMOVDQU   Y0, 1120(CX)
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 160(CX)
+	VMOVDQU   Y1, 928(CX)
+	VMOVDQU   256(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y2, 416(CX)
-	VMOVDQU   Y0, 1184(CX)
-	VPXOR     bytes80<>+0(SB), Y3, Y3
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 224(CX)
+	VMOVDQU   Y1, 992(CX)
+	VMOVDQU   320(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU   Y3, 480(CX)
-	VMOVDQU   Y0, 1248(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 288(CX)
+	VMOVDQU   Y1, 1056(CX)
+	VMOVDQU   384(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 352(CX)
+	VMOVDQU   Y1, 1120(CX)
+	VMOVDQU   448(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 416(CX)
+	VMOVDQU   Y1, 1184(CX)
+	VMOVDQU   512(AX), Y0
+	VPXOR     bytes80<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   Y0, 480(CX)
+	VMOVDQU   Y1, 1248(CX)
 	ADDQ      $+544, AX
 	ADDQ      $+1280, CX
 	DECQ      DX
@@ -1804,35 +1804,33 @@ block:
 	VMOVUPS   Y0, 544(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   32(AX), Y1
-	VMOVDQU   96(AX), Y2
-	VMOVDQU   160(AX), Y3
-	VMOVDQU   224(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, (CX)
-	VMOVDQU   Y6, 768(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, (CX)
+	VMOVDQU   Y3, 768(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 256(CX)
-	VMOVDQU   Y5, 1024(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 64(CX)
-	VMOVDQU   Y5, 832(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 1024(CX)
+	VMOVDQU   96(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 64(CX)
+	VMOVDQU   Y3, 832(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -1841,15 +1839,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 320(CX)
 	VMOVDQU   Y2, 1088(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   160(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 128(CX)
-	VMOVDQU   Y2, 896(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 128(CX)
+	VMOVDQU   Y3, 896(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -1858,15 +1857,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 384(CX)
 	VMOVDQU   Y2, 1152(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   224(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 192(CX)
-	VMOVDQU   Y2, 960(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 192(CX)
+	VMOVDQU   Y3, 960(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -1876,35 +1876,33 @@ block:
 	VMOVDQU   Y1, 448(CX)
 	VMOVDQU   Y2, 1216(CX)
 	VMOVDQU   64(AX), Y1
-	VMOVDQU   128(AX), Y2
-	VMOVDQU   192(AX), Y3
-	VMOVDQU   256(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 32(CX)
-	VMOVDQU   Y6, 800(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 32(CX)
+	VMOVDQU   Y3, 800(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 288(CX)
-	VMOVDQU   Y5, 1056(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 96(CX)
-	VMOVDQU   Y5, 864(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 1056(CX)
+	VMOVDQU   128(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 96(CX)
+	VMOVDQU   Y3, 864(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -1913,15 +1911,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 352(CX)
 	VMOVDQU   Y2, 1120(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   192(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 160(CX)
-	VMOVDQU   Y2, 928(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 160(CX)
+	VMOVDQU   Y3, 928(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -1930,15 +1929,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 416(CX)
 	VMOVDQU   Y2, 1184(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 224(CX)
-	VMOVDQU   Y2, 992(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 224(CX)
+	VMOVDQU   Y3, 992(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2380,35 +2380,33 @@ block:
 	VMOVUPS   Y2, 9504(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   128(AX), Y1
-	VMOVDQU   192(AX), Y2
-	VMOVDQU   256(AX), Y3
-	VMOVDQU   320(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, (CX)
-	VMOVDQU   Y6, 768(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, (CX)
+	VMOVDQU   Y3, 768(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 256(CX)
-	VMOVDQU   Y5, 1024(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 64(CX)
-	VMOVDQU   Y5, 832(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 1024(CX)
+	VMOVDQU   192(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 64(CX)
+	VMOVDQU   Y3, 832(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2417,15 +2415,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 320(CX)
 	VMOVDQU   Y2, 1088(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 128(CX)
-	VMOVDQU   Y2, 896(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 128(CX)
+	VMOVDQU   Y3, 896(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2434,15 +2433,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 384(CX)
 	VMOVDQU   Y2, 1152(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   320(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 192(CX)
-	VMOVDQU   Y2, 960(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 192(CX)
+	VMOVDQU   Y3, 960(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2452,35 +2452,33 @@ block:
 	VMOVDQU   Y1, 448(CX)
 	VMOVDQU   Y2, 1216(CX)
 	VMOVDQU   160(AX), Y1
-	VMOVDQU   224(AX), Y2
-	VMOVDQU   288(AX), Y3
-	VMOVDQU   352(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 32(CX)
-	VMOVDQU   Y6, 800(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 32(CX)
+	VMOVDQU   Y3, 800(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 288(CX)
-	VMOVDQU   Y5, 1056(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 96(CX)
-	VMOVDQU   Y5, 864(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 1056(CX)
+	VMOVDQU   224(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 96(CX)
+	VMOVDQU   Y3, 864(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2489,15 +2487,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 352(CX)
 	VMOVDQU   Y2, 1120(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 160(CX)
-	VMOVDQU   Y2, 928(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 160(CX)
+	VMOVDQU   Y3, 928(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2506,15 +2505,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 416(CX)
 	VMOVDQU   Y2, 1184(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   352(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 224(CX)
-	VMOVDQU   Y2, 992(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 224(CX)
+	VMOVDQU   Y3, 992(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2525,35 +2525,33 @@ block:
 	VMOVDQU   Y0, 1248(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   384(AX), Y1
-	VMOVDQU   448(AX), Y2
-	VMOVDQU   512(AX), Y3
-	VMOVDQU   576(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 1280(CX)
-	VMOVDQU   Y6, 2048(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1280(CX)
+	VMOVDQU   Y3, 2048(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 1536(CX)
-	VMOVDQU   Y5, 2304(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 1344(CX)
-	VMOVDQU   Y5, 2112(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 2304(CX)
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1344(CX)
+	VMOVDQU   Y3, 2112(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2562,15 +2560,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 1600(CX)
 	VMOVDQU   Y2, 2368(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   512(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 1408(CX)
-	VMOVDQU   Y2, 2176(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1408(CX)
+	VMOVDQU   Y3, 2176(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2579,15 +2578,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 1664(CX)
 	VMOVDQU   Y2, 2432(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   576(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 1472(CX)
-	VMOVDQU   Y2, 2240(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1472(CX)
+	VMOVDQU   Y3, 2240(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2597,35 +2597,33 @@ block:
 	VMOVDQU   Y1, 1728(CX)
 	VMOVDQU   Y2, 2496(CX)
 	VMOVDQU   416(AX), Y1
-	VMOVDQU   480(AX), Y2
-	VMOVDQU   544(AX), Y3
-	VMOVDQU   608(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 1312(CX)
-	VMOVDQU   Y6, 2080(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1312(CX)
+	VMOVDQU   Y3, 2080(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 1568(CX)
-	VMOVDQU   Y5, 2336(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 1376(CX)
-	VMOVDQU   Y5, 2144(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 2336(CX)
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1376(CX)
+	VMOVDQU   Y3, 2144(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2634,15 +2632,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 1632(CX)
 	VMOVDQU   Y2, 2400(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   544(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 1440(CX)
-	VMOVDQU   Y2, 2208(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1440(CX)
+	VMOVDQU   Y3, 2208(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2651,15 +2650,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 1696(CX)
 	VMOVDQU   Y2, 2464(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   608(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 1504(CX)
-	VMOVDQU   Y2, 2272(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 1504(CX)
+	VMOVDQU   Y3, 2272(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2670,35 +2670,33 @@ block:
 	VMOVDQU   Y0, 2528(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   640(AX), Y1
-	VMOVDQU   704(AX), Y2
-	VMOVDQU   768(AX), Y3
-	VMOVDQU   832(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 2560(CX)
-	VMOVDQU   Y6, 3328(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2560(CX)
+	VMOVDQU   Y3, 3328(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 2816(CX)
-	VMOVDQU   Y5, 3584(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 2624(CX)
-	VMOVDQU   Y5, 3392(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 3584(CX)
+	VMOVDQU   704(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2624(CX)
+	VMOVDQU   Y3, 3392(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2707,15 +2705,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 2880(CX)
 	VMOVDQU   Y2, 3648(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   768(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 2688(CX)
-	VMOVDQU   Y2, 3456(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2688(CX)
+	VMOVDQU   Y3, 3456(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2724,15 +2723,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 2944(CX)
 	VMOVDQU   Y2, 3712(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   832(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 2752(CX)
-	VMOVDQU   Y2, 3520(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2752(CX)
+	VMOVDQU   Y3, 3520(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2742,35 +2742,33 @@ block:
 	VMOVDQU   Y1, 3008(CX)
 	VMOVDQU   Y2, 3776(CX)
 	VMOVDQU   672(AX), Y1
-	VMOVDQU   736(AX), Y2
-	VMOVDQU   800(AX), Y3
-	VMOVDQU   864(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 2592(CX)
-	VMOVDQU   Y6, 3360(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2592(CX)
+	VMOVDQU   Y3, 3360(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 2848(CX)
-	VMOVDQU   Y5, 3616(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 2656(CX)
-	VMOVDQU   Y5, 3424(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 3616(CX)
+	VMOVDQU   736(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2656(CX)
+	VMOVDQU   Y3, 3424(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2779,15 +2777,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 2912(CX)
 	VMOVDQU   Y2, 3680(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   800(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 2720(CX)
-	VMOVDQU   Y2, 3488(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2720(CX)
+	VMOVDQU   Y3, 3488(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2796,15 +2795,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 2976(CX)
 	VMOVDQU   Y2, 3744(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   864(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 2784(CX)
-	VMOVDQU   Y2, 3552(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 2784(CX)
+	VMOVDQU   Y3, 3552(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2815,35 +2815,33 @@ block:
 	VMOVDQU   Y0, 3808(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   896(AX), Y1
-	VMOVDQU   960(AX), Y2
-	VMOVDQU   1024(AX), Y3
-	VMOVDQU   1088(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 3840(CX)
-	VMOVDQU   Y6, 4608(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 3840(CX)
+	VMOVDQU   Y3, 4608(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 4096(CX)
-	VMOVDQU   Y5, 4864(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 3904(CX)
-	VMOVDQU   Y5, 4672(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 4864(CX)
+	VMOVDQU   960(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 3904(CX)
+	VMOVDQU   Y3, 4672(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2852,15 +2850,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 4160(CX)
 	VMOVDQU   Y2, 4928(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1024(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 3968(CX)
-	VMOVDQU   Y2, 4736(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 3968(CX)
+	VMOVDQU   Y3, 4736(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2869,15 +2868,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 4224(CX)
 	VMOVDQU   Y2, 4992(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1088(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 4032(CX)
-	VMOVDQU   Y2, 4800(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 4032(CX)
+	VMOVDQU   Y3, 4800(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2887,35 +2887,33 @@ block:
 	VMOVDQU   Y1, 4288(CX)
 	VMOVDQU   Y2, 5056(CX)
 	VMOVDQU   928(AX), Y1
-	VMOVDQU   992(AX), Y2
-	VMOVDQU   1056(AX), Y3
-	VMOVDQU   1120(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 3872(CX)
-	VMOVDQU   Y6, 4640(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 3872(CX)
+	VMOVDQU   Y3, 4640(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 4128(CX)
-	VMOVDQU   Y5, 4896(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 3936(CX)
-	VMOVDQU   Y5, 4704(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 4896(CX)
+	VMOVDQU   992(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 3936(CX)
+	VMOVDQU   Y3, 4704(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2924,15 +2922,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 4192(CX)
 	VMOVDQU   Y2, 4960(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1056(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 4000(CX)
-	VMOVDQU   Y2, 4768(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 4000(CX)
+	VMOVDQU   Y3, 4768(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2941,15 +2940,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 4256(CX)
 	VMOVDQU   Y2, 5024(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1120(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 4064(CX)
-	VMOVDQU   Y2, 4832(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 4064(CX)
+	VMOVDQU   Y3, 4832(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2960,35 +2960,33 @@ block:
 	VMOVDQU   Y0, 5088(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   1152(AX), Y1
-	VMOVDQU   1216(AX), Y2
-	VMOVDQU   1280(AX), Y3
-	VMOVDQU   1344(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 5120(CX)
-	VMOVDQU   Y6, 5888(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5120(CX)
+	VMOVDQU   Y3, 5888(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 5376(CX)
-	VMOVDQU   Y5, 6144(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 5184(CX)
-	VMOVDQU   Y5, 5952(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 6144(CX)
+	VMOVDQU   1216(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5184(CX)
+	VMOVDQU   Y3, 5952(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -2997,15 +2995,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 5440(CX)
 	VMOVDQU   Y2, 6208(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1280(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 5248(CX)
-	VMOVDQU   Y2, 6016(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5248(CX)
+	VMOVDQU   Y3, 6016(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3014,15 +3013,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 5504(CX)
 	VMOVDQU   Y2, 6272(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1344(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 5312(CX)
-	VMOVDQU   Y2, 6080(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5312(CX)
+	VMOVDQU   Y3, 6080(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3032,35 +3032,33 @@ block:
 	VMOVDQU   Y1, 5568(CX)
 	VMOVDQU   Y2, 6336(CX)
 	VMOVDQU   1184(AX), Y1
-	VMOVDQU   1248(AX), Y2
-	VMOVDQU   1312(AX), Y3
-	VMOVDQU   1376(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 5152(CX)
-	VMOVDQU   Y6, 5920(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5152(CX)
+	VMOVDQU   Y3, 5920(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 5408(CX)
-	VMOVDQU   Y5, 6176(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 5216(CX)
-	VMOVDQU   Y5, 5984(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 6176(CX)
+	VMOVDQU   1248(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5216(CX)
+	VMOVDQU   Y3, 5984(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3069,15 +3067,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 5472(CX)
 	VMOVDQU   Y2, 6240(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1312(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 5280(CX)
-	VMOVDQU   Y2, 6048(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5280(CX)
+	VMOVDQU   Y3, 6048(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3086,15 +3085,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 5536(CX)
 	VMOVDQU   Y2, 6304(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1376(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 5344(CX)
-	VMOVDQU   Y2, 6112(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 5344(CX)
+	VMOVDQU   Y3, 6112(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3105,35 +3105,33 @@ block:
 	VMOVDQU   Y0, 6368(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   1408(AX), Y1
-	VMOVDQU   1472(AX), Y2
-	VMOVDQU   1536(AX), Y3
-	VMOVDQU   1600(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 6400(CX)
-	VMOVDQU   Y6, 7168(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6400(CX)
+	VMOVDQU   Y3, 7168(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 6656(CX)
-	VMOVDQU   Y5, 7424(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 6464(CX)
-	VMOVDQU   Y5, 7232(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 7424(CX)
+	VMOVDQU   1472(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6464(CX)
+	VMOVDQU   Y3, 7232(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3142,15 +3140,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 6720(CX)
 	VMOVDQU   Y2, 7488(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1536(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 6528(CX)
-	VMOVDQU   Y2, 7296(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6528(CX)
+	VMOVDQU   Y3, 7296(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3159,15 +3158,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 6784(CX)
 	VMOVDQU   Y2, 7552(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1600(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 6592(CX)
-	VMOVDQU   Y2, 7360(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6592(CX)
+	VMOVDQU   Y3, 7360(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3177,35 +3177,33 @@ block:
 	VMOVDQU   Y1, 6848(CX)
 	VMOVDQU   Y2, 7616(CX)
 	VMOVDQU   1440(AX), Y1
-	VMOVDQU   1504(AX), Y2
-	VMOVDQU   1568(AX), Y3
-	VMOVDQU   1632(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 6432(CX)
-	VMOVDQU   Y6, 7200(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6432(CX)
+	VMOVDQU   Y3, 7200(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 6688(CX)
-	VMOVDQU   Y5, 7456(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 6496(CX)
-	VMOVDQU   Y5, 7264(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 7456(CX)
+	VMOVDQU   1504(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6496(CX)
+	VMOVDQU   Y3, 7264(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3214,15 +3212,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 6752(CX)
 	VMOVDQU   Y2, 7520(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1568(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 6560(CX)
-	VMOVDQU   Y2, 7328(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6560(CX)
+	VMOVDQU   Y3, 7328(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3231,15 +3230,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 6816(CX)
 	VMOVDQU   Y2, 7584(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1632(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 6624(CX)
-	VMOVDQU   Y2, 7392(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 6624(CX)
+	VMOVDQU   Y3, 7392(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3250,35 +3250,33 @@ block:
 	VMOVDQU   Y0, 7648(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   1664(AX), Y1
-	VMOVDQU   1728(AX), Y2
-	VMOVDQU   1792(AX), Y3
-	VMOVDQU   1856(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 7680(CX)
-	VMOVDQU   Y6, 8448(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7680(CX)
+	VMOVDQU   Y3, 8448(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 7936(CX)
-	VMOVDQU   Y5, 8704(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 7744(CX)
-	VMOVDQU   Y5, 8512(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 8704(CX)
+	VMOVDQU   1728(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7744(CX)
+	VMOVDQU   Y3, 8512(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3287,15 +3285,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 8000(CX)
 	VMOVDQU   Y2, 8768(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1792(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 7808(CX)
-	VMOVDQU   Y2, 8576(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7808(CX)
+	VMOVDQU   Y3, 8576(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3304,15 +3303,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 8064(CX)
 	VMOVDQU   Y2, 8832(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1856(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 7872(CX)
-	VMOVDQU   Y2, 8640(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7872(CX)
+	VMOVDQU   Y3, 8640(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3322,35 +3322,33 @@ block:
 	VMOVDQU   Y1, 8128(CX)
 	VMOVDQU   Y2, 8896(CX)
 	VMOVDQU   1696(AX), Y1
-	VMOVDQU   1760(AX), Y2
-	VMOVDQU   1824(AX), Y3
-	VMOVDQU   1888(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 7712(CX)
-	VMOVDQU   Y6, 8480(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7712(CX)
+	VMOVDQU   Y3, 8480(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 7968(CX)
-	VMOVDQU   Y5, 8736(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 7776(CX)
-	VMOVDQU   Y5, 8544(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 8736(CX)
+	VMOVDQU   1760(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7776(CX)
+	VMOVDQU   Y3, 8544(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3359,15 +3357,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 8032(CX)
 	VMOVDQU   Y2, 8800(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1824(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 7840(CX)
-	VMOVDQU   Y2, 8608(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7840(CX)
+	VMOVDQU   Y3, 8608(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3376,15 +3375,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 8096(CX)
 	VMOVDQU   Y2, 8864(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   1888(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 7904(CX)
-	VMOVDQU   Y2, 8672(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 7904(CX)
+	VMOVDQU   Y3, 8672(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3395,35 +3395,33 @@ block:
 	VMOVDQU   Y0, 8928(CX)
 	VMOVDQU   nonlinear4<>+0(SB), Y0
 	VMOVDQU   1920(AX), Y1
-	VMOVDQU   1984(AX), Y2
-	VMOVDQU   2048(AX), Y3
-	VMOVDQU   2112(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 8960(CX)
-	VMOVDQU   Y6, 9728(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 8960(CX)
+	VMOVDQU   Y3, 9728(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 9216(CX)
-	VMOVDQU   Y5, 9984(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 9024(CX)
-	VMOVDQU   Y5, 9792(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 9984(CX)
+	VMOVDQU   1984(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 9024(CX)
+	VMOVDQU   Y3, 9792(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3432,15 +3430,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 9280(CX)
 	VMOVDQU   Y2, 10048(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   2048(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 9088(CX)
-	VMOVDQU   Y2, 9856(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 9088(CX)
+	VMOVDQU   Y3, 9856(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3449,15 +3448,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 9344(CX)
 	VMOVDQU   Y2, 10112(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   2112(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 9152(CX)
-	VMOVDQU   Y2, 9920(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 9152(CX)
+	VMOVDQU   Y3, 9920(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3467,35 +3467,33 @@ block:
 	VMOVDQU   Y1, 9408(CX)
 	VMOVDQU   Y2, 10176(CX)
 	VMOVDQU   1952(AX), Y1
-	VMOVDQU   2016(AX), Y2
-	VMOVDQU   2080(AX), Y3
-	VMOVDQU   2144(AX), Y4
-	VPAND     bytes0f<>+0(SB), Y1, Y5
-	VPSHUFB   Y5, Y0, Y5
-	VPXOR     bytes80<>+0(SB), Y5, Y5
-	VPSRLD    $0x04, Y5, Y6
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VPAND     bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU   Y5, 8992(CX)
-	VMOVDQU   Y6, 9760(CX)
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 8992(CX)
+	VMOVDQU   Y3, 9760(CX)
 	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
+	VPSRLD    $0x04, Y1, Y2
 	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
+	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 9248(CX)
-	VMOVDQU   Y5, 10016(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y5
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y5, Y5
-	VMOVDQU   Y1, 9056(CX)
-	VMOVDQU   Y5, 9824(CX)
-	VPSRLD    $0x04, Y2, Y1
+	VMOVDQU   Y2, 10016(CX)
+	VMOVDQU   2016(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
+	VPAND     bytes0f<>+0(SB), Y2, Y2
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 9056(CX)
+	VMOVDQU   Y3, 9824(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3504,15 +3502,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 9312(CX)
 	VMOVDQU   Y2, 10080(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   2080(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 9120(CX)
-	VMOVDQU   Y2, 9888(CX)
-	VPSRLD    $0x04, Y3, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 9120(CX)
+	VMOVDQU   Y3, 9888(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -3521,15 +3520,16 @@ block:
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU   Y1, 9376(CX)
 	VMOVDQU   Y2, 10144(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VPSRLD    $0x04, Y1, Y2
-	VPAND     bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU   2144(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB   Y2, Y0, Y2
+	VPXOR     bytes80<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y2, Y3
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU   Y1, 9184(CX)
-	VMOVDQU   Y2, 9952(CX)
-	VPSRLD    $0x04, Y4, Y1
+	VPAND     bytes0f<>+0(SB), Y3, Y3
+	VMOVDQU   Y2, 9184(CX)
+	VMOVDQU   Y3, 9952(CX)
+	VPSRLD    $0x04, Y1, Y1
 	VPAND     bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB   Y1, Y0, Y1
 	VPXOR     bytes80<>+0(SB), Y1, Y1
@@ -5439,387 +5439,387 @@ block:
 	VMULPS    Y1, Y0, Y0
 	VMOVUPS   Y0, 6048(CX)
 	VMOVDQU   256(AX), Y0
-	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, (CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, (CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 768(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 64(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   320(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 64(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 832(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 128(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   384(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 128(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 896(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 192(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   448(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 192(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 960(CX)
 	VMOVDQU   288(AX), Y0
-	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 32(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 32(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 800(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 96(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   352(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 96(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 864(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 160(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   416(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 160(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 928(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 224(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   480(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 224(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 992(CX)
 	VMOVDQU   512(AX), Y0
-	VMOVDQU   576(AX), Y1
-	VMOVDQU   640(AX), Y2
-	VMOVDQU   704(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 256(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 256(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1024(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 320(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   576(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 320(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1088(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 384(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   640(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 384(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1152(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 448(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   704(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 448(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1216(CX)
 	VMOVDQU   544(AX), Y0
-	VMOVDQU   608(AX), Y1
-	VMOVDQU   672(AX), Y2
-	VMOVDQU   736(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 288(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 288(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1056(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 352(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   608(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 352(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1120(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 416(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   672(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 416(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1184(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 480(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   736(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 480(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 1248(CX)
 	VMOVDQU   768(AX), Y0
-	VMOVDQU   832(AX), Y1
-	VMOVDQU   896(AX), Y2
-	VMOVDQU   960(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 1536(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1536(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2304(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 1600(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   832(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1600(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2368(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 1664(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   896(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1664(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2432(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 1728(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   960(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1728(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2496(CX)
 	VMOVDQU   800(AX), Y0
-	VMOVDQU   864(AX), Y1
-	VMOVDQU   928(AX), Y2
-	VMOVDQU   992(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 1568(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1568(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2336(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 1632(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   864(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1632(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2400(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 1696(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   928(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1696(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2464(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 1760(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   992(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1760(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2528(CX)
 	VMOVDQU   1024(AX), Y0
-	VMOVDQU   1088(AX), Y1
-	VMOVDQU   1152(AX), Y2
-	VMOVDQU   1216(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 1792(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1792(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2560(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 1856(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1088(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1856(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2624(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 1920(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1152(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1920(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2688(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 1984(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1216(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1984(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2752(CX)
 	VMOVDQU   1056(AX), Y0
-	VMOVDQU   1120(AX), Y1
-	VMOVDQU   1184(AX), Y2
-	VMOVDQU   1248(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 1824(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1824(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2592(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 1888(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1120(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1888(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2656(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 1952(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1184(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 1952(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2720(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 2016(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1248(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 2016(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2784(CX)
 	VMOVDQU   1280(AX), Y0
-	VMOVDQU   1344(AX), Y1
-	VMOVDQU   1408(AX), Y2
-	VMOVDQU   1472(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3072(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3072(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 3840(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3136(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1344(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3136(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 3904(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3200(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1408(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3200(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 3968(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3264(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1472(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3264(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4032(CX)
 	VMOVDQU   1312(AX), Y0
-	VMOVDQU   1376(AX), Y1
-	VMOVDQU   1440(AX), Y2
-	VMOVDQU   1504(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3104(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3104(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 3872(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3168(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1376(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3168(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 3936(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3232(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1440(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3232(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4000(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3296(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1504(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3296(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4064(CX)
 	VMOVDQU   1536(AX), Y0
-	VMOVDQU   1600(AX), Y1
-	VMOVDQU   1664(AX), Y2
-	VMOVDQU   1728(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3328(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3328(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4096(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3392(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1600(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3392(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4160(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3456(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1664(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3456(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4224(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3520(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1728(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3520(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4288(CX)
 	VMOVDQU   1568(AX), Y0
-	VMOVDQU   1632(AX), Y1
-	VMOVDQU   1696(AX), Y2
-	VMOVDQU   1760(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3360(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3360(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4128(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3424(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1632(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3424(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4192(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3488(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1696(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3488(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4256(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3552(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1760(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3552(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 4320(CX)
 	VMOVDQU   1792(AX), Y0
-	VMOVDQU   1856(AX), Y1
-	VMOVDQU   1920(AX), Y2
-	VMOVDQU   1984(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 4608(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4608(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5376(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 4672(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1856(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4672(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5440(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 4736(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1920(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4736(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5504(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 4800(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   1984(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4800(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5568(CX)
 	VMOVDQU   1824(AX), Y0
-	VMOVDQU   1888(AX), Y1
-	VMOVDQU   1952(AX), Y2
-	VMOVDQU   2016(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 4640(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4640(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5408(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 4704(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   1888(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4704(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5472(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 4768(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   1952(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4768(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5536(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 4832(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   2016(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4832(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5600(CX)
 	VMOVDQU   2048(AX), Y0
-	VMOVDQU   2112(AX), Y1
-	VMOVDQU   2176(AX), Y2
-	VMOVDQU   2240(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 4864(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4864(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5632(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 4928(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   2112(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4928(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5696(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 4992(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   2176(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4992(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5760(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 5056(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   2240(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 5056(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5824(CX)
 	VMOVDQU   2080(AX), Y0
-	VMOVDQU   2144(AX), Y1
-	VMOVDQU   2208(AX), Y2
-	VMOVDQU   2272(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 4896(CX)
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4896(CX)
 	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5664(CX)
-	VPAND     bytes0f<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 4960(CX)
-	VPSRLD    $0x04, Y1, Y0
+	VMOVDQU   2144(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 4960(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5728(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 5024(CX)
-	VPSRLD    $0x04, Y2, Y0
+	VMOVDQU   2208(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 5024(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5792(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 5088(CX)
-	VPSRLD    $0x04, Y3, Y0
+	VMOVDQU   2272(AX), Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 5088(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5856(CX)
 	ADDQ      $+2304, AX
@@ -6926,819 +6926,819 @@ block:
 	VCVTDQ2PS Y0, Y0
 	VMULPS    Y1, Y0, Y0
 	VMOVUPS   Y0, 6048(CX)
-	VMOVDQU   256(AX), Y0
+	VMOVDQU   768(AX), Y0
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, (CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 768(CX)
+	VMOVDQU   832(AX), Y0
 	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VMOVDQU   768(AX), Y4
-	VMOVDQU   832(AX), Y5
-	VMOVDQU   896(AX), Y6
-	VMOVDQU   960(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, (CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 768(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x04, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 64(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 64(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 832(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x04, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 128(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   896(AX), Y0
+	VMOVDQU   384(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 128(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y2, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 896(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x04, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 192(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   960(AX), Y0
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 192(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y3, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 960(CX)
-	VMOVDQU   288(AX), Y0
+	VMOVDQU   800(AX), Y0
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 32(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 800(CX)
+	VMOVDQU   864(AX), Y0
 	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VMOVDQU   800(AX), Y4
-	VMOVDQU   864(AX), Y5
-	VMOVDQU   928(AX), Y6
-	VMOVDQU   992(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 32(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 800(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x04, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 96(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 96(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 864(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x04, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 160(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   928(AX), Y0
+	VMOVDQU   416(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 160(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y2, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 928(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x04, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 224(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   992(AX), Y0
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 224(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y3, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 992(CX)
-	VMOVDQU   512(AX), Y0
+	VMOVDQU   1024(AX), Y0
+	VMOVDQU   512(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 256(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1024(CX)
+	VMOVDQU   1088(AX), Y0
 	VMOVDQU   576(AX), Y1
-	VMOVDQU   640(AX), Y2
-	VMOVDQU   704(AX), Y3
-	VMOVDQU   1024(AX), Y4
-	VMOVDQU   1088(AX), Y5
-	VMOVDQU   1152(AX), Y6
-	VMOVDQU   1216(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 256(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 1024(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x04, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 320(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 320(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 1088(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x04, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 384(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1152(AX), Y0
+	VMOVDQU   640(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 384(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y2, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 1152(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x04, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 448(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1216(AX), Y0
+	VMOVDQU   704(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 448(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y3, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 1216(CX)
-	VMOVDQU   544(AX), Y0
+	VMOVDQU   1056(AX), Y0
+	VMOVDQU   544(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 288(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1056(CX)
+	VMOVDQU   1120(AX), Y0
 	VMOVDQU   608(AX), Y1
-	VMOVDQU   672(AX), Y2
-	VMOVDQU   736(AX), Y3
-	VMOVDQU   1056(AX), Y4
-	VMOVDQU   1120(AX), Y5
-	VMOVDQU   1184(AX), Y6
-	VMOVDQU   1248(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 288(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 1056(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x04, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 352(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 352(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 1120(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x04, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 416(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1184(AX), Y0
+	VMOVDQU   672(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 416(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y2, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 1184(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x04, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 480(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1248(AX), Y0
+	VMOVDQU   736(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 480(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x03, Y3, Y1
+	VPSLLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 1248(CX)
-	VMOVDQU   256(AX), Y0
+	VMOVDQU   1280(AX), Y0
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1536(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2304(CX)
+	VMOVDQU   1344(AX), Y0
 	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VMOVDQU   1280(AX), Y4
-	VMOVDQU   1344(AX), Y5
-	VMOVDQU   1408(AX), Y6
-	VMOVDQU   1472(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1536(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2304(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1600(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1600(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2368(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1664(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1408(AX), Y0
+	VMOVDQU   384(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1664(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2432(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1728(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1472(AX), Y0
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1728(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2496(CX)
-	VMOVDQU   288(AX), Y0
+	VMOVDQU   1312(AX), Y0
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1568(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2336(CX)
+	VMOVDQU   1376(AX), Y0
 	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VMOVDQU   1312(AX), Y4
-	VMOVDQU   1376(AX), Y5
-	VMOVDQU   1440(AX), Y6
-	VMOVDQU   1504(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1568(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2336(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1632(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1632(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2400(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1696(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1440(AX), Y0
+	VMOVDQU   416(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1696(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2464(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1760(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1504(AX), Y0
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1760(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2528(CX)
-	VMOVDQU   512(AX), Y0
+	VMOVDQU   1536(AX), Y0
+	VMOVDQU   512(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1792(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2560(CX)
+	VMOVDQU   1600(AX), Y0
 	VMOVDQU   576(AX), Y1
-	VMOVDQU   640(AX), Y2
-	VMOVDQU   704(AX), Y3
-	VMOVDQU   1536(AX), Y4
-	VMOVDQU   1600(AX), Y5
-	VMOVDQU   1664(AX), Y6
-	VMOVDQU   1728(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1792(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2560(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1856(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1856(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2624(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1920(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1664(AX), Y0
+	VMOVDQU   640(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1920(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2688(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1984(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1728(AX), Y0
+	VMOVDQU   704(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1984(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2752(CX)
-	VMOVDQU   544(AX), Y0
+	VMOVDQU   1568(AX), Y0
+	VMOVDQU   544(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1824(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSLLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2592(CX)
+	VMOVDQU   1632(AX), Y0
 	VMOVDQU   608(AX), Y1
-	VMOVDQU   672(AX), Y2
-	VMOVDQU   736(AX), Y3
-	VMOVDQU   1568(AX), Y4
-	VMOVDQU   1632(AX), Y5
-	VMOVDQU   1696(AX), Y6
-	VMOVDQU   1760(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1824(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSLLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2592(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1888(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1888(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2656(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1952(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1696(AX), Y0
+	VMOVDQU   672(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1952(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2720(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2016(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1760(AX), Y0
+	VMOVDQU   736(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 2016(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
+	VPSLLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2784(CX)
-	VMOVDQU   256(AX), Y0
+	VMOVDQU   1792(AX), Y0
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3072(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 3840(CX)
+	VMOVDQU   1856(AX), Y0
 	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VMOVDQU   1792(AX), Y4
-	VMOVDQU   1856(AX), Y5
-	VMOVDQU   1920(AX), Y6
-	VMOVDQU   1984(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPAND     bytes10<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3072(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 3840(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPAND     bytes10<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3136(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3136(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 3904(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPAND     bytes10<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3200(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1920(AX), Y0
+	VMOVDQU   384(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3200(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 3968(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPAND     bytes10<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3264(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1984(AX), Y0
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3264(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4032(CX)
-	VMOVDQU   288(AX), Y0
+	VMOVDQU   1824(AX), Y0
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3104(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 3872(CX)
+	VMOVDQU   1888(AX), Y0
 	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VMOVDQU   1824(AX), Y4
-	VMOVDQU   1888(AX), Y5
-	VMOVDQU   1952(AX), Y6
-	VMOVDQU   2016(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPAND     bytes10<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3104(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 3872(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPAND     bytes10<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3168(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3168(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 3936(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPAND     bytes10<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3232(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1952(AX), Y0
+	VMOVDQU   416(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3232(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4000(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPAND     bytes10<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3296(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2016(AX), Y0
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3296(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4064(CX)
-	VMOVDQU   512(AX), Y0
+	VMOVDQU   2048(AX), Y0
+	VMOVDQU   512(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3328(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4096(CX)
+	VMOVDQU   2112(AX), Y0
 	VMOVDQU   576(AX), Y1
-	VMOVDQU   640(AX), Y2
-	VMOVDQU   704(AX), Y3
-	VMOVDQU   2048(AX), Y4
-	VMOVDQU   2112(AX), Y5
-	VMOVDQU   2176(AX), Y6
-	VMOVDQU   2240(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPAND     bytes10<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3328(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 4096(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPAND     bytes10<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3392(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3392(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4160(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPAND     bytes10<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3456(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   2176(AX), Y0
+	VMOVDQU   640(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3456(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4224(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPAND     bytes10<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3520(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2240(AX), Y0
+	VMOVDQU   704(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3520(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4288(CX)
-	VMOVDQU   544(AX), Y0
+	VMOVDQU   2080(AX), Y0
+	VMOVDQU   544(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3360(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4128(CX)
+	VMOVDQU   2144(AX), Y0
 	VMOVDQU   608(AX), Y1
-	VMOVDQU   672(AX), Y2
-	VMOVDQU   736(AX), Y3
-	VMOVDQU   2080(AX), Y4
-	VMOVDQU   2144(AX), Y5
-	VMOVDQU   2208(AX), Y6
-	VMOVDQU   2272(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPAND     bytes10<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3360(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 4128(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPAND     bytes10<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3424(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3424(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4192(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPAND     bytes10<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3488(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   2208(AX), Y0
+	VMOVDQU   672(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3488(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4256(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPAND     bytes10<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3552(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2272(AX), Y0
+	VMOVDQU   736(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPAND     bytes10<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3552(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 4320(CX)
-	VMOVDQU   256(AX), Y0
+	VMOVDQU   2304(AX), Y0
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4608(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5376(CX)
+	VMOVDQU   2368(AX), Y0
 	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VMOVDQU   2304(AX), Y4
-	VMOVDQU   2368(AX), Y5
-	VMOVDQU   2432(AX), Y6
-	VMOVDQU   2496(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4608(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5376(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4672(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4672(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5440(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4736(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   2432(AX), Y0
+	VMOVDQU   384(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4736(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5504(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4800(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2496(AX), Y0
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4800(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5568(CX)
-	VMOVDQU   288(AX), Y0
+	VMOVDQU   2336(AX), Y0
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4640(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5408(CX)
+	VMOVDQU   2400(AX), Y0
 	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VMOVDQU   2336(AX), Y4
-	VMOVDQU   2400(AX), Y5
-	VMOVDQU   2464(AX), Y6
-	VMOVDQU   2528(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4640(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5408(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4704(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4704(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5472(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4768(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   2464(AX), Y0
+	VMOVDQU   416(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4768(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5536(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4832(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2528(AX), Y0
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4832(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5600(CX)
-	VMOVDQU   512(AX), Y0
+	VMOVDQU   2560(AX), Y0
+	VMOVDQU   512(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4864(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5632(CX)
+	VMOVDQU   2624(AX), Y0
 	VMOVDQU   576(AX), Y1
-	VMOVDQU   640(AX), Y2
-	VMOVDQU   704(AX), Y3
-	VMOVDQU   2560(AX), Y4
-	VMOVDQU   2624(AX), Y5
-	VMOVDQU   2688(AX), Y6
-	VMOVDQU   2752(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4864(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5632(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4928(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4928(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5696(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4992(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   2688(AX), Y0
+	VMOVDQU   640(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4992(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5760(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5056(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2752(AX), Y0
+	VMOVDQU   704(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 5056(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5824(CX)
-	VMOVDQU   544(AX), Y0
+	VMOVDQU   2592(AX), Y0
+	VMOVDQU   544(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4896(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x03, Y1, Y1
+	VPAND     bytes10<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5664(CX)
+	VMOVDQU   2656(AX), Y0
 	VMOVDQU   608(AX), Y1
-	VMOVDQU   672(AX), Y2
-	VMOVDQU   736(AX), Y3
-	VMOVDQU   2592(AX), Y4
-	VMOVDQU   2656(AX), Y5
-	VMOVDQU   2720(AX), Y6
-	VMOVDQU   2784(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes10<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4896(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x03, Y0, Y0
-	VPAND     bytes10<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5664(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes10<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4960(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4960(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5728(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5024(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   2720(AX), Y0
+	VMOVDQU   672(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 5024(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5792(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes10<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5088(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2784(AX), Y0
+	VMOVDQU   736(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes10<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 5088(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
+	VPSRLD    $0x03, Y1, Y1
 	VPAND     bytes10<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5856(CX)
@@ -9031,932 +9031,964 @@ block:
 	VCVTPH2PS 3328(AX), Y0
 	VMULPS    quarter<>+0(SB), Y0, Y0
 	VMOVDQU   3072(AX), Y1
-	VMOVDQU   3136(AX), Y2
-	VMOVDQU   3200(AX), Y3
-	VMOVDQU   3264(AX), Y4
-	VPSLLD    $0x18, Y1, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 512(CX)
-	VPSLLD    $0x10, Y1, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 576(CX)
-	VPSLLD    $0x08, Y1, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 1280(CX)
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 512(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 576(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 1280(CX)
 	VPSRAD    $0x18, Y1, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 1344(CX)
-	VPSLLD    $0x18, Y2, Y1
+	VMOVDQU   3136(AX), Y1
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 2048(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 2112(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 2816(CX)
 	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2048(CX)
-	VPSLLD    $0x10, Y2, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2112(CX)
-	VPSLLD    $0x08, Y2, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2816(CX)
-	VPSRAD    $0x18, Y2, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 2880(CX)
-	VPSLLD    $0x18, Y3, Y1
+	VMOVDQU   3200(AX), Y1
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 3584(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 3648(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 4352(CX)
 	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 3584(CX)
-	VPSLLD    $0x10, Y3, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 3648(CX)
-	VPSLLD    $0x08, Y3, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 4352(CX)
-	VPSRAD    $0x18, Y3, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 4416(CX)
-	VPSLLD    $0x18, Y4, Y1
+	VMOVDQU   3264(AX), Y1
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 5120(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 5184(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 5888(CX)
 	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5120(CX)
-	VPSLLD    $0x10, Y4, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5184(CX)
-	VPSLLD    $0x08, Y4, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5888(CX)
-	VPSRAD    $0x18, Y4, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 5952(CX)
 	VCVTPH2PS 3344(AX), Y0
 	VMULPS    quarter<>+0(SB), Y0, Y0
 	VMOVDQU   3104(AX), Y1
-	VMOVDQU   3168(AX), Y2
-	VMOVDQU   3232(AX), Y3
-	VMOVDQU   3296(AX), Y4
-	VPSLLD    $0x18, Y1, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 544(CX)
-	VPSLLD    $0x10, Y1, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 608(CX)
-	VPSLLD    $0x08, Y1, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 1312(CX)
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 544(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 608(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 1312(CX)
 	VPSRAD    $0x18, Y1, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 1376(CX)
-	VPSLLD    $0x18, Y2, Y1
+	VMOVDQU   3168(AX), Y1
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 2080(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 2144(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 2848(CX)
 	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2080(CX)
-	VPSLLD    $0x10, Y2, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2144(CX)
-	VPSLLD    $0x08, Y2, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2848(CX)
-	VPSRAD    $0x18, Y2, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 2912(CX)
-	VPSLLD    $0x18, Y3, Y1
+	VMOVDQU   3232(AX), Y1
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 3616(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 3680(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 4384(CX)
 	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 3616(CX)
-	VPSLLD    $0x10, Y3, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 3680(CX)
-	VPSLLD    $0x08, Y3, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 4384(CX)
-	VPSRAD    $0x18, Y3, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 4448(CX)
-	VPSLLD    $0x18, Y4, Y1
+	VMOVDQU   3296(AX), Y1
+	VPSLLD    $0x18, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 5152(CX)
+	VPSLLD    $0x10, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 5216(CX)
+	VPSLLD    $0x08, Y1, Y2
+	VPSRAD    $0x18, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 5920(CX)
 	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5152(CX)
-	VPSLLD    $0x10, Y4, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5216(CX)
-	VPSLLD    $0x08, Y4, Y1
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5920(CX)
-	VPSRAD    $0x18, Y4, Y1
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 5984(CX)
-	VMOVDQU   2048(AX), Y0
+	VMOVDQU   (AX), Y0
+	VMOVDQU   2048(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, (CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1536(CX)
+	VMOVDQU   64(AX), Y0
 	VMOVDQU   2112(AX), Y1
-	VMOVDQU   2176(AX), Y2
-	VMOVDQU   2240(AX), Y3
-	VMOVDQU   (AX), Y4
-	VMOVDQU   64(AX), Y5
-	VMOVDQU   128(AX), Y6
-	VMOVDQU   192(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, (CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 1536(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 64(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1600(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 128(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1664(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 192(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1728(CX)
-	VMOVDQU   512(AX), Y4
-	VMOVDQU   576(AX), Y5
-	VMOVDQU   640(AX), Y6
-	VMOVDQU   704(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 768(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2304(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 832(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 64(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1600(CX)
+	VMOVDQU   128(AX), Y0
+	VMOVDQU   2176(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 128(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1664(CX)
+	VMOVDQU   192(AX), Y0
+	VMOVDQU   2240(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 192(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1728(CX)
+	VMOVDQU   512(AX), Y0
+	VMOVDQU   2048(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 768(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2304(CX)
+	VMOVDQU   576(AX), Y0
+	VMOVDQU   2112(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 832(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2368(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 896(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   640(AX), Y0
+	VMOVDQU   2176(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 896(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2432(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 960(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   704(AX), Y0
+	VMOVDQU   2240(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 960(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2496(CX)
-	VMOVDQU   2304(AX), Y0
+	VMOVDQU   256(AX), Y0
+	VMOVDQU   2304(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 256(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1792(CX)
+	VMOVDQU   320(AX), Y0
 	VMOVDQU   2368(AX), Y1
-	VMOVDQU   2432(AX), Y2
-	VMOVDQU   2496(AX), Y3
-	VMOVDQU   256(AX), Y4
-	VMOVDQU   320(AX), Y5
-	VMOVDQU   384(AX), Y6
-	VMOVDQU   448(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 256(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 1792(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 320(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1856(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 384(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1920(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 448(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1984(CX)
-	VMOVDQU   768(AX), Y4
-	VMOVDQU   832(AX), Y5
-	VMOVDQU   896(AX), Y6
-	VMOVDQU   960(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1024(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2560(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1088(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 320(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1856(CX)
+	VMOVDQU   384(AX), Y0
+	VMOVDQU   2432(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 384(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1920(CX)
+	VMOVDQU   448(AX), Y0
+	VMOVDQU   2496(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 448(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1984(CX)
+	VMOVDQU   768(AX), Y0
+	VMOVDQU   2304(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1024(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2560(CX)
+	VMOVDQU   832(AX), Y0
+	VMOVDQU   2368(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1088(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2624(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1152(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   896(AX), Y0
+	VMOVDQU   2432(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1152(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2688(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1216(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   960(AX), Y0
+	VMOVDQU   2496(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1216(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2752(CX)
-	VMOVDQU   2080(AX), Y0
+	VMOVDQU   32(AX), Y0
+	VMOVDQU   2080(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 32(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1568(CX)
+	VMOVDQU   96(AX), Y0
 	VMOVDQU   2144(AX), Y1
-	VMOVDQU   2208(AX), Y2
-	VMOVDQU   2272(AX), Y3
-	VMOVDQU   32(AX), Y4
-	VMOVDQU   96(AX), Y5
-	VMOVDQU   160(AX), Y6
-	VMOVDQU   224(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 32(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 1568(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 96(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1632(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 160(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1696(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 224(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1760(CX)
-	VMOVDQU   544(AX), Y4
-	VMOVDQU   608(AX), Y5
-	VMOVDQU   672(AX), Y6
-	VMOVDQU   736(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 800(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2336(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 864(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 96(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1632(CX)
+	VMOVDQU   160(AX), Y0
+	VMOVDQU   2208(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 160(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1696(CX)
+	VMOVDQU   224(AX), Y0
+	VMOVDQU   2272(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 224(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1760(CX)
+	VMOVDQU   544(AX), Y0
+	VMOVDQU   2080(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 800(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2336(CX)
+	VMOVDQU   608(AX), Y0
+	VMOVDQU   2144(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 864(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2400(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 928(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   672(AX), Y0
+	VMOVDQU   2208(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 928(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2464(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 992(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   736(AX), Y0
+	VMOVDQU   2272(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 992(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2528(CX)
-	VMOVDQU   2336(AX), Y0
+	VMOVDQU   288(AX), Y0
+	VMOVDQU   2336(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 288(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1824(CX)
+	VMOVDQU   352(AX), Y0
 	VMOVDQU   2400(AX), Y1
-	VMOVDQU   2464(AX), Y2
-	VMOVDQU   2528(AX), Y3
-	VMOVDQU   288(AX), Y4
-	VMOVDQU   352(AX), Y5
-	VMOVDQU   416(AX), Y6
-	VMOVDQU   480(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 288(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 1824(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 352(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1888(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 416(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 1952(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 480(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 2016(CX)
-	VMOVDQU   800(AX), Y4
-	VMOVDQU   864(AX), Y5
-	VMOVDQU   928(AX), Y6
-	VMOVDQU   992(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1056(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2592(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1120(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 352(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1888(CX)
+	VMOVDQU   416(AX), Y0
+	VMOVDQU   2464(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 416(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 1952(CX)
+	VMOVDQU   480(AX), Y0
+	VMOVDQU   2528(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 480(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2016(CX)
+	VMOVDQU   800(AX), Y0
+	VMOVDQU   2336(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1056(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2592(CX)
+	VMOVDQU   864(AX), Y0
+	VMOVDQU   2400(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1120(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2656(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1184(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   928(AX), Y0
+	VMOVDQU   2464(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1184(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2720(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1248(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   992(AX), Y0
+	VMOVDQU   2528(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1248(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2784(CX)
-	VMOVDQU   2560(AX), Y0
+	VMOVDQU   1024(AX), Y0
+	VMOVDQU   2560(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3072(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4608(CX)
+	VMOVDQU   1088(AX), Y0
 	VMOVDQU   2624(AX), Y1
-	VMOVDQU   2688(AX), Y2
-	VMOVDQU   2752(AX), Y3
-	VMOVDQU   1024(AX), Y4
-	VMOVDQU   1088(AX), Y5
-	VMOVDQU   1152(AX), Y6
-	VMOVDQU   1216(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3072(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 4608(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 3136(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4672(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3200(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4736(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3264(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4800(CX)
-	VMOVDQU   1536(AX), Y4
-	VMOVDQU   1600(AX), Y5
-	VMOVDQU   1664(AX), Y6
-	VMOVDQU   1728(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3840(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5376(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3904(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3136(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4672(CX)
+	VMOVDQU   1152(AX), Y0
+	VMOVDQU   2688(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3200(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4736(CX)
+	VMOVDQU   1216(AX), Y0
+	VMOVDQU   2752(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3264(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4800(CX)
+	VMOVDQU   1536(AX), Y0
+	VMOVDQU   2560(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3840(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5376(CX)
+	VMOVDQU   1600(AX), Y0
+	VMOVDQU   2624(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3904(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5440(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3968(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1664(AX), Y0
+	VMOVDQU   2688(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3968(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5504(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4032(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1728(AX), Y0
+	VMOVDQU   2752(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4032(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5568(CX)
-	VMOVDQU   2816(AX), Y0
+	VMOVDQU   1280(AX), Y0
+	VMOVDQU   2816(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3328(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4864(CX)
+	VMOVDQU   1344(AX), Y0
 	VMOVDQU   2880(AX), Y1
-	VMOVDQU   2944(AX), Y2
-	VMOVDQU   3008(AX), Y3
-	VMOVDQU   1280(AX), Y4
-	VMOVDQU   1344(AX), Y5
-	VMOVDQU   1408(AX), Y6
-	VMOVDQU   1472(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3328(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 4864(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 3392(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4928(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3456(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4992(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3520(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 5056(CX)
-	VMOVDQU   1792(AX), Y4
-	VMOVDQU   1856(AX), Y5
-	VMOVDQU   1920(AX), Y6
-	VMOVDQU   1984(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4096(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5632(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4160(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3392(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4928(CX)
+	VMOVDQU   1408(AX), Y0
+	VMOVDQU   2944(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3456(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4992(CX)
+	VMOVDQU   1472(AX), Y0
+	VMOVDQU   3008(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3520(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5056(CX)
+	VMOVDQU   1792(AX), Y0
+	VMOVDQU   2816(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4096(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5632(CX)
+	VMOVDQU   1856(AX), Y0
+	VMOVDQU   2880(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4160(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5696(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4224(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1920(AX), Y0
+	VMOVDQU   2944(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4224(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5760(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4288(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1984(AX), Y0
+	VMOVDQU   3008(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4288(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5824(CX)
-	VMOVDQU   2592(AX), Y0
+	VMOVDQU   1056(AX), Y0
+	VMOVDQU   2592(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3104(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4640(CX)
+	VMOVDQU   1120(AX), Y0
 	VMOVDQU   2656(AX), Y1
-	VMOVDQU   2720(AX), Y2
-	VMOVDQU   2784(AX), Y3
-	VMOVDQU   1056(AX), Y4
-	VMOVDQU   1120(AX), Y5
-	VMOVDQU   1184(AX), Y6
-	VMOVDQU   1248(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3104(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 4640(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 3168(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4704(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3232(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4768(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3296(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4832(CX)
-	VMOVDQU   1568(AX), Y4
-	VMOVDQU   1632(AX), Y5
-	VMOVDQU   1696(AX), Y6
-	VMOVDQU   1760(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3872(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5408(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3936(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3168(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4704(CX)
+	VMOVDQU   1184(AX), Y0
+	VMOVDQU   2720(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3232(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4768(CX)
+	VMOVDQU   1248(AX), Y0
+	VMOVDQU   2784(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3296(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4832(CX)
+	VMOVDQU   1568(AX), Y0
+	VMOVDQU   2592(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3872(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5408(CX)
+	VMOVDQU   1632(AX), Y0
+	VMOVDQU   2656(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3936(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5472(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4000(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1696(AX), Y0
+	VMOVDQU   2720(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4000(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5536(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4064(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   1760(AX), Y0
+	VMOVDQU   2784(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4064(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5600(CX)
-	VMOVDQU   2848(AX), Y0
+	VMOVDQU   1312(AX), Y0
+	VMOVDQU   2848(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3360(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4896(CX)
+	VMOVDQU   1376(AX), Y0
 	VMOVDQU   2912(AX), Y1
-	VMOVDQU   2976(AX), Y2
-	VMOVDQU   3040(AX), Y3
-	VMOVDQU   1312(AX), Y4
-	VMOVDQU   1376(AX), Y5
-	VMOVDQU   1440(AX), Y6
-	VMOVDQU   1504(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x04, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3360(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y0, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 4896(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y4
-	VPSLLD    $0x04, Y1, Y8
-	VPAND     bytes30<>+0(SB), Y8, Y8
-	VPOR      Y8, Y4, Y4
-	VMOVDQU   Y4, 3424(CX)
-	VPSRLD    $0x04, Y5, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y1, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 4960(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y4
-	VPSLLD    $0x04, Y2, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3488(CX)
-	VPSRLD    $0x04, Y6, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y2, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 5024(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 3552(CX)
-	VPSRLD    $0x04, Y7, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPAND     bytes30<>+0(SB), Y3, Y5
-	VPOR      Y5, Y4, Y4
-	VMOVDQU   Y4, 5088(CX)
-	VMOVDQU   1824(AX), Y4
-	VMOVDQU   1888(AX), Y5
-	VMOVDQU   1952(AX), Y6
-	VMOVDQU   2016(AX), Y7
-	VPAND     bytes0f<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes30<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4128(CX)
-	VPSRLD    $0x04, Y4, Y4
-	VPAND     bytes0f<>+0(SB), Y4, Y4
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes30<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5664(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes30<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4192(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3424(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 4960(CX)
+	VMOVDQU   1440(AX), Y0
+	VMOVDQU   2976(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3488(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5024(CX)
+	VMOVDQU   1504(AX), Y0
+	VMOVDQU   3040(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x04, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3552(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5088(CX)
+	VMOVDQU   1824(AX), Y0
+	VMOVDQU   2848(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4128(CX)
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     bytes0f<>+0(SB), Y0, Y0
+	VPSRLD    $0x02, Y1, Y1
+	VPAND     bytes30<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5664(CX)
+	VMOVDQU   1888(AX), Y0
+	VMOVDQU   2912(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4192(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5728(CX)
-	VPAND     bytes0f<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4256(CX)
-	VPSRLD    $0x04, Y6, Y0
+	VMOVDQU   1952(AX), Y0
+	VMOVDQU   2976(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4256(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y2, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5792(CX)
-	VPAND     bytes0f<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes30<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4320(CX)
-	VPSRLD    $0x04, Y7, Y0
+	VMOVDQU   2016(AX), Y0
+	VMOVDQU   3040(AX), Y1
+	VPAND     bytes0f<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes30<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4320(CX)
+	VPSRLD    $0x04, Y0, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
-	VPSRLD    $0x02, Y3, Y1
+	VPSRLD    $0x02, Y1, Y1
 	VPAND     bytes30<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5856(CX)
@@ -11300,68 +11332,66 @@ block:
 	VCVTPH2PS 1312(AX), Y1
 	VXORPS    sign32<>+0(SB), Y1, Y1
 	VMOVDQU   (AX), Y2
-	VMOVDQU   64(AX), Y3
-	VMOVDQU   128(AX), Y4
-	VMOVDQU   192(AX), Y5
-	VPAND     bytes0f<>+0(SB), Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VMOVUPS   Y7, 512(CX)
-	VPSRLD    $0x08, Y6, Y7
-	VPAND     byte0<>+0(SB), Y7, Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VMOVUPS   Y7, 576(CX)
-	VPSRLD    $0x10, Y6, Y7
-	VPAND     byte0<>+0(SB), Y7, Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VMOVUPS   Y7, 1280(CX)
-	VPSRLD    $0x18, Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 1344(CX)
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 512(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 576(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 1280(CX)
+	VPSRLD    $0x18, Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 1344(CX)
 	VPSRLD    $0x04, Y2, Y2
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VPAND     byte0<>+0(SB), Y2, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VMOVUPS   Y6, 640(CX)
-	VPSRLD    $0x08, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VMOVUPS   Y6, 704(CX)
-	VPSRLD    $0x10, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VMOVUPS   Y6, 1408(CX)
+	VPAND     byte0<>+0(SB), Y2, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 640(CX)
+	VPSRLD    $0x08, Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 704(CX)
+	VPSRLD    $0x10, Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 1408(CX)
 	VPSRLD    $0x18, Y2, Y2
 	VCVTDQ2PS Y2, Y2
 	VMULPS    Y1, Y2, Y2
 	VMOVUPS   Y2, 1472(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y2
-	VPAND     byte0<>+0(SB), Y2, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 2048(CX)
-	VPSRLD    $0x08, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 2112(CX)
-	VPSRLD    $0x10, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 2816(CX)
-	VPSRLD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2880(CX)
-	VPSRLD    $0x04, Y3, Y2
+	VMOVDQU   64(AX), Y2
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 2048(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 2112(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 2816(CX)
+	VPSRLD    $0x18, Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 2880(CX)
+	VPSRLD    $0x04, Y2, Y2
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VPAND     byte0<>+0(SB), Y2, Y3
 	VCVTDQ2PS Y3, Y3
@@ -11381,26 +11411,27 @@ block:
 	VCVTDQ2PS Y2, Y2
 	VMULPS    Y1, Y2, Y2
 	VMOVUPS   Y2, 3008(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y2
-	VPAND     byte0<>+0(SB), Y2, Y3
+	VMOVDQU   128(AX), Y2
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 3584(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 3648(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 4352(CX)
+	VPSRLD    $0x18, Y3, Y3
 	VCVTDQ2PS Y3, Y3
 	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 3584(CX)
-	VPSRLD    $0x08, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 3648(CX)
-	VPSRLD    $0x10, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 4352(CX)
-	VPSRLD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 4416(CX)
-	VPSRLD    $0x04, Y4, Y2
+	VMOVUPS   Y3, 4416(CX)
+	VPSRLD    $0x04, Y2, Y2
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VPAND     byte0<>+0(SB), Y2, Y3
 	VCVTDQ2PS Y3, Y3
@@ -11420,26 +11451,27 @@ block:
 	VCVTDQ2PS Y2, Y2
 	VMULPS    Y1, Y2, Y2
 	VMOVUPS   Y2, 4544(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y2
-	VPAND     byte0<>+0(SB), Y2, Y3
+	VMOVDQU   192(AX), Y2
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 5120(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 5184(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 5888(CX)
+	VPSRLD    $0x18, Y3, Y3
 	VCVTDQ2PS Y3, Y3
 	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5120(CX)
-	VPSRLD    $0x08, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5184(CX)
-	VPSRLD    $0x10, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5888(CX)
-	VPSRLD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5952(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VMOVUPS   Y3, 5952(CX)
+	VPSRLD    $0x04, Y2, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPAND     byte0<>+0(SB), Y0, Y2
 	VCVTDQ2PS Y2, Y2
@@ -11463,68 +11495,66 @@ block:
 	VCVTPH2PS 1328(AX), Y1
 	VXORPS    sign32<>+0(SB), Y1, Y1
 	VMOVDQU   32(AX), Y2
-	VMOVDQU   96(AX), Y3
-	VMOVDQU   160(AX), Y4
-	VMOVDQU   224(AX), Y5
-	VPAND     bytes0f<>+0(SB), Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VMOVUPS   Y7, 544(CX)
-	VPSRLD    $0x08, Y6, Y7
-	VPAND     byte0<>+0(SB), Y7, Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VMOVUPS   Y7, 608(CX)
-	VPSRLD    $0x10, Y6, Y7
-	VPAND     byte0<>+0(SB), Y7, Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VMOVUPS   Y7, 1312(CX)
-	VPSRLD    $0x18, Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 1376(CX)
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 544(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 608(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 1312(CX)
+	VPSRLD    $0x18, Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 1376(CX)
 	VPSRLD    $0x04, Y2, Y2
 	VPAND     bytes0f<>+0(SB), Y2, Y2
-	VPAND     byte0<>+0(SB), Y2, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VMOVUPS   Y6, 672(CX)
-	VPSRLD    $0x08, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VMOVUPS   Y6, 736(CX)
-	VPSRLD    $0x10, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VMOVUPS   Y6, 1440(CX)
+	VPAND     byte0<>+0(SB), Y2, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 672(CX)
+	VPSRLD    $0x08, Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 736(CX)
+	VPSRLD    $0x10, Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y1, Y3, Y3
+	VMOVUPS   Y3, 1440(CX)
 	VPSRLD    $0x18, Y2, Y2
 	VCVTDQ2PS Y2, Y2
 	VMULPS    Y1, Y2, Y2
 	VMOVUPS   Y2, 1504(CX)
-	VPAND     bytes0f<>+0(SB), Y3, Y2
-	VPAND     byte0<>+0(SB), Y2, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 2080(CX)
-	VPSRLD    $0x08, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 2144(CX)
-	VPSRLD    $0x10, Y2, Y6
-	VPAND     byte0<>+0(SB), Y6, Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 2848(CX)
-	VPSRLD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2912(CX)
-	VPSRLD    $0x04, Y3, Y2
+	VMOVDQU   96(AX), Y2
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 2080(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 2144(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 2848(CX)
+	VPSRLD    $0x18, Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 2912(CX)
+	VPSRLD    $0x04, Y2, Y2
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VPAND     byte0<>+0(SB), Y2, Y3
 	VCVTDQ2PS Y3, Y3
@@ -11544,26 +11574,27 @@ block:
 	VCVTDQ2PS Y2, Y2
 	VMULPS    Y1, Y2, Y2
 	VMOVUPS   Y2, 3040(CX)
-	VPAND     bytes0f<>+0(SB), Y4, Y2
-	VPAND     byte0<>+0(SB), Y2, Y3
+	VMOVDQU   160(AX), Y2
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 3616(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 3680(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 4384(CX)
+	VPSRLD    $0x18, Y3, Y3
 	VCVTDQ2PS Y3, Y3
 	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 3616(CX)
-	VPSRLD    $0x08, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 3680(CX)
-	VPSRLD    $0x10, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 4384(CX)
-	VPSRLD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 4448(CX)
-	VPSRLD    $0x04, Y4, Y2
+	VMOVUPS   Y3, 4448(CX)
+	VPSRLD    $0x04, Y2, Y2
 	VPAND     bytes0f<>+0(SB), Y2, Y2
 	VPAND     byte0<>+0(SB), Y2, Y3
 	VCVTDQ2PS Y3, Y3
@@ -11583,26 +11614,27 @@ block:
 	VCVTDQ2PS Y2, Y2
 	VMULPS    Y1, Y2, Y2
 	VMOVUPS   Y2, 4576(CX)
-	VPAND     bytes0f<>+0(SB), Y5, Y2
-	VPAND     byte0<>+0(SB), Y2, Y3
+	VMOVDQU   224(AX), Y2
+	VPAND     bytes0f<>+0(SB), Y2, Y3
+	VPAND     byte0<>+0(SB), Y3, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 5152(CX)
+	VPSRLD    $0x08, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 5216(CX)
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     byte0<>+0(SB), Y4, Y4
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 5920(CX)
+	VPSRLD    $0x18, Y3, Y3
 	VCVTDQ2PS Y3, Y3
 	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5152(CX)
-	VPSRLD    $0x08, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5216(CX)
-	VPSRLD    $0x10, Y2, Y3
-	VPAND     byte0<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5920(CX)
-	VPSRLD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5984(CX)
-	VPSRLD    $0x04, Y5, Y0
+	VMOVUPS   Y3, 5984(CX)
+	VPSRLD    $0x04, Y2, Y0
 	VPAND     bytes0f<>+0(SB), Y0, Y0
 	VPAND     byte0<>+0(SB), Y0, Y2
 	VCVTDQ2PS Y2, Y2
@@ -11623,387 +11655,387 @@ block:
 	VMULPS    Y1, Y0, Y0
 	VMOVUPS   Y0, 6112(CX)
 	VMOVDQU   256(AX), Y0
-	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, (CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 768(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 1536(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, (CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 768(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1536(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2304(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 64(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 832(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1600(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   320(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 64(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 832(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1600(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2368(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 128(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 896(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1664(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   384(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 128(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 896(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1664(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2432(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 192(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 960(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1728(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   448(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 192(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 960(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1728(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2496(CX)
 	VMOVDQU   512(AX), Y0
-	VMOVDQU   576(AX), Y1
-	VMOVDQU   640(AX), Y2
-	VMOVDQU   704(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 256(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 1024(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 1792(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 256(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1024(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1792(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2560(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 320(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1088(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1856(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   576(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 320(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1088(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1856(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2624(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 384(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1152(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1920(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   640(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 384(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1152(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1920(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2688(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 448(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1216(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1984(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   704(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 448(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1216(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1984(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2752(CX)
 	VMOVDQU   288(AX), Y0
-	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 32(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 800(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 1568(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 32(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 800(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1568(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2336(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 96(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 864(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1632(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   352(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 96(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 864(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1632(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2400(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 160(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 928(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1696(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   416(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 160(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 928(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1696(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2464(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 224(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 992(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1760(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   480(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 224(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 992(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1760(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2528(CX)
 	VMOVDQU   544(AX), Y0
-	VMOVDQU   608(AX), Y1
-	VMOVDQU   672(AX), Y2
-	VMOVDQU   736(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 288(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 1056(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 1824(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 288(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1056(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1824(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2592(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 352(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1120(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1888(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   608(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 352(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1120(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1888(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2656(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 416(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1184(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1952(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   672(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 416(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1184(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1952(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2720(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 480(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 1248(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 2016(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   736(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 480(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 1248(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 2016(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 2784(CX)
 	VMOVDQU   768(AX), Y0
-	VMOVDQU   832(AX), Y1
-	VMOVDQU   896(AX), Y2
-	VMOVDQU   960(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3072(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 3840(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 4608(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3072(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 3840(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4608(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5376(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3136(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 3904(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4672(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   832(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3136(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 3904(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4672(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5440(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3200(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 3968(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4736(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   896(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3200(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 3968(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4736(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5504(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3264(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4032(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4800(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   960(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3264(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4032(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4800(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5568(CX)
 	VMOVDQU   1024(AX), Y0
-	VMOVDQU   1088(AX), Y1
-	VMOVDQU   1152(AX), Y2
-	VMOVDQU   1216(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3328(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 4096(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 4864(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3328(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4096(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4864(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5632(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3392(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4160(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4928(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   1088(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3392(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4160(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4928(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5696(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3456(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4224(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4992(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   1152(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3456(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4224(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4992(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5760(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3520(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4288(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 5056(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   1216(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3520(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4288(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 5056(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5824(CX)
 	VMOVDQU   800(AX), Y0
-	VMOVDQU   864(AX), Y1
-	VMOVDQU   928(AX), Y2
-	VMOVDQU   992(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3104(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 3872(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 4640(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3104(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 3872(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4640(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5408(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3168(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 3936(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4704(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   864(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3168(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 3936(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4704(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5472(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3232(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4000(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4768(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   928(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3232(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4000(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4768(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5536(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3296(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4064(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4832(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   992(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3296(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4064(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4832(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5600(CX)
 	VMOVDQU   1056(AX), Y0
-	VMOVDQU   1120(AX), Y1
-	VMOVDQU   1184(AX), Y2
-	VMOVDQU   1248(AX), Y3
-	VPAND     bytes03<>+0(SB), Y0, Y4
-	VMOVDQU   Y4, 3360(CX)
-	VPSRLD    $0x02, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 4128(CX)
-	VPSRLD    $0x04, Y0, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VMOVDQU   Y4, 4896(CX)
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3360(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4128(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4896(CX)
 	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5664(CX)
-	VPAND     bytes03<>+0(SB), Y1, Y0
-	VMOVDQU   Y0, 3424(CX)
-	VPSRLD    $0x02, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4192(CX)
-	VPSRLD    $0x04, Y1, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4960(CX)
-	VPSRLD    $0x06, Y1, Y0
+	VMOVDQU   1120(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3424(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4192(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4960(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5728(CX)
-	VPAND     bytes03<>+0(SB), Y2, Y0
-	VMOVDQU   Y0, 3488(CX)
-	VPSRLD    $0x02, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4256(CX)
-	VPSRLD    $0x04, Y2, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 5024(CX)
-	VPSRLD    $0x06, Y2, Y0
+	VMOVDQU   1184(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3488(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4256(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 5024(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5792(CX)
-	VPAND     bytes03<>+0(SB), Y3, Y0
-	VMOVDQU   Y0, 3552(CX)
-	VPSRLD    $0x02, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 4320(CX)
-	VPSRLD    $0x04, Y3, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 5088(CX)
-	VPSRLD    $0x06, Y3, Y0
+	VMOVDQU   1248(AX), Y0
+	VPAND     bytes03<>+0(SB), Y0, Y1
+	VMOVDQU   Y1, 3552(CX)
+	VPSRLD    $0x02, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 4320(CX)
+	VPSRLD    $0x04, Y0, Y1
+	VPAND     bytes03<>+0(SB), Y1, Y1
+	VMOVDQU   Y1, 5088(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VMOVDQU   Y0, 5856(CX)
 	ADDQ      $+1344, AX
@@ -13132,787 +13164,787 @@ block:
 	VCVTDQ2PS Y1, Y1
 	VMULPS    Y0, Y1, Y1
 	VMOVUPS   Y1, 5984(CX)
-	VMOVDQU   (AX), Y0
+	VMOVDQU   512(AX), Y0
+	VMOVDQU   (AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, (CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 768(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1536(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2304(CX)
+	VMOVDQU   576(AX), Y0
 	VMOVDQU   64(AX), Y1
-	VMOVDQU   128(AX), Y2
-	VMOVDQU   192(AX), Y3
-	VMOVDQU   512(AX), Y4
-	VMOVDQU   576(AX), Y5
-	VMOVDQU   640(AX), Y6
-	VMOVDQU   704(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, (CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSLLD    $0x01, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 768(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPAND     bytes04<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1536(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2304(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 64(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 832(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1600(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 64(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 832(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1600(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2368(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 128(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   640(AX), Y0
+	VMOVDQU   128(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 128(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 896(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1664(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 896(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1664(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2432(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 192(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   704(AX), Y0
+	VMOVDQU   192(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 192(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 960(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1728(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 960(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1728(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2496(CX)
-	VMOVDQU   256(AX), Y0
+	VMOVDQU   768(AX), Y0
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 256(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1024(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1792(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2560(CX)
+	VMOVDQU   832(AX), Y0
 	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VMOVDQU   768(AX), Y4
-	VMOVDQU   832(AX), Y5
-	VMOVDQU   896(AX), Y6
-	VMOVDQU   960(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 256(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSLLD    $0x01, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1024(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPAND     bytes04<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1792(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2560(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 320(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1088(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1856(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 320(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1088(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1856(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2624(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 384(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   896(AX), Y0
+	VMOVDQU   384(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 384(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1152(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1920(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1152(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1920(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2688(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 448(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   960(AX), Y0
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 448(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1216(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1984(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1216(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1984(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2752(CX)
-	VMOVDQU   32(AX), Y0
+	VMOVDQU   544(AX), Y0
+	VMOVDQU   32(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 32(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 800(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1568(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2336(CX)
+	VMOVDQU   608(AX), Y0
 	VMOVDQU   96(AX), Y1
-	VMOVDQU   160(AX), Y2
-	VMOVDQU   224(AX), Y3
-	VMOVDQU   544(AX), Y4
-	VMOVDQU   608(AX), Y5
-	VMOVDQU   672(AX), Y6
-	VMOVDQU   736(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 32(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSLLD    $0x01, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 800(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPAND     bytes04<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1568(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2336(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 96(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 864(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1632(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 96(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 864(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1632(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2400(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 160(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   672(AX), Y0
+	VMOVDQU   160(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 160(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 928(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1696(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 928(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1696(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2464(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 224(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   736(AX), Y0
+	VMOVDQU   224(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 224(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 992(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1760(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 992(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1760(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2528(CX)
-	VMOVDQU   288(AX), Y0
+	VMOVDQU   800(AX), Y0
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 288(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1056(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1824(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x01, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 2592(CX)
+	VMOVDQU   864(AX), Y0
 	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VMOVDQU   800(AX), Y4
-	VMOVDQU   864(AX), Y5
-	VMOVDQU   928(AX), Y6
-	VMOVDQU   992(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSLLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 288(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSLLD    $0x01, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1056(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPAND     bytes04<>+0(SB), Y0, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 1824(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 2592(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSLLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 352(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1120(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y1, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 1888(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 352(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1120(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1888(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2656(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSLLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 416(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   928(AX), Y0
+	VMOVDQU   416(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 416(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1184(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1952(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1184(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y2, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1952(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y2, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2720(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSLLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 480(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   992(AX), Y0
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSLLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 480(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSLLD    $0x01, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 1248(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPAND     bytes04<>+0(SB), Y1, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 2016(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSLLD    $0x01, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1248(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPAND     bytes04<>+0(SB), Y3, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2016(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x01, Y3, Y1
+	VPSRLD    $0x01, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 2784(CX)
-	VMOVDQU   (AX), Y0
+	VMOVDQU   1024(AX), Y0
+	VMOVDQU   (AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3072(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3840(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4608(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x05, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5376(CX)
+	VMOVDQU   1088(AX), Y0
 	VMOVDQU   64(AX), Y1
-	VMOVDQU   128(AX), Y2
-	VMOVDQU   192(AX), Y3
-	VMOVDQU   1024(AX), Y4
-	VMOVDQU   1088(AX), Y5
-	VMOVDQU   1152(AX), Y6
-	VMOVDQU   1216(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3072(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x03, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3840(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x04, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4608(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x05, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5376(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3136(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3904(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4672(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3136(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3904(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4672(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5440(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3200(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   1152(AX), Y0
+	VMOVDQU   128(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3200(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3968(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4736(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3968(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4736(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y2, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5504(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3264(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   1216(AX), Y0
+	VMOVDQU   192(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3264(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4032(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4800(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4032(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4800(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y3, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5568(CX)
-	VMOVDQU   256(AX), Y0
+	VMOVDQU   1280(AX), Y0
+	VMOVDQU   256(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3328(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4096(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4864(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x05, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5632(CX)
+	VMOVDQU   1344(AX), Y0
 	VMOVDQU   320(AX), Y1
-	VMOVDQU   384(AX), Y2
-	VMOVDQU   448(AX), Y3
-	VMOVDQU   1280(AX), Y4
-	VMOVDQU   1344(AX), Y5
-	VMOVDQU   1408(AX), Y6
-	VMOVDQU   1472(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3328(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x03, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4096(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x04, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4864(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x05, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5632(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3392(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4160(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4928(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3392(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4160(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4928(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5696(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3456(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   1408(AX), Y0
+	VMOVDQU   384(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3456(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4224(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4992(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4224(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4992(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y2, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5760(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3520(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   1472(AX), Y0
+	VMOVDQU   448(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3520(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4288(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 5056(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4288(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5056(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y3, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5824(CX)
-	VMOVDQU   32(AX), Y0
+	VMOVDQU   1056(AX), Y0
+	VMOVDQU   32(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3104(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3872(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4640(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x05, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5408(CX)
+	VMOVDQU   1120(AX), Y0
 	VMOVDQU   96(AX), Y1
-	VMOVDQU   160(AX), Y2
-	VMOVDQU   224(AX), Y3
-	VMOVDQU   1056(AX), Y4
-	VMOVDQU   1120(AX), Y5
-	VMOVDQU   1184(AX), Y6
-	VMOVDQU   1248(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3104(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x03, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3872(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x04, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4640(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x05, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5408(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3168(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3936(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4704(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3168(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3936(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4704(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5472(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3232(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   1184(AX), Y0
+	VMOVDQU   160(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3232(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4000(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4768(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4000(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4768(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y2, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5536(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3296(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   1248(AX), Y0
+	VMOVDQU   224(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3296(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4064(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4832(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4064(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4832(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y3, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5600(CX)
-	VMOVDQU   288(AX), Y0
+	VMOVDQU   1312(AX), Y0
+	VMOVDQU   288(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3360(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4128(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4896(CX)
+	VPSRLD    $0x06, Y0, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y0
+	VPSRLD    $0x05, Y1, Y1
+	VPAND     bytes04<>+0(SB), Y1, Y1
+	VPOR      Y1, Y0, Y0
+	VMOVDQU   Y0, 5664(CX)
+	VMOVDQU   1376(AX), Y0
 	VMOVDQU   352(AX), Y1
-	VMOVDQU   416(AX), Y2
-	VMOVDQU   480(AX), Y3
-	VMOVDQU   1312(AX), Y4
-	VMOVDQU   1376(AX), Y5
-	VMOVDQU   1440(AX), Y6
-	VMOVDQU   1504(AX), Y7
-	VPAND     bytes03<>+0(SB), Y4, Y8
-	VPSRLD    $0x02, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 3360(CX)
-	VPSRLD    $0x02, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x03, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4128(CX)
-	VPSRLD    $0x04, Y4, Y8
-	VPAND     bytes03<>+0(SB), Y8, Y8
-	VPSRLD    $0x04, Y0, Y9
-	VPAND     bytes04<>+0(SB), Y9, Y9
-	VPOR      Y9, Y8, Y8
-	VMOVDQU   Y8, 4896(CX)
-	VPSRLD    $0x06, Y4, Y4
-	VPAND     bytes03<>+0(SB), Y4, Y4
-	VPSRLD    $0x05, Y0, Y0
-	VPAND     bytes04<>+0(SB), Y0, Y0
-	VPOR      Y0, Y4, Y4
-	VMOVDQU   Y4, 5664(CX)
-	VPAND     bytes03<>+0(SB), Y5, Y0
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 3424(CX)
-	VPSRLD    $0x02, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4192(CX)
-	VPSRLD    $0x04, Y5, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y1, Y4
-	VPAND     bytes04<>+0(SB), Y4, Y4
-	VPOR      Y4, Y0, Y0
-	VMOVDQU   Y0, 4960(CX)
-	VPSRLD    $0x06, Y5, Y0
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3424(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4192(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4960(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
 	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5728(CX)
-	VPAND     bytes03<>+0(SB), Y6, Y0
-	VPSRLD    $0x02, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3488(CX)
-	VPSRLD    $0x02, Y6, Y0
+	VMOVDQU   1440(AX), Y0
+	VMOVDQU   416(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3488(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4256(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 5024(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4256(CX)
-	VPSRLD    $0x04, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y2, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5024(CX)
-	VPSRLD    $0x06, Y6, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y2, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5792(CX)
-	VPAND     bytes03<>+0(SB), Y7, Y0
-	VPSRLD    $0x02, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 3552(CX)
-	VPSRLD    $0x02, Y7, Y0
+	VMOVDQU   1504(AX), Y0
+	VMOVDQU   480(AX), Y1
+	VPAND     bytes03<>+0(SB), Y0, Y2
+	VPSRLD    $0x02, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 3552(CX)
+	VPSRLD    $0x02, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x03, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 4320(CX)
+	VPSRLD    $0x04, Y0, Y2
+	VPAND     bytes03<>+0(SB), Y2, Y2
+	VPSRLD    $0x04, Y1, Y3
+	VPAND     bytes04<>+0(SB), Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVDQU   Y2, 5088(CX)
+	VPSRLD    $0x06, Y0, Y0
 	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x03, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4320(CX)
-	VPSRLD    $0x04, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x04, Y3, Y1
-	VPAND     bytes04<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5088(CX)
-	VPSRLD    $0x06, Y7, Y0
-	VPAND     bytes03<>+0(SB), Y0, Y0
-	VPSRLD    $0x05, Y3, Y1
+	VPSRLD    $0x05, Y1, Y1
 	VPAND     bytes04<>+0(SB), Y1, Y1
 	VPOR      Y1, Y0, Y0
 	VMOVDQU   Y0, 5856(CX)

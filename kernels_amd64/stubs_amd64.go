@@ -396,6 +396,138 @@ func unpackQ3KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
 //go:noescape
 func unpackQ3KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
 
+// matVecQ40PackedAVX2 multiplies packed rows of Q4_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ40PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ41PackedAVX2 multiplies packed rows of Q4_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ41PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ50PackedAVX2 multiplies packed rows of Q5_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ50PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ51PackedAVX2 multiplies packed rows of Q5_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ51PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ80PackedAVX2 multiplies packed rows of Q8_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ80PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4NLPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4XSPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ4KPackedAVX2 multiplies packed rows of Q4_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ4KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ5KPackedAVX2 multiplies packed rows of Q5_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ5KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ6KPackedAVX2 multiplies packed rows of Q6_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ6KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ2KPackedAVX2 multiplies packed rows of Q2_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ2KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ3KPackedAVX2 multiplies packed rows of Q3_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ3KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //
 //	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])

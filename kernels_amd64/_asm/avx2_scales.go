@@ -70,7 +70,8 @@ func (u *unpacker) scalesQ4K() {
 	for h := range 2 {
 		d, m := u.twoHalves(0, h)
 		u.negate(m)
-		p := u.words(4, 3, h)
+		w := u.words(4, 3, h)
+		p := [...]vector{w(0), w(1), w(2)}
 		high, highMin := u.field(p[2], 0, 4, 0), u.field(p[2], 4, 4, 0)
 		u.VPOR(u.field(p[0], 6, 2, 4), high, high)
 		u.VPOR(u.field(p[1], 6, 2, 4), highMin, highMin)
@@ -99,8 +100,9 @@ func (u *unpacker) scalesQ6K() {
 	for h := range 2 {
 		d := u.half(208, h)
 		u.times(d, "quarter", 0.25)
-		for i, v := range u.words(192, 4, h) {
-			u.halfScales(v, d, i, 0, h, true)
+		w := u.words(192, 4, h)
+		for i := range 4 {
+			u.halfScales(w(i), d, i, 0, h, true)
 		}
 	}
 }
@@ -110,7 +112,9 @@ func (u *unpacker) scalesQ2K() {
 	for h := range 2 {
 		d, m := u.twoHalves(80, h)
 		u.negate(m)
-		for i, v := range u.words(0, 4, h) {
+		w := u.words(0, 4, h)
+		for i := range 4 {
+			v := w(i)
 			u.halfScales(u.field(v, 0, 4, 0), d, i, 0, h, false)
 			u.halfScales(u.field(v, 4, 4, 0), m, i, 2, h, false)
 		}
@@ -122,7 +126,8 @@ func (u *unpacker) scalesQ3K() {
 	for h := range 2 {
 		d := u.half(108, h)
 		u.times(d, "thirtysecond", 1./32)
-		p := u.words(96, 3, h)
+		w := u.words(96, 3, h)
+		p := [...]vector{w(0), w(1), w(2)}
 		for i := range 4 {
 			x := u.field(p[i%2], i/2*4, 4, 0)
 			u.VPOR(u.field(p[2], 2*i, 2, 4), x, x)
@@ -135,7 +140,7 @@ func (u *unpacker) scalesQ3K() {
 // scalesIQ4XS: scales of 6 bits, less 32; four low bits in a word, two high bits in 16.
 func (u *unpacker) scalesIQ4XS() {
 	for h := range 2 {
-		d, high, low := u.half(0, h), u.short(2, h), u.words(4, 1, h)[0]
+		d, high, low := u.half(0, h), u.short(2, h), u.words(4, 1, h)(0)
 		for s := range 8 {
 			x, y := u.YMM(), u.YMM()
 			u.VPSRLD(Imm(uint64(4*s)), low, x)

@@ -11,6 +11,7 @@ type source struct {
 	*asm
 	packed bool
 	bytes  int             // of a block
+	ahead  int             // packed: how far ahead of a load memory is asked for; 0: not at all
 	rows   [4]reg.Register // plain: rows 0, 4, 8, 12; packed: the group in rows[0]
 	stride [4]reg.Register // plain: [1] bytes between rows, [3] three times that
 }
@@ -54,20 +55,25 @@ func (s *source) row(i, off int) Mem {
 	}
 }
 
-// words returns n consecutive words of 32 bits, at most 4.
-func (s *source) words(off, n, h int) []vector {
+// words returns n consecutive words of 32 bits, at most 4. Each call of the result gives one: packed ones are loaded then,
+// so that they do not occupy registers; plain ones are shared.
+func (s *source) words(off, n, h int) func(i int) vector {
 	if s.packed {
-		out := make([]vector, n)
-		for i := range out {
-			out[i] = s.YMM()
-			s.VMOVDQU(at(s.rows[0], 16*(off+4*i)+32*h), out[i])
+		return func(i int) vector {
+			v, from := s.YMM(), at(s.rows[0], 16*(off+4*i)+32*h)
+			if s.ahead > 0 && h == 0 {
+				s.PREFETCHT0(from.Offset(s.ahead))
+			}
+			s.VMOVDQU(from, v)
+			return v
 		}
-		return out
 	}
 	if n == 1 {
-		return []vector{s.gather(8*h, 8, off)}
+		v := s.gather(8*h, 8, off)
+		return func(int) vector { return v }
 	}
-	return s.transpose(off, h)[:n]
+	all := s.transpose(off, h)
+	return func(i int) vector { return all[i] }
 }
 
 // transpose loads 16 bytes of each of 8 plain rows and returns their four words. Where the block ends before, it loads the

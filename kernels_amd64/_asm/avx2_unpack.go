@@ -21,9 +21,9 @@ type unpacker struct {
 // weights is a format: where its parts lie in a block (ggml-common.h) and how it is unpacked.
 type weights struct {
 	name, doc string
-	size      int // of a block in bytes
-	cols      int // of a block
-	product   string
+	size      int    // of a block in bytes
+	cols      int    // of a block
+	kind      string // the product for AVX2
 	dp        string // the product with VPDPBUSD
 	unpack    func(u *unpacker)
 	scale     func(u *unpacker)
@@ -82,11 +82,13 @@ func (u *unpacker) field(v vector, from, width, to int) vector {
 // nibbles unpacks 16 bytes with columns 0..15 in the low and 16..31 in the high halves.
 func (u *unpacker) nibbles(off int) {
 	left := 0
-	if u.product == "U4" {
+	if u.kind == "U4" {
 		left = u.left(8)
 	}
 	for h := range 2 {
-		for j, v := range u.words(off, 4, h) {
+		w := u.words(off, 4, h)
+		for j := range 4 {
+			v := w(j)
 			u.out.unsigned(0, j, h, u.field(v, 0, 4, left))
 			u.out.unsigned(0, j+4, h, u.field(v, 4, 4, left))
 		}
@@ -96,12 +98,13 @@ func (u *unpacker) nibbles(off int) {
 // fives unpacks nibbles at data with fifth bits in a word at off, bit c for column c.
 func (u *unpacker) fives(off, data int) {
 	left := 0
-	if u.product == "U5" {
+	if u.kind == "U5" {
 		left = u.left(16)
 	}
 	for h := range 2 {
-		bits := u.words(off, 1, h)[0]
-		for j, v := range u.words(data, 4, h) {
+		bits, w := u.words(off, 1, h)(0), u.words(data, 4, h)
+		for j := range 4 {
+			v := w(j)
 			for i := range 2 {
 				u.out.unsigned(0, j+4*i, h, u.fifth(bits, j+4*i, left, u.field(v, 4*i, 4, left)))
 			}
@@ -128,8 +131,9 @@ func (u *unpacker) fifth(bits vector, j, left int, v vector) vector {
 func (u *unpacker) bytesAt(off int) {
 	for h := range 2 {
 		for i := range 2 {
-			for j, v := range u.words(off+16*i, 4, h) {
-				u.out.signed(0, 4*i+j, h, v)
+			w := u.words(off+16*i, 4, h)
+			for j := range 4 {
+				u.out.signed(0, 4*i+j, h, w(j))
 			}
 		}
 	}
@@ -140,7 +144,9 @@ func (u *unpacker) table(block, off int) {
 	values := u.YMM()
 	u.VMOVDQU(u.constant("nonlinear4", 0xbfad9881, 0xf6eaddcf, 0x26190d01, 0x71594535), values)
 	for h := range 2 {
-		for j, v := range u.words(off, 4, h) {
+		w := u.words(off, 4, h)
+		for j := range 4 {
+			v := w(j)
 			for i := range 2 {
 				x := u.field(v, 4*i, 4, 0)
 				u.VPSHUFB(x, values, x)
@@ -161,7 +167,9 @@ func unpackQ4K(u *unpacker) {
 	for p := range 4 {
 		for g := range 2 {
 			for h := range 2 {
-				for j, v := range u.words(16+32*p+16*g, 4, h) {
+				w := u.words(16+32*p+16*g, 4, h)
+				for j := range 4 {
+					v := w(j)
 					u.out.unsigned(2*p, 4*g+j, h, u.field(v, 0, 4, 0))
 					u.out.unsigned(2*p+1, 4*g+j, h, u.field(v, 4, 4, 0))
 				}
@@ -172,11 +180,13 @@ func unpackQ4K(u *unpacker) {
 
 // unpackQ5K: Q4_K with bit s of fifth byte i for column i of block s.
 func unpackQ5K(u *unpacker) {
-	part := func(p, g, h int, fifth []vector) {
-		for j, v := range u.words(48+32*p+16*g, 4, h) {
+	part := func(p, g, h int, fifth func(int) vector) {
+		w := u.words(48+32*p+16*g, 4, h)
+		for j := range 4 {
+			v, bits := w(j), fifth(j)
 			for i := range 2 {
 				x := u.field(v, 4*i, 4, 0)
-				u.VPOR(u.field(fifth[j], 2*p+i, 1, 4), x, x)
+				u.VPOR(u.field(bits, 2*p+i, 1, 4), x, x)
 				u.out.unsigned(2*p+i, 4*g+j, h, x)
 			}
 		}
@@ -211,11 +221,13 @@ func unpackQ6K(u *unpacker) {
 			for g := range 2 {
 				high := u.words(128+32*half+16*g, 4, h)
 				for odd := range 2 {
-					for j, v := range u.words(64*half+32*odd+16*g, 4, h) {
+					w := u.words(64*half+32*odd+16*g, 4, h)
+					for j := range 4 {
+						v, bits := w(j), high(j)
 						for i := range 2 {
 							s := 2*i + odd
 							x := u.field(v, 4*i, 4, left)
-							u.VPOR(u.field(high[j], 2*s, 2, 4+left), x, x)
+							u.VPOR(u.field(bits, 2*s, 2, 4+left), x, x)
 							u.out.unsigned(4*half+s, 4*g+j, h, x)
 						}
 					}
@@ -230,7 +242,9 @@ func unpackQ2K(u *unpacker) {
 	for half := range 2 {
 		for h := range 2 {
 			for g := range 2 {
-				for j, v := range u.words(16+32*half+16*g, 4, h) {
+				w := u.words(16+32*half+16*g, 4, h)
+				for j := range 4 {
+					v := w(j)
 					for s := range 4 {
 						u.out.unsigned(4*half+s, 4*g+j, h, u.field(v, 2*s, 2, 0))
 					}
@@ -247,10 +261,12 @@ func unpackQ3K(u *unpacker) {
 		for h := range 2 {
 			for g := range 2 {
 				high := u.words(16*g, 4, h)
-				for j, v := range u.words(32+32*half+16*g, 4, h) {
+				w := u.words(32+32*half+16*g, 4, h)
+				for j := range 4 {
+					v, bits := w(j), high(j)
 					for s := range 4 {
 						x := u.field(v, 2*s, 2, left)
-						u.VPOR(u.field(high[j], 4*half+s, 1, 2+left), x, x)
+						u.VPOR(u.field(bits, 4*half+s, 1, 2+left), x, x)
 						u.out.unsigned(4*half+s, 4*g+j, h, x)
 					}
 				}

@@ -51,7 +51,7 @@ func (u *unpacker) generateTile() {
 		layout = "Packed"
 	}
 	u.each = tileBytes
-	if !u.vnni && u.product == "U8" {
+	if !u.vnni && u.kind == "U8" {
 		u.each = wideBytes
 	}
 	name := "unpack" + u.name + layout + isa
@@ -86,5 +86,5 @@ func (u *unpacker) productOf() string {
 	if u.vnni {
 		return u.dp
 	}
-	return u.product
+	return u.kind
 }

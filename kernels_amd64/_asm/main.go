@@ -43,6 +43,11 @@ func generate(dir string) error {
 				tileUnpackers(a, f, false)
 			}
 		}},
+		{"matmul_avx2_vec_amd64.s", func(a *asm) {
+			for _, f := range formats() {
+				matVec(a, f)
+			}
+		}},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 	}
