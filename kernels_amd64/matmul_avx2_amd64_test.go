@@ -26,7 +26,7 @@ var tilePacking = quant.Packing{Unit: 4}
 
 func tileCases(tb testing.TB) []tileCase {
 	needAVX2(tb)
-	return []tileCase{
+	cases := []tileCase{
 		{"AVX2", quant.Q4_0, kernels.MatMulQ40AVX2, kernels.MatMulQ40PackedAVX2},
 		{"AVX2", quant.Q4_1, kernels.MatMulQ41AVX2, kernels.MatMulQ41PackedAVX2},
 		{"AVX2", quant.Q5_0, kernels.MatMulQ50AVX2, kernels.MatMulQ50PackedAVX2},
@@ -40,6 +40,23 @@ func tileCases(tb testing.TB) []tileCase {
 		{"AVX2", quant.Q2_K, kernels.MatMulQ2KAVX2, kernels.MatMulQ2KPackedAVX2},
 		{"AVX2", quant.Q3_K, kernels.MatMulQ3KAVX2, kernels.MatMulQ3KPackedAVX2},
 	}
+	if has(tb, "avxvnni") {
+		cases = append(cases, []tileCase{
+			{"AVXVNNI", quant.Q4_0, kernels.MatMulQ40AVXVNNI, kernels.MatMulQ40PackedAVXVNNI},
+			{"AVXVNNI", quant.Q4_1, kernels.MatMulQ41AVXVNNI, kernels.MatMulQ41PackedAVXVNNI},
+			{"AVXVNNI", quant.Q5_0, kernels.MatMulQ50AVXVNNI, kernels.MatMulQ50PackedAVXVNNI},
+			{"AVXVNNI", quant.Q5_1, kernels.MatMulQ51AVXVNNI, kernels.MatMulQ51PackedAVXVNNI},
+			{"AVXVNNI", quant.Q8_0, kernels.MatMulQ80AVXVNNI, kernels.MatMulQ80PackedAVXVNNI},
+			{"AVXVNNI", quant.IQ4_NL, kernels.MatMulIQ4NLAVXVNNI, kernels.MatMulIQ4NLPackedAVXVNNI},
+			{"AVXVNNI", quant.IQ4_XS, kernels.MatMulIQ4XSAVXVNNI, kernels.MatMulIQ4XSPackedAVXVNNI},
+			{"AVXVNNI", quant.Q4_K, kernels.MatMulQ4KAVXVNNI, kernels.MatMulQ4KPackedAVXVNNI},
+			{"AVXVNNI", quant.Q5_K, kernels.MatMulQ5KAVXVNNI, kernels.MatMulQ5KPackedAVXVNNI},
+			{"AVXVNNI", quant.Q6_K, kernels.MatMulQ6KAVXVNNI, kernels.MatMulQ6KPackedAVXVNNI},
+			{"AVXVNNI", quant.Q2_K, kernels.MatMulQ2KAVXVNNI, kernels.MatMulQ2KPackedAVXVNNI},
+			{"AVXVNNI", quant.Q3_K, kernels.MatMulQ3KAVXVNNI, kernels.MatMulQ3KPackedAVXVNNI},
+		}...)
+	}
+	return cases
 }
 
 // blockWeights returns random blocks with scales and minima of both signs and ordinary size.

@@ -528,6 +528,148 @@ func matVecQ2KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *by
 //go:noescape
 func matVecQ3KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
 
+// mulTileU8MinAVXVNNI multiplies a tile of unsigned weights with minima with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8MinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8AVXVNNI multiplies a tile of weights with an offset of 128 with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8AVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8HalvesMinAVXVNNI multiplies a tile of unsigned weights with scales and minima of 16 columns with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8HalvesMinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8HalvesAVXVNNI multiplies a tile of weights with an offset of 128 and scales of 16 columns with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8HalvesAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// unpackQ40PackedAVXVNNI unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ40PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ40PlainAVXVNNI unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ40PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ50PackedAVXVNNI unpacks blocks of 32 columns of Q5_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ50PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ50PlainAVXVNNI unpacks blocks of 32 columns of Q5_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ50PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ80PackedAVXVNNI unpacks blocks of 32 columns of Q8_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ80PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ80PlainAVXVNNI unpacks blocks of 32 columns of Q8_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ80PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4NLPackedAVXVNNI unpacks blocks of 32 columns of IQ4_NL weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4NLPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4NLPlainAVXVNNI unpacks blocks of 32 columns of IQ4_NL weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4NLPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4XSPackedAVXVNNI unpacks blocks of 256 columns of IQ4_XS weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4XSPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4XSPlainAVXVNNI unpacks blocks of 256 columns of IQ4_XS weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4XSPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ6KPackedAVXVNNI unpacks blocks of 256 columns of Q6_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ6KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ6KPlainAVXVNNI unpacks blocks of 256 columns of Q6_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ6KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ3KPackedAVXVNNI unpacks blocks of 256 columns of Q3_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ3KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ3KPlainAVXVNNI unpacks blocks of 256 columns of Q3_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ3KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //
 //	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])

@@ -25,6 +25,7 @@ type weights struct {
 	cols      int    // of a block
 	kind      string // the product for AVX2
 	dp        string // the product with VPDPBUSD
+	shift     bool   // whether that wants other tiles than the one for AVX2
 	unpack    func(u *unpacker)
 	scale     func(u *unpacker)
 }
@@ -38,18 +39,18 @@ type sink interface {
 
 func formats() []weights {
 	return []weights{
-		{"Q40", "Q4_0", 18, 32, "U4", "U8", func(u *unpacker) { u.nibbles(2) }, func(u *unpacker) { u.oneScale(1. / 16) }},
-		{"Q41", "Q4_1", 20, 32, "U4Min", "U8Min", func(u *unpacker) { u.nibbles(4) }, func(u *unpacker) { u.scaleAndMin() }},
-		{"Q50", "Q5_0", 22, 32, "U5", "U8", func(u *unpacker) { u.fives(2, 6) }, func(u *unpacker) { u.oneScale(1. / 8) }},
-		{"Q51", "Q5_1", 24, 32, "U5Min", "U8Min", func(u *unpacker) { u.fives(4, 8) }, func(u *unpacker) { u.scaleAndMin() }},
-		{"Q80", "Q8_0", 34, 32, "U8", "U8", func(u *unpacker) { u.bytesAt(2) }, func(u *unpacker) { u.oneScale(1) }},
-		{"IQ4NL", "IQ4_NL", 18, 32, "U8", "U8", func(u *unpacker) { u.table(0, 2) }, func(u *unpacker) { u.oneScale(1) }},
-		{"IQ4XS", "IQ4_XS", 136, 256, "U8", "U8", unpackIQ4XS, (*unpacker).scalesIQ4XS},
-		{"Q4K", "Q4_K", 144, 256, "U4Min", "U8Min", unpackQ4K, func(u *unpacker) { u.scalesQ4K() }},
-		{"Q5K", "Q5_K", 176, 256, "U5Min", "U8Min", unpackQ5K, func(u *unpacker) { u.scalesQ4K() }},
-		{"Q6K", "Q6_K", 210, 256, "U6Halves", "U8Halves", unpackQ6K, (*unpacker).scalesQ6K},
-		{"Q2K", "Q2_K", 84, 256, "U2HalvesMin", "U8HalvesMin", unpackQ2K, (*unpacker).scalesQ2K},
-		{"Q3K", "Q3_K", 110, 256, "U3Halves", "U8Halves", unpackQ3K, (*unpacker).scalesQ3K},
+		{"Q40", "Q4_0", 18, 32, "U4", "U8", true, func(u *unpacker) { u.nibbles(2) }, func(u *unpacker) { u.oneScale(1. / 16) }},
+		{"Q41", "Q4_1", 20, 32, "U4Min", "U8Min", false, func(u *unpacker) { u.nibbles(4) }, func(u *unpacker) { u.scaleAndMin() }},
+		{"Q50", "Q5_0", 22, 32, "U5", "U8", true, func(u *unpacker) { u.fives(2, 6) }, func(u *unpacker) { u.oneScale(1. / 8) }},
+		{"Q51", "Q5_1", 24, 32, "U5Min", "U8Min", false, func(u *unpacker) { u.fives(4, 8) }, func(u *unpacker) { u.scaleAndMin() }},
+		{"Q80", "Q8_0", 34, 32, "U8", "U8", true, func(u *unpacker) { u.bytesAt(2) }, func(u *unpacker) { u.oneScale(1) }},
+		{"IQ4NL", "IQ4_NL", 18, 32, "U8", "U8", true, func(u *unpacker) { u.table(0, 2) }, func(u *unpacker) { u.oneScale(1) }},
+		{"IQ4XS", "IQ4_XS", 136, 256, "U8", "U8", true, unpackIQ4XS, (*unpacker).scalesIQ4XS},
+		{"Q4K", "Q4_K", 144, 256, "U4Min", "U8Min", false, unpackQ4K, func(u *unpacker) { u.scalesQ4K() }},
+		{"Q5K", "Q5_K", 176, 256, "U5Min", "U8Min", false, unpackQ5K, func(u *unpacker) { u.scalesQ4K() }},
+		{"Q6K", "Q6_K", 210, 256, "U6Halves", "U8Halves", true, unpackQ6K, (*unpacker).scalesQ6K},
+		{"Q2K", "Q2_K", 84, 256, "U2HalvesMin", "U8HalvesMin", false, unpackQ2K, (*unpacker).scalesQ2K},
+		{"Q3K", "Q3_K", 110, 256, "U3Halves", "U8Halves", true, unpackQ3K, (*unpacker).scalesQ3K},
 	}
 }
 

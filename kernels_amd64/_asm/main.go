@@ -48,6 +48,7 @@ func generate(dir string) error {
 				matVec(a, f)
 			}
 		}},
+		{"matmul_avxvnni_amd64.s", vnniTiles},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 	}
@@ -62,6 +63,9 @@ func generate(dir string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		if err := pass.Compile.Execute(file); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := encodeVEX(file); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		if err := checkRegisters(file); err != nil {
