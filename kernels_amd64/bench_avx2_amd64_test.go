@@ -22,8 +22,22 @@ func BenchmarkTilePrompt(b *testing.B) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			w := blockWeights(rng, k.typ, rows, cols)
 			packed, acts, dst := packRows(k.typ, w, rows, cols), blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
-			benchTile(b, fmt.Sprintf("%s/%v/packed/%dx%d", k.isa, k.typ, rows, cols), rows*cols*n, func() { k.packed(dst, rows, packed, rows, cols, acts, n) })
-			benchTile(b, fmt.Sprintf("%s/%v/plain/%dx%d", k.isa, k.typ, rows, cols), rows*cols*n, func() { k.plain(dst, rows, w, rows, cols, acts, n) })
+			benchTile(b, fmt.Sprintf("%s/%v/packed/%dx%d", k.isa, k.typ, rows, cols), len(w), rows*cols*n, func() { k.packed(dst, rows, packed, rows, cols, acts, n) })
+			benchTile(b, fmt.Sprintf("%s/%v/plain/%dx%d", k.isa, k.typ, rows, cols), len(w), rows*cols*n, func() { k.plain(dst, rows, w, rows, cols, acts, n) })
+		}
+	}
+}
+
+// BenchmarkTileFew has weights that stay in the cache and few activation rows.
+func BenchmarkTileFew(b *testing.B) {
+	const rows, cols = 256, 1536
+	for _, k := range tileCases(b) {
+		for _, n := range []int{1, 2, 3, 4, 8} {
+			rng := rand.New(rand.NewPCG(1, 2))
+			w := blockWeights(rng, k.typ, rows, cols)
+			packed, acts, dst := packRows(k.typ, w, rows, cols), blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
+			benchTile(b, fmt.Sprintf("%s/%v/packed/n=%d", k.isa, k.typ, n), len(w), rows*cols*n, func() { k.packed(dst, rows, packed, rows, cols, acts, n) })
+			benchTile(b, fmt.Sprintf("%s/%v/plain/n=%d", k.isa, k.typ, n), len(w), rows*cols*n, func() { k.plain(dst, rows, w, rows, cols, acts, n) })
 		}
 	}
 }
@@ -72,7 +86,7 @@ func benchStream(b *testing.B, name string, size int, w []byte, f func(w []byte)
 }
 
 // benchTile reports the best of many runs, since others disturb.
-func benchTile(b *testing.B, name string, macs int, f func()) {
+func benchTile(b *testing.B, name string, size, macs int, f func()) {
 	b.Run(name, func(b *testing.B) {
 		best := time.Hour
 		for b.Loop() {
@@ -81,6 +95,7 @@ func benchTile(b *testing.B, name string, macs int, f func()) {
 			best = min(best, time.Since(start))
 		}
 		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(size)/best.Seconds()/1e9, "GB/s")
 		b.ReportMetric(float64(macs)/best.Seconds()/1e9, "GMAC/s")
 	})
 }
