@@ -105,7 +105,12 @@ func (p *tileProduct) vec(rows int) {
 	blocks := p.blocks * blockLen / cols
 	some := max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
 	for r := 0; r < rows; r += some {
-		matVec(p.format, &p.dst[r], &p.w[r*p.rowBytes], min(some, rows-r)/groupRows, blocks, &p.acts[0])
+		groups := min(some, rows-r) / groupRows
+		if p.isa == isaAVXVNNI {
+			matVecVNNI(p.format, &p.dst[r], &p.w[r*p.rowBytes], groups, blocks, &p.acts[0])
+		} else {
+			matVec(p.format, &p.dst[r], &p.w[r*p.rowBytes], groups, blocks, &p.acts[0])
+		}
 	}
 }
 

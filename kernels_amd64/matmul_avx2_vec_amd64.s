@@ -368,185 +368,171 @@ block:
 	VMOVUPS      Y2, 544(DI)
 	PREFETCHT0   4128(AX)
 	VMOVDQU      32(AX), Y2
+	VPSLLD       $0x04, Y2, Y3
 	PREFETCHT0   4192(AX)
-	VMOVDQU      96(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y5
-	VPAND        bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB     bitsLow<>+0(SB), Y5, Y5
-	VPAND        bytes10<>+0(SB), Y5, Y5
+	VMOVDQU      96(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y3, Y6
+	VPAND        highBits<>+0(SB), Y6, Y6
+	VPMINUB      bytes10<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD (BX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y3, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD (BX), Y5
+	VPBROADCASTD 16(BX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 16(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
+	VPADDW       Y5, Y6, Y6
 	PREFETCHT0   4256(AX)
-	VMOVDQU      160(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y6
-	VPAND        bitsHigh<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsHigh<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 4(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPADDW       Y6, Y5, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsHigh<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsHigh<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 20(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
-	VPMADDWD     times8<>+0(SB), Y5, Y5
+	VMOVDQU      160(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y2, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 4(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 20(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y6, Y6
+	VPMADDWD     times8<>+0(SB), Y6, Y6
 	PREFETCHT0   4320(AX)
-	VMOVDQU      224(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y6
-	VPAND        bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsLow<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 8(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread3<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 24(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y6, Y6
+	VMOVDQU      224(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread1<>+0(SB), Y3, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 8(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread3<>+0(SB), Y3, Y3
+	VPAND        highBits<>+0(SB), Y3, Y3
+	VPMINUB      bytes10<>+0(SB), Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPBROADCASTD 24(BX), Y3
+	VPMADDUBSW   Y3, Y4, Y3
+	VPADDW       Y3, Y7, Y7
 	PREFETCHT0   4384(AX)
 	VMOVDQU      288(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y7
-	VPAND        bitsHigh<>+0(SB), Y7, Y7
-	VPCMPEQB     bitsHigh<>+0(SB), Y7, Y7
-	VPAND        bytes10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPBROADCASTD 12(BX), Y7
-	VPMADDUBSW   Y7, Y4, Y7
-	VPADDW       Y7, Y6, Y6
+	VPSHUFB      spread1<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 12(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y7, Y7
 	VPSRLD       $0x04, Y3, Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB      spread3<>+0(SB), Y2, Y2
-	VPAND        bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB     bitsHigh<>+0(SB), Y2, Y2
-	VPAND        bytes10<>+0(SB), Y2, Y2
+	VPAND        highBits<>+0(SB), Y2, Y2
+	VPMINUB      bytes10<>+0(SB), Y2, Y2
 	VPOR         Y2, Y3, Y3
 	VPBROADCASTD 28(BX), Y2
 	VPMADDUBSW   Y2, Y3, Y2
-	VPADDW       Y2, Y6, Y6
-	VPMADDWD     times8<>+0(SB), Y6, Y6
-	VPADDD       Y6, Y5, Y5
+	VPADDW       Y2, Y7, Y7
+	VPMADDWD     times8<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
 	VPBROADCASTD 48(BX), Y2
-	VPADDD       Y2, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
+	VPADDD       Y2, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 32(BX), Y2
 	VMULPS       512(DI), Y2, Y2
-	VFMADD231PS  Y2, Y5, Y0
+	VFMADD231PS  Y2, Y6, Y0
 	VMOVDQU      64(AX), Y2
-	VMOVDQU      128(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y5
-	VPAND        bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB     bitsLow<>+0(SB), Y5, Y5
-	VPAND        bytes10<>+0(SB), Y5, Y5
+	VPSLLD       $0x04, Y2, Y3
+	VMOVDQU      128(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y3, Y6
+	VPAND        highBits<>+0(SB), Y6, Y6
+	VPMINUB      bytes10<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD (BX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y3, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD (BX), Y5
+	VPBROADCASTD 16(BX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 16(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
-	VMOVDQU      192(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y6
-	VPAND        bitsHigh<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsHigh<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 4(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPADDW       Y6, Y5, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsHigh<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsHigh<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 20(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
-	VPMADDWD     times8<>+0(SB), Y5, Y5
-	VMOVDQU      256(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y6
-	VPAND        bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsLow<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 8(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread3<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 24(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y6, Y6
+	VPADDW       Y5, Y6, Y6
+	VMOVDQU      192(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y2, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 4(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 20(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y6, Y6
+	VPMADDWD     times8<>+0(SB), Y6, Y6
+	VMOVDQU      256(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread1<>+0(SB), Y3, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 8(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread3<>+0(SB), Y3, Y3
+	VPAND        highBits<>+0(SB), Y3, Y3
+	VPMINUB      bytes10<>+0(SB), Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPBROADCASTD 24(BX), Y3
+	VPMADDUBSW   Y3, Y4, Y3
+	VPADDW       Y3, Y7, Y7
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y7
-	VPAND        bitsHigh<>+0(SB), Y7, Y7
-	VPCMPEQB     bitsHigh<>+0(SB), Y7, Y7
-	VPAND        bytes10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPBROADCASTD 12(BX), Y7
-	VPMADDUBSW   Y7, Y4, Y7
-	VPADDW       Y7, Y6, Y6
+	VPSHUFB      spread1<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 12(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y7, Y7
 	VPSRLD       $0x04, Y3, Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB      spread3<>+0(SB), Y2, Y2
-	VPAND        bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB     bitsHigh<>+0(SB), Y2, Y2
-	VPAND        bytes10<>+0(SB), Y2, Y2
+	VPAND        highBits<>+0(SB), Y2, Y2
+	VPMINUB      bytes10<>+0(SB), Y2, Y2
 	VPOR         Y2, Y3, Y3
 	VPBROADCASTD 28(BX), Y2
 	VPMADDUBSW   Y2, Y3, Y2
-	VPADDW       Y2, Y6, Y6
-	VPMADDWD     times8<>+0(SB), Y6, Y6
-	VPADDD       Y6, Y5, Y5
+	VPADDW       Y2, Y7, Y7
+	VPMADDWD     times8<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
 	VPBROADCASTD 48(BX), Y2
-	VPADDD       Y2, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
+	VPADDD       Y2, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 32(BX), Y2
 	VMULPS       544(DI), Y2, Y2
-	VFMADD231PS  Y2, Y5, Y1
+	VFMADD231PS  Y2, Y6, Y1
 	ADDQ         $+352, AX
 	ADDQ         $+64, BX
 	DECQ         SI
@@ -577,24 +563,6 @@ DATA eighth<>+56(SB)/4, $0x3e000000
 DATA eighth<>+60(SB)/4, $0x3e000000
 GLOBL eighth<>(SB), RODATA|NOPTR, $64
 
-DATA bitsLow<>+0(SB)/4, $0x08040201
-DATA bitsLow<>+4(SB)/4, $0x08040201
-DATA bitsLow<>+8(SB)/4, $0x08040201
-DATA bitsLow<>+12(SB)/4, $0x08040201
-DATA bitsLow<>+16(SB)/4, $0x08040201
-DATA bitsLow<>+20(SB)/4, $0x08040201
-DATA bitsLow<>+24(SB)/4, $0x08040201
-DATA bitsLow<>+28(SB)/4, $0x08040201
-DATA bitsLow<>+32(SB)/4, $0x08040201
-DATA bitsLow<>+36(SB)/4, $0x08040201
-DATA bitsLow<>+40(SB)/4, $0x08040201
-DATA bitsLow<>+44(SB)/4, $0x08040201
-DATA bitsLow<>+48(SB)/4, $0x08040201
-DATA bitsLow<>+52(SB)/4, $0x08040201
-DATA bitsLow<>+56(SB)/4, $0x08040201
-DATA bitsLow<>+60(SB)/4, $0x08040201
-GLOBL bitsLow<>(SB), RODATA|NOPTR, $64
-
 DATA spread0<>+0(SB)/4, $0x00000000
 DATA spread0<>+4(SB)/4, $0x04040404
 DATA spread0<>+8(SB)/4, $0x08080808
@@ -612,6 +580,24 @@ DATA spread0<>+52(SB)/4, $0x04040404
 DATA spread0<>+56(SB)/4, $0x08080808
 DATA spread0<>+60(SB)/4, $0x0c0c0c0c
 GLOBL spread0<>(SB), RODATA|NOPTR, $64
+
+DATA highBits<>+0(SB)/4, $0x80402010
+DATA highBits<>+4(SB)/4, $0x80402010
+DATA highBits<>+8(SB)/4, $0x80402010
+DATA highBits<>+12(SB)/4, $0x80402010
+DATA highBits<>+16(SB)/4, $0x80402010
+DATA highBits<>+20(SB)/4, $0x80402010
+DATA highBits<>+24(SB)/4, $0x80402010
+DATA highBits<>+28(SB)/4, $0x80402010
+DATA highBits<>+32(SB)/4, $0x80402010
+DATA highBits<>+36(SB)/4, $0x80402010
+DATA highBits<>+40(SB)/4, $0x80402010
+DATA highBits<>+44(SB)/4, $0x80402010
+DATA highBits<>+48(SB)/4, $0x80402010
+DATA highBits<>+52(SB)/4, $0x80402010
+DATA highBits<>+56(SB)/4, $0x80402010
+DATA highBits<>+60(SB)/4, $0x80402010
+GLOBL highBits<>(SB), RODATA|NOPTR, $64
 
 DATA bytes10<>+0(SB)/4, $0x10101010
 DATA bytes10<>+4(SB)/4, $0x10101010
@@ -648,24 +634,6 @@ DATA spread2<>+52(SB)/4, $0x06060606
 DATA spread2<>+56(SB)/4, $0x0a0a0a0a
 DATA spread2<>+60(SB)/4, $0x0e0e0e0e
 GLOBL spread2<>(SB), RODATA|NOPTR, $64
-
-DATA bitsHigh<>+0(SB)/4, $0x80402010
-DATA bitsHigh<>+4(SB)/4, $0x80402010
-DATA bitsHigh<>+8(SB)/4, $0x80402010
-DATA bitsHigh<>+12(SB)/4, $0x80402010
-DATA bitsHigh<>+16(SB)/4, $0x80402010
-DATA bitsHigh<>+20(SB)/4, $0x80402010
-DATA bitsHigh<>+24(SB)/4, $0x80402010
-DATA bitsHigh<>+28(SB)/4, $0x80402010
-DATA bitsHigh<>+32(SB)/4, $0x80402010
-DATA bitsHigh<>+36(SB)/4, $0x80402010
-DATA bitsHigh<>+40(SB)/4, $0x80402010
-DATA bitsHigh<>+44(SB)/4, $0x80402010
-DATA bitsHigh<>+48(SB)/4, $0x80402010
-DATA bitsHigh<>+52(SB)/4, $0x80402010
-DATA bitsHigh<>+56(SB)/4, $0x80402010
-DATA bitsHigh<>+60(SB)/4, $0x80402010
-GLOBL bitsHigh<>(SB), RODATA|NOPTR, $64
 
 DATA times8<>+0(SB)/4, $0x00080008
 DATA times8<>+4(SB)/4, $0x00080008
@@ -749,183 +717,169 @@ block:
 	VMOVUPS      Y3, 672(DI)
 	PREFETCHT0   4160(AX)
 	VMOVDQU      64(AX), Y2
+	VPSLLD       $0x04, Y2, Y3
 	PREFETCHT0   4224(AX)
-	VMOVDQU      128(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y5
-	VPAND        bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB     bitsLow<>+0(SB), Y5, Y5
-	VPAND        bytes10<>+0(SB), Y5, Y5
+	VMOVDQU      128(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y3, Y6
+	VPAND        highBits<>+0(SB), Y6, Y6
+	VPMINUB      bytes10<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD (BX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y3, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD (BX), Y5
+	VPBROADCASTD 16(BX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 16(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
+	VPADDW       Y5, Y6, Y6
 	PREFETCHT0   4288(AX)
-	VMOVDQU      192(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y6
-	VPAND        bitsHigh<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsHigh<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 4(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPADDW       Y6, Y5, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsHigh<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsHigh<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 20(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
-	VPMADDWD     times1<>+0(SB), Y5, Y5
+	VMOVDQU      192(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y2, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 4(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 20(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y6, Y6
+	VPMADDWD     times1<>+0(SB), Y6, Y6
 	PREFETCHT0   4352(AX)
-	VMOVDQU      256(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y6
-	VPAND        bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsLow<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 8(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread3<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 24(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y6, Y6
+	VMOVDQU      256(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread1<>+0(SB), Y3, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 8(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread3<>+0(SB), Y3, Y3
+	VPAND        highBits<>+0(SB), Y3, Y3
+	VPMINUB      bytes10<>+0(SB), Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPBROADCASTD 24(BX), Y3
+	VPMADDUBSW   Y3, Y4, Y3
+	VPADDW       Y3, Y7, Y7
 	PREFETCHT0   4416(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y7
-	VPAND        bitsHigh<>+0(SB), Y7, Y7
-	VPCMPEQB     bitsHigh<>+0(SB), Y7, Y7
-	VPAND        bytes10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPBROADCASTD 12(BX), Y7
-	VPMADDUBSW   Y7, Y4, Y7
-	VPADDW       Y7, Y6, Y6
+	VPSHUFB      spread1<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 12(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y7, Y7
 	VPSRLD       $0x04, Y3, Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB      spread3<>+0(SB), Y2, Y2
-	VPAND        bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB     bitsHigh<>+0(SB), Y2, Y2
-	VPAND        bytes10<>+0(SB), Y2, Y2
+	VPAND        highBits<>+0(SB), Y2, Y2
+	VPMINUB      bytes10<>+0(SB), Y2, Y2
 	VPOR         Y2, Y3, Y3
 	VPBROADCASTD 28(BX), Y2
 	VPMADDUBSW   Y2, Y3, Y2
-	VPADDW       Y2, Y6, Y6
-	VPMADDWD     times1<>+0(SB), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
+	VPADDW       Y2, Y7, Y7
+	VPMADDWD     times1<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 32(BX), Y2
 	VMULPS       512(DI), Y2, Y2
-	VFMADD231PS  Y2, Y5, Y0
+	VFMADD231PS  Y2, Y6, Y0
 	VBROADCASTSS 36(BX), Y2
 	VFMADD231PS  640(DI), Y2, Y0
 	VMOVDQU      96(AX), Y2
-	VMOVDQU      160(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y5
-	VPAND        bitsLow<>+0(SB), Y5, Y5
-	VPCMPEQB     bitsLow<>+0(SB), Y5, Y5
-	VPAND        bytes10<>+0(SB), Y5, Y5
+	VPSLLD       $0x04, Y2, Y3
+	VMOVDQU      160(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y3, Y6
+	VPAND        highBits<>+0(SB), Y6, Y6
+	VPMINUB      bytes10<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD (BX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y3, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD (BX), Y5
+	VPBROADCASTD 16(BX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 16(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
-	VMOVDQU      224(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread0<>+0(SB), Y2, Y6
-	VPAND        bitsHigh<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsHigh<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 4(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPADDW       Y6, Y5, Y5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread2<>+0(SB), Y2, Y4
-	VPAND        bitsHigh<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsHigh<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 20(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y5, Y5
-	VPMADDWD     times1<>+0(SB), Y5, Y5
-	VMOVDQU      288(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y6
-	VPAND        bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB     bitsLow<>+0(SB), Y6, Y6
-	VPAND        bytes10<>+0(SB), Y6, Y6
-	VPOR         Y6, Y4, Y4
-	VPBROADCASTD 8(BX), Y6
-	VPMADDUBSW   Y6, Y4, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      spread3<>+0(SB), Y2, Y4
-	VPAND        bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB     bitsLow<>+0(SB), Y4, Y4
-	VPAND        bytes10<>+0(SB), Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPBROADCASTD 24(BX), Y4
-	VPMADDUBSW   Y4, Y3, Y4
-	VPADDW       Y4, Y6, Y6
+	VPADDW       Y5, Y6, Y6
+	VMOVDQU      224(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread0<>+0(SB), Y2, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 4(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread2<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 20(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y6, Y6
+	VPMADDWD     times1<>+0(SB), Y6, Y6
+	VMOVDQU      288(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSHUFB      spread1<>+0(SB), Y3, Y7
+	VPAND        highBits<>+0(SB), Y7, Y7
+	VPMINUB      bytes10<>+0(SB), Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 8(BX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSHUFB      spread3<>+0(SB), Y3, Y3
+	VPAND        highBits<>+0(SB), Y3, Y3
+	VPMINUB      bytes10<>+0(SB), Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPBROADCASTD 24(BX), Y3
+	VPMADDUBSW   Y3, Y4, Y3
+	VPADDW       Y3, Y7, Y7
 	VMOVDQU      352(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      spread1<>+0(SB), Y2, Y7
-	VPAND        bitsHigh<>+0(SB), Y7, Y7
-	VPCMPEQB     bitsHigh<>+0(SB), Y7, Y7
-	VPAND        bytes10<>+0(SB), Y7, Y7
-	VPOR         Y7, Y4, Y4
-	VPBROADCASTD 12(BX), Y7
-	VPMADDUBSW   Y7, Y4, Y7
-	VPADDW       Y7, Y6, Y6
+	VPSHUFB      spread1<>+0(SB), Y2, Y5
+	VPAND        highBits<>+0(SB), Y5, Y5
+	VPMINUB      bytes10<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 12(BX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPADDW       Y5, Y7, Y7
 	VPSRLD       $0x04, Y3, Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB      spread3<>+0(SB), Y2, Y2
-	VPAND        bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB     bitsHigh<>+0(SB), Y2, Y2
-	VPAND        bytes10<>+0(SB), Y2, Y2
+	VPAND        highBits<>+0(SB), Y2, Y2
+	VPMINUB      bytes10<>+0(SB), Y2, Y2
 	VPOR         Y2, Y3, Y3
 	VPBROADCASTD 28(BX), Y2
 	VPMADDUBSW   Y2, Y3, Y2
-	VPADDW       Y2, Y6, Y6
-	VPMADDWD     times1<>+0(SB), Y6, Y6
-	VPADDD       Y6, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
+	VPADDW       Y2, Y7, Y7
+	VPMADDWD     times1<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 32(BX), Y2
 	VMULPS       544(DI), Y2, Y2
-	VFMADD231PS  Y2, Y5, Y1
+	VFMADD231PS  Y2, Y6, Y1
 	VBROADCASTSS 36(BX), Y2
 	VFMADD231PS  672(DI), Y2, Y1
 	ADDQ         $+384, AX
@@ -2836,75 +2790,67 @@ block:
 	VPOR         Y8, Y6, Y6
 	VPAND        bytes3f<>+0(SB), Y4, Y4
 	VPAND        bytes3f<>+0(SB), Y5, Y5
-	VPAND        byte0<>+0(SB), Y4, Y8
+	VPSHUFB      byte0<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 512(DI)
-	VPSRLD       $0x08, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte1<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 768(DI)
-	VPSRLD       $0x10, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte2<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 1024(DI)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1280(DI)
-	VPAND        byte0<>+0(SB), Y7, Y4
+	VPSHUFB      byte0<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1536(DI)
-	VPSRLD       $0x08, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte1<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1792(DI)
-	VPSRLD       $0x10, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte2<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2048(DI)
-	VPSRLD       $0x18, Y7, Y4
+	VPSHUFB      byte3<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2304(DI)
-	VPAND        byte0<>+0(SB), Y5, Y2
+	VPSHUFB      byte0<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 640(DI)
-	VPSRLD       $0x08, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 896(DI)
-	VPSRLD       $0x10, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1152(DI)
-	VPSRLD       $0x18, Y5, Y2
+	VPSHUFB      byte3<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1408(DI)
-	VPAND        byte0<>+0(SB), Y6, Y2
+	VPSHUFB      byte0<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1664(DI)
-	VPSRLD       $0x08, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1920(DI)
-	VPSRLD       $0x10, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2176(DI)
-	VPSRLD       $0x18, Y6, Y2
+	VPSHUFB      byte3<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2432(DI)
@@ -2925,75 +2871,67 @@ block:
 	VPOR         Y8, Y6, Y6
 	VPAND        bytes3f<>+0(SB), Y4, Y4
 	VPAND        bytes3f<>+0(SB), Y5, Y5
-	VPAND        byte0<>+0(SB), Y4, Y8
+	VPSHUFB      byte0<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 544(DI)
-	VPSRLD       $0x08, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte1<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 800(DI)
-	VPSRLD       $0x10, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte2<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 1056(DI)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1312(DI)
-	VPAND        byte0<>+0(SB), Y7, Y4
+	VPSHUFB      byte0<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1568(DI)
-	VPSRLD       $0x08, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte1<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1824(DI)
-	VPSRLD       $0x10, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte2<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2080(DI)
-	VPSRLD       $0x18, Y7, Y4
+	VPSHUFB      byte3<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2336(DI)
-	VPAND        byte0<>+0(SB), Y5, Y2
+	VPSHUFB      byte0<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 672(DI)
-	VPSRLD       $0x08, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 928(DI)
-	VPSRLD       $0x10, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1184(DI)
-	VPSRLD       $0x18, Y5, Y2
+	VPSHUFB      byte3<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1440(DI)
-	VPAND        byte0<>+0(SB), Y6, Y2
+	VPSHUFB      byte0<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1696(DI)
-	VPSRLD       $0x08, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1952(DI)
-	VPSRLD       $0x10, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2208(DI)
-	VPSRLD       $0x18, Y6, Y2
+	VPSHUFB      byte3<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2464(DI)
@@ -3831,23 +3769,77 @@ DATA bytes3f<>+56(SB)/4, $0x3f3f3f3f
 DATA bytes3f<>+60(SB)/4, $0x3f3f3f3f
 GLOBL bytes3f<>(SB), RODATA|NOPTR, $64
 
-DATA byte0<>+0(SB)/4, $0x000000ff
-DATA byte0<>+4(SB)/4, $0x000000ff
-DATA byte0<>+8(SB)/4, $0x000000ff
-DATA byte0<>+12(SB)/4, $0x000000ff
-DATA byte0<>+16(SB)/4, $0x000000ff
-DATA byte0<>+20(SB)/4, $0x000000ff
-DATA byte0<>+24(SB)/4, $0x000000ff
-DATA byte0<>+28(SB)/4, $0x000000ff
-DATA byte0<>+32(SB)/4, $0x000000ff
-DATA byte0<>+36(SB)/4, $0x000000ff
-DATA byte0<>+40(SB)/4, $0x000000ff
-DATA byte0<>+44(SB)/4, $0x000000ff
-DATA byte0<>+48(SB)/4, $0x000000ff
-DATA byte0<>+52(SB)/4, $0x000000ff
-DATA byte0<>+56(SB)/4, $0x000000ff
-DATA byte0<>+60(SB)/4, $0x000000ff
+DATA byte0<>+0(SB)/4, $0x80808000
+DATA byte0<>+4(SB)/4, $0x80808004
+DATA byte0<>+8(SB)/4, $0x80808008
+DATA byte0<>+12(SB)/4, $0x8080800c
+DATA byte0<>+16(SB)/4, $0x80808000
+DATA byte0<>+20(SB)/4, $0x80808004
+DATA byte0<>+24(SB)/4, $0x80808008
+DATA byte0<>+28(SB)/4, $0x8080800c
+DATA byte0<>+32(SB)/4, $0x80808000
+DATA byte0<>+36(SB)/4, $0x80808004
+DATA byte0<>+40(SB)/4, $0x80808008
+DATA byte0<>+44(SB)/4, $0x8080800c
+DATA byte0<>+48(SB)/4, $0x80808000
+DATA byte0<>+52(SB)/4, $0x80808004
+DATA byte0<>+56(SB)/4, $0x80808008
+DATA byte0<>+60(SB)/4, $0x8080800c
 GLOBL byte0<>(SB), RODATA|NOPTR, $64
+
+DATA byte1<>+0(SB)/4, $0x80808001
+DATA byte1<>+4(SB)/4, $0x80808005
+DATA byte1<>+8(SB)/4, $0x80808009
+DATA byte1<>+12(SB)/4, $0x8080800d
+DATA byte1<>+16(SB)/4, $0x80808001
+DATA byte1<>+20(SB)/4, $0x80808005
+DATA byte1<>+24(SB)/4, $0x80808009
+DATA byte1<>+28(SB)/4, $0x8080800d
+DATA byte1<>+32(SB)/4, $0x80808001
+DATA byte1<>+36(SB)/4, $0x80808005
+DATA byte1<>+40(SB)/4, $0x80808009
+DATA byte1<>+44(SB)/4, $0x8080800d
+DATA byte1<>+48(SB)/4, $0x80808001
+DATA byte1<>+52(SB)/4, $0x80808005
+DATA byte1<>+56(SB)/4, $0x80808009
+DATA byte1<>+60(SB)/4, $0x8080800d
+GLOBL byte1<>(SB), RODATA|NOPTR, $64
+
+DATA byte2<>+0(SB)/4, $0x80808002
+DATA byte2<>+4(SB)/4, $0x80808006
+DATA byte2<>+8(SB)/4, $0x8080800a
+DATA byte2<>+12(SB)/4, $0x8080800e
+DATA byte2<>+16(SB)/4, $0x80808002
+DATA byte2<>+20(SB)/4, $0x80808006
+DATA byte2<>+24(SB)/4, $0x8080800a
+DATA byte2<>+28(SB)/4, $0x8080800e
+DATA byte2<>+32(SB)/4, $0x80808002
+DATA byte2<>+36(SB)/4, $0x80808006
+DATA byte2<>+40(SB)/4, $0x8080800a
+DATA byte2<>+44(SB)/4, $0x8080800e
+DATA byte2<>+48(SB)/4, $0x80808002
+DATA byte2<>+52(SB)/4, $0x80808006
+DATA byte2<>+56(SB)/4, $0x8080800a
+DATA byte2<>+60(SB)/4, $0x8080800e
+GLOBL byte2<>(SB), RODATA|NOPTR, $64
+
+DATA byte3<>+0(SB)/4, $0x80808003
+DATA byte3<>+4(SB)/4, $0x80808007
+DATA byte3<>+8(SB)/4, $0x8080800b
+DATA byte3<>+12(SB)/4, $0x8080800f
+DATA byte3<>+16(SB)/4, $0x80808003
+DATA byte3<>+20(SB)/4, $0x80808007
+DATA byte3<>+24(SB)/4, $0x8080800b
+DATA byte3<>+28(SB)/4, $0x8080800f
+DATA byte3<>+32(SB)/4, $0x80808003
+DATA byte3<>+36(SB)/4, $0x80808007
+DATA byte3<>+40(SB)/4, $0x8080800b
+DATA byte3<>+44(SB)/4, $0x8080800f
+DATA byte3<>+48(SB)/4, $0x80808003
+DATA byte3<>+52(SB)/4, $0x80808007
+DATA byte3<>+56(SB)/4, $0x8080800b
+DATA byte3<>+60(SB)/4, $0x8080800f
+GLOBL byte3<>(SB), RODATA|NOPTR, $64
 
 // func matVecQ5KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
@@ -3887,75 +3879,67 @@ block:
 	VPOR         Y8, Y6, Y6
 	VPAND        bytes3f<>+0(SB), Y4, Y4
 	VPAND        bytes3f<>+0(SB), Y5, Y5
-	VPAND        byte0<>+0(SB), Y4, Y8
+	VPSHUFB      byte0<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 512(DI)
-	VPSRLD       $0x08, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte1<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 768(DI)
-	VPSRLD       $0x10, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte2<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 1024(DI)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1280(DI)
-	VPAND        byte0<>+0(SB), Y7, Y4
+	VPSHUFB      byte0<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1536(DI)
-	VPSRLD       $0x08, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte1<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1792(DI)
-	VPSRLD       $0x10, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte2<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2048(DI)
-	VPSRLD       $0x18, Y7, Y4
+	VPSHUFB      byte3<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2304(DI)
-	VPAND        byte0<>+0(SB), Y5, Y2
+	VPSHUFB      byte0<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 640(DI)
-	VPSRLD       $0x08, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 896(DI)
-	VPSRLD       $0x10, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1152(DI)
-	VPSRLD       $0x18, Y5, Y2
+	VPSHUFB      byte3<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1408(DI)
-	VPAND        byte0<>+0(SB), Y6, Y2
+	VPSHUFB      byte0<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1664(DI)
-	VPSRLD       $0x08, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1920(DI)
-	VPSRLD       $0x10, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2176(DI)
-	VPSRLD       $0x18, Y6, Y2
+	VPSHUFB      byte3<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2432(DI)
@@ -3976,75 +3960,67 @@ block:
 	VPOR         Y8, Y6, Y6
 	VPAND        bytes3f<>+0(SB), Y4, Y4
 	VPAND        bytes3f<>+0(SB), Y5, Y5
-	VPAND        byte0<>+0(SB), Y4, Y8
+	VPSHUFB      byte0<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 544(DI)
-	VPSRLD       $0x08, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte1<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 800(DI)
-	VPSRLD       $0x10, Y4, Y8
-	VPAND        byte0<>+0(SB), Y8, Y8
+	VPSHUFB      byte2<>+0(SB), Y4, Y8
 	VCVTDQ2PS    Y8, Y8
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, 1056(DI)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1312(DI)
-	VPAND        byte0<>+0(SB), Y7, Y4
+	VPSHUFB      byte0<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1568(DI)
-	VPSRLD       $0x08, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte1<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 1824(DI)
-	VPSRLD       $0x10, Y7, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte2<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2080(DI)
-	VPSRLD       $0x18, Y7, Y4
+	VPSHUFB      byte3<>+0(SB), Y7, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2336(DI)
-	VPAND        byte0<>+0(SB), Y5, Y2
+	VPSHUFB      byte0<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 672(DI)
-	VPSRLD       $0x08, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 928(DI)
-	VPSRLD       $0x10, Y5, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1184(DI)
-	VPSRLD       $0x18, Y5, Y2
+	VPSHUFB      byte3<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1440(DI)
-	VPAND        byte0<>+0(SB), Y6, Y2
+	VPSHUFB      byte0<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1696(DI)
-	VPSRLD       $0x08, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte1<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 1952(DI)
-	VPSRLD       $0x10, Y6, Y2
-	VPAND        byte0<>+0(SB), Y2, Y2
+	VPSHUFB      byte2<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2208(DI)
-	VPSRLD       $0x18, Y6, Y2
+	VPSHUFB      byte3<>+0(SB), Y6, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2464(DI)
@@ -6910,164 +6886,148 @@ block:
 	PREFETCHT0   4096(AX)
 	VMOVDQU      (AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 512(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 576(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 768(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 832(R8)
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPAND        byte0<>+0(SB), Y4, Y5
+	VPSHUFB      byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 640(R8)
-	VPSRLD       $0x08, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 704(R8)
-	VPSRLD       $0x10, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 896(R8)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 960(R8)
 	PREFETCHT0   4160(AX)
 	VMOVDQU      64(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1024(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1088(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1280(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 1344(R8)
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPAND        byte0<>+0(SB), Y4, Y5
+	VPSHUFB      byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1152(R8)
-	VPSRLD       $0x08, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1216(R8)
-	VPSRLD       $0x10, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1408(R8)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1472(R8)
 	PREFETCHT0   4224(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1536(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1600(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1792(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 1856(R8)
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPAND        byte0<>+0(SB), Y4, Y5
+	VPSHUFB      byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1664(R8)
-	VPSRLD       $0x08, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1728(R8)
-	VPSRLD       $0x10, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1920(R8)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1984(R8)
 	PREFETCHT0   4288(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 2048(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 2112(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 2304(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 2368(R8)
 	VPSRLD       $0x04, Y4, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPAND        byte0<>+0(SB), Y2, Y4
+	VPSHUFB      byte0<>+0(SB), Y2, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2176(R8)
-	VPSRLD       $0x08, Y2, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte1<>+0(SB), Y2, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2240(R8)
-	VPSRLD       $0x10, Y2, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte2<>+0(SB), Y2, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2432(R8)
-	VPSRLD       $0x18, Y2, Y2
+	VPSHUFB      byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2496(R8)
@@ -7076,161 +7036,145 @@ block:
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	VMOVDQU      32(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 544(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 608(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 800(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 864(R8)
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPAND        byte0<>+0(SB), Y4, Y5
+	VPSHUFB      byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 672(R8)
-	VPSRLD       $0x08, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 736(R8)
-	VPSRLD       $0x10, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 928(R8)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 992(R8)
 	VMOVDQU      96(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1056(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1120(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1312(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 1376(R8)
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPAND        byte0<>+0(SB), Y4, Y5
+	VPSHUFB      byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1184(R8)
-	VPSRLD       $0x08, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1248(R8)
-	VPSRLD       $0x10, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1440(R8)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1504(R8)
 	VMOVDQU      160(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1568(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1632(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 1824(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 1888(R8)
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPAND        byte0<>+0(SB), Y4, Y5
+	VPSHUFB      byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1696(R8)
-	VPSRLD       $0x08, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1760(R8)
-	VPSRLD       $0x10, Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y5
+	VPSHUFB      byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VMOVUPS      Y5, 1952(R8)
-	VPSRLD       $0x18, Y4, Y4
+	VPSHUFB      byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2016(R8)
 	VMOVDQU      224(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
-	VPAND        byte0<>+0(SB), Y5, Y6
+	VPSHUFB      byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 2080(R8)
-	VPSRLD       $0x08, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 2144(R8)
-	VPSRLD       $0x10, Y5, Y6
-	VPAND        byte0<>+0(SB), Y6, Y6
+	VPSHUFB      byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y2, Y6, Y6
 	VMOVUPS      Y6, 2336(R8)
-	VPSRLD       $0x18, Y5, Y5
+	VPSHUFB      byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y2, Y5, Y5
 	VMOVUPS      Y5, 2400(R8)
 	VPSRLD       $0x04, Y4, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPAND        byte0<>+0(SB), Y2, Y4
+	VPSHUFB      byte0<>+0(SB), Y2, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2208(R8)
-	VPSRLD       $0x08, Y2, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte1<>+0(SB), Y2, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2272(R8)
-	VPSRLD       $0x10, Y2, Y4
-	VPAND        byte0<>+0(SB), Y4, Y4
+	VPSHUFB      byte2<>+0(SB), Y2, Y4
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 2464(R8)
-	VPSRLD       $0x18, Y2, Y2
+	VPSHUFB      byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2528(R8)

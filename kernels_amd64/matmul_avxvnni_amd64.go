@@ -77,3 +77,33 @@ func mulTileVNNI(f tileFormat, sums *float32, tile *byte, blocks int, acts *byte
 		mulTileU8HalvesAVXVNNI(sums, tile, blocks, acts, stride, n)
 	}
 }
+
+// matVecVNNI multiplies packed rows with one activation row.
+func matVecVNNI(f tileFormat, dst *float32, w *byte, groups, blocks int, acts *byte) {
+	switch f {
+	case tileQ40:
+		matVecQ40PackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ41:
+		matVecQ41PackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ50:
+		matVecQ50PackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ51:
+		matVecQ51PackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ80:
+		matVecQ80PackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileIQ4NL:
+		matVecIQ4NLPackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileIQ4XS:
+		matVecIQ4XSPackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ4K:
+		matVecQ4KPackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ5K:
+		matVecQ5KPackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ6K:
+		matVecQ6KPackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ2K:
+		matVecQ2KPackedAVXVNNI(dst, w, groups, blocks, acts)
+	case tileQ3K:
+		matVecQ3KPackedAVXVNNI(dst, w, groups, blocks, acts)
+	}
+}

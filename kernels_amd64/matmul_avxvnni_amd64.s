@@ -2908,71 +2908,75 @@ next:
 	RET
 
 // func unpackQ40PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ40PackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS (AX), Y0
-	VMULPS    sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, 512(CX)
-	VCVTPH2PS 16(AX), Y0
-	VMULPS    sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, 544(CX)
-	VMOVDQU   32(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, (CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 256(CX)
-	VMOVDQU   96(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 64(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 320(CX)
-	VMOVDQU   160(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 128(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 384(CX)
-	VMOVDQU   224(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 192(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 448(CX)
-	VMOVDQU   64(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 32(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 288(CX)
-	VMOVDQU   128(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 96(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 352(CX)
-	VMOVDQU   192(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 160(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 416(CX)
-	VMOVDQU   256(AX), Y0
-	VPSLLD    $0x04, Y0, Y1
-	VPAND     bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 224(CX)
-	VPAND     bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 480(CX)
-	ADDQ      $+288, AX
-	ADDQ      $+768, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  (AX), Y0
+	VMULPS     sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS    Y0, 512(CX)
+	VCVTPH2PS  16(AX), Y0
+	VMULPS     sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS    Y0, 544(CX)
+	PREFETCHT0 4128(AX)
+	VMOVDQU    32(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, (CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 256(CX)
+	PREFETCHT0 4192(AX)
+	VMOVDQU    96(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 64(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 320(CX)
+	PREFETCHT0 4256(AX)
+	VMOVDQU    160(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 128(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 384(CX)
+	PREFETCHT0 4320(AX)
+	VMOVDQU    224(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 192(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 448(CX)
+	VMOVDQU    64(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 32(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 288(CX)
+	VMOVDQU    128(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 96(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 352(CX)
+	VMOVDQU    192(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 160(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 416(CX)
+	VMOVDQU    256(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VPAND      bytesf0<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 224(CX)
+	VPAND      bytesf0<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 480(CX)
+	ADDQ       $+288, AX
+	ADDQ       $+768, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 
@@ -3168,161 +3172,168 @@ DATA halves<>+60(SB)/4, $0x0f0e0b0a
 GLOBL halves<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ50PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ50PackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS (AX), Y0
-	VMULPS    eighth<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, 512(CX)
-	VCVTPH2PS 16(AX), Y0
-	VMULPS    eighth<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, 544(CX)
-	VMOVDQU   32(AX), Y0
-	VMOVDQU   96(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread0<>+0(SB), Y0, Y3
-	VPAND     bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, (CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes80<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 256(CX)
-	VMOVDQU   160(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread0<>+0(SB), Y0, Y3
-	VPAND     bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 64(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y2
-	VPAND     bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsHigh<>+0(SB), Y2, Y2
-	VPAND     bytes80<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 320(CX)
-	VMOVDQU   224(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread1<>+0(SB), Y0, Y3
-	VPAND     bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 128(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread3<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes80<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 384(CX)
-	VMOVDQU   288(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread1<>+0(SB), Y0, Y3
-	VPAND     bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 192(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread3<>+0(SB), Y0, Y0
-	VPAND     bitsHigh<>+0(SB), Y0, Y0
-	VPCMPEQB  bitsHigh<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y0, Y0
-	VPOR      Y0, Y1, Y1
-	VMOVDQU   Y1, 448(CX)
-	VMOVDQU   64(AX), Y0
-	VMOVDQU   128(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread0<>+0(SB), Y0, Y3
-	VPAND     bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 32(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes80<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 288(CX)
-	VMOVDQU   192(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread0<>+0(SB), Y0, Y3
-	VPAND     bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 96(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread2<>+0(SB), Y0, Y2
-	VPAND     bitsHigh<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsHigh<>+0(SB), Y2, Y2
-	VPAND     bytes80<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 352(CX)
-	VMOVDQU   256(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread1<>+0(SB), Y0, Y3
-	VPAND     bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsLow<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 160(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread3<>+0(SB), Y0, Y2
-	VPAND     bitsLow<>+0(SB), Y2, Y2
-	VPCMPEQB  bitsLow<>+0(SB), Y2, Y2
-	VPAND     bytes80<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VMOVDQU   Y1, 416(CX)
-	VMOVDQU   320(AX), Y1
-	VPSLLD    $0x03, Y1, Y2
-	VPAND     bytes78<>+0(SB), Y2, Y2
-	VPSHUFB   spread1<>+0(SB), Y0, Y3
-	VPAND     bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB  bitsHigh<>+0(SB), Y3, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 224(CX)
-	VPSRLD    $0x01, Y1, Y1
-	VPAND     bytes78<>+0(SB), Y1, Y1
-	VPSHUFB   spread3<>+0(SB), Y0, Y0
-	VPAND     bitsHigh<>+0(SB), Y0, Y0
-	VPCMPEQB  bitsHigh<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y0, Y0
-	VPOR      Y0, Y1, Y1
-	VMOVDQU   Y1, 480(CX)
-	ADDQ      $+352, AX
-	ADDQ      $+768, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  (AX), Y0
+	VMULPS     eighth<>+0(SB), Y0, Y0
+	VMOVUPS    Y0, 512(CX)
+	VCVTPH2PS  16(AX), Y0
+	VMULPS     eighth<>+0(SB), Y0, Y0
+	VMOVUPS    Y0, 544(CX)
+	PREFETCHT0 4128(AX)
+	VMOVDQU    32(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	PREFETCHT0 4192(AX)
+	VMOVDQU    96(AX), Y2
+	VPSLLD     $0x03, Y2, Y3
+	VPAND      bytes78<>+0(SB), Y3, Y3
+	VPSHUFB    spread0<>+0(SB), Y1, Y4
+	VPAND      highBits<>+0(SB), Y4, Y4
+	VPCMPEQB   highBits<>+0(SB), Y4, Y4
+	VPAND      bytes80<>+0(SB), Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMOVDQU    Y3, (CX)
+	VPSRLD     $0x01, Y2, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread2<>+0(SB), Y1, Y3
+	VPAND      highBits<>+0(SB), Y3, Y3
+	VPCMPEQB   highBits<>+0(SB), Y3, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 256(CX)
+	PREFETCHT0 4256(AX)
+	VMOVDQU    160(AX), Y2
+	VPSLLD     $0x03, Y2, Y3
+	VPAND      bytes78<>+0(SB), Y3, Y3
+	VPSHUFB    spread0<>+0(SB), Y0, Y4
+	VPAND      highBits<>+0(SB), Y4, Y4
+	VPCMPEQB   highBits<>+0(SB), Y4, Y4
+	VPAND      bytes80<>+0(SB), Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMOVDQU    Y3, 64(CX)
+	VPSRLD     $0x01, Y2, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread2<>+0(SB), Y0, Y3
+	VPAND      highBits<>+0(SB), Y3, Y3
+	VPCMPEQB   highBits<>+0(SB), Y3, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 320(CX)
+	PREFETCHT0 4320(AX)
+	VMOVDQU    224(AX), Y2
+	VPSLLD     $0x03, Y2, Y3
+	VPAND      bytes78<>+0(SB), Y3, Y3
+	VPSHUFB    spread1<>+0(SB), Y1, Y4
+	VPAND      highBits<>+0(SB), Y4, Y4
+	VPCMPEQB   highBits<>+0(SB), Y4, Y4
+	VPAND      bytes80<>+0(SB), Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMOVDQU    Y3, 128(CX)
+	VPSRLD     $0x01, Y2, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread3<>+0(SB), Y1, Y1
+	VPAND      highBits<>+0(SB), Y1, Y1
+	VPCMPEQB   highBits<>+0(SB), Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y2, Y2
+	VMOVDQU    Y2, 384(CX)
+	PREFETCHT0 4384(AX)
+	VMOVDQU    288(AX), Y1
+	VPSLLD     $0x03, Y1, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread1<>+0(SB), Y0, Y3
+	VPAND      highBits<>+0(SB), Y3, Y3
+	VPCMPEQB   highBits<>+0(SB), Y3, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 192(CX)
+	VPSRLD     $0x01, Y1, Y1
+	VPAND      bytes78<>+0(SB), Y1, Y1
+	VPSHUFB    spread3<>+0(SB), Y0, Y0
+	VPAND      highBits<>+0(SB), Y0, Y0
+	VPCMPEQB   highBits<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y0, Y0
+	VPOR       Y0, Y1, Y1
+	VMOVDQU    Y1, 448(CX)
+	VMOVDQU    64(AX), Y0
+	VPSLLD     $0x04, Y0, Y1
+	VMOVDQU    128(AX), Y2
+	VPSLLD     $0x03, Y2, Y3
+	VPAND      bytes78<>+0(SB), Y3, Y3
+	VPSHUFB    spread0<>+0(SB), Y1, Y4
+	VPAND      highBits<>+0(SB), Y4, Y4
+	VPCMPEQB   highBits<>+0(SB), Y4, Y4
+	VPAND      bytes80<>+0(SB), Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMOVDQU    Y3, 32(CX)
+	VPSRLD     $0x01, Y2, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread2<>+0(SB), Y1, Y3
+	VPAND      highBits<>+0(SB), Y3, Y3
+	VPCMPEQB   highBits<>+0(SB), Y3, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 288(CX)
+	VMOVDQU    192(AX), Y2
+	VPSLLD     $0x03, Y2, Y3
+	VPAND      bytes78<>+0(SB), Y3, Y3
+	VPSHUFB    spread0<>+0(SB), Y0, Y4
+	VPAND      highBits<>+0(SB), Y4, Y4
+	VPCMPEQB   highBits<>+0(SB), Y4, Y4
+	VPAND      bytes80<>+0(SB), Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMOVDQU    Y3, 96(CX)
+	VPSRLD     $0x01, Y2, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread2<>+0(SB), Y0, Y3
+	VPAND      highBits<>+0(SB), Y3, Y3
+	VPCMPEQB   highBits<>+0(SB), Y3, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 352(CX)
+	VMOVDQU    256(AX), Y2
+	VPSLLD     $0x03, Y2, Y3
+	VPAND      bytes78<>+0(SB), Y3, Y3
+	VPSHUFB    spread1<>+0(SB), Y1, Y4
+	VPAND      highBits<>+0(SB), Y4, Y4
+	VPCMPEQB   highBits<>+0(SB), Y4, Y4
+	VPAND      bytes80<>+0(SB), Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMOVDQU    Y3, 160(CX)
+	VPSRLD     $0x01, Y2, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread3<>+0(SB), Y1, Y1
+	VPAND      highBits<>+0(SB), Y1, Y1
+	VPCMPEQB   highBits<>+0(SB), Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y2, Y2
+	VMOVDQU    Y2, 416(CX)
+	VMOVDQU    320(AX), Y1
+	VPSLLD     $0x03, Y1, Y2
+	VPAND      bytes78<>+0(SB), Y2, Y2
+	VPSHUFB    spread1<>+0(SB), Y0, Y3
+	VPAND      highBits<>+0(SB), Y3, Y3
+	VPCMPEQB   highBits<>+0(SB), Y3, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 224(CX)
+	VPSRLD     $0x01, Y1, Y1
+	VPAND      bytes78<>+0(SB), Y1, Y1
+	VPSHUFB    spread3<>+0(SB), Y0, Y0
+	VPAND      highBits<>+0(SB), Y0, Y0
+	VPCMPEQB   highBits<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y0, Y0
+	VPOR       Y0, Y1, Y1
+	VMOVDQU    Y1, 480(CX)
+	ADDQ       $+352, AX
+	ADDQ       $+768, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 
@@ -3362,24 +3373,6 @@ DATA bytes78<>+56(SB)/4, $0x78787878
 DATA bytes78<>+60(SB)/4, $0x78787878
 GLOBL bytes78<>(SB), RODATA|NOPTR, $64
 
-DATA bitsLow<>+0(SB)/4, $0x08040201
-DATA bitsLow<>+4(SB)/4, $0x08040201
-DATA bitsLow<>+8(SB)/4, $0x08040201
-DATA bitsLow<>+12(SB)/4, $0x08040201
-DATA bitsLow<>+16(SB)/4, $0x08040201
-DATA bitsLow<>+20(SB)/4, $0x08040201
-DATA bitsLow<>+24(SB)/4, $0x08040201
-DATA bitsLow<>+28(SB)/4, $0x08040201
-DATA bitsLow<>+32(SB)/4, $0x08040201
-DATA bitsLow<>+36(SB)/4, $0x08040201
-DATA bitsLow<>+40(SB)/4, $0x08040201
-DATA bitsLow<>+44(SB)/4, $0x08040201
-DATA bitsLow<>+48(SB)/4, $0x08040201
-DATA bitsLow<>+52(SB)/4, $0x08040201
-DATA bitsLow<>+56(SB)/4, $0x08040201
-DATA bitsLow<>+60(SB)/4, $0x08040201
-GLOBL bitsLow<>(SB), RODATA|NOPTR, $64
-
 DATA spread0<>+0(SB)/4, $0x00000000
 DATA spread0<>+4(SB)/4, $0x04040404
 DATA spread0<>+8(SB)/4, $0x08080808
@@ -3397,6 +3390,24 @@ DATA spread0<>+52(SB)/4, $0x04040404
 DATA spread0<>+56(SB)/4, $0x08080808
 DATA spread0<>+60(SB)/4, $0x0c0c0c0c
 GLOBL spread0<>(SB), RODATA|NOPTR, $64
+
+DATA highBits<>+0(SB)/4, $0x80402010
+DATA highBits<>+4(SB)/4, $0x80402010
+DATA highBits<>+8(SB)/4, $0x80402010
+DATA highBits<>+12(SB)/4, $0x80402010
+DATA highBits<>+16(SB)/4, $0x80402010
+DATA highBits<>+20(SB)/4, $0x80402010
+DATA highBits<>+24(SB)/4, $0x80402010
+DATA highBits<>+28(SB)/4, $0x80402010
+DATA highBits<>+32(SB)/4, $0x80402010
+DATA highBits<>+36(SB)/4, $0x80402010
+DATA highBits<>+40(SB)/4, $0x80402010
+DATA highBits<>+44(SB)/4, $0x80402010
+DATA highBits<>+48(SB)/4, $0x80402010
+DATA highBits<>+52(SB)/4, $0x80402010
+DATA highBits<>+56(SB)/4, $0x80402010
+DATA highBits<>+60(SB)/4, $0x80402010
+GLOBL highBits<>(SB), RODATA|NOPTR, $64
 
 DATA bytes80<>+0(SB)/4, $0x80808080
 DATA bytes80<>+4(SB)/4, $0x80808080
@@ -3433,24 +3444,6 @@ DATA spread2<>+52(SB)/4, $0x06060606
 DATA spread2<>+56(SB)/4, $0x0a0a0a0a
 DATA spread2<>+60(SB)/4, $0x0e0e0e0e
 GLOBL spread2<>(SB), RODATA|NOPTR, $64
-
-DATA bitsHigh<>+0(SB)/4, $0x80402010
-DATA bitsHigh<>+4(SB)/4, $0x80402010
-DATA bitsHigh<>+8(SB)/4, $0x80402010
-DATA bitsHigh<>+12(SB)/4, $0x80402010
-DATA bitsHigh<>+16(SB)/4, $0x80402010
-DATA bitsHigh<>+20(SB)/4, $0x80402010
-DATA bitsHigh<>+24(SB)/4, $0x80402010
-DATA bitsHigh<>+28(SB)/4, $0x80402010
-DATA bitsHigh<>+32(SB)/4, $0x80402010
-DATA bitsHigh<>+36(SB)/4, $0x80402010
-DATA bitsHigh<>+40(SB)/4, $0x80402010
-DATA bitsHigh<>+44(SB)/4, $0x80402010
-DATA bitsHigh<>+48(SB)/4, $0x80402010
-DATA bitsHigh<>+52(SB)/4, $0x80402010
-DATA bitsHigh<>+56(SB)/4, $0x80402010
-DATA bitsHigh<>+60(SB)/4, $0x80402010
-GLOBL bitsHigh<>(SB), RODATA|NOPTR, $64
 
 DATA spread1<>+0(SB)/4, $0x01010101
 DATA spread1<>+4(SB)/4, $0x05050505
@@ -3560,81 +3553,82 @@ block:
 	VPBLENDD       $0xf0, Y1, Y0, Y0
 	VBROADCASTI128 6(AX), Y1
 	VINSERTI128    $0x01, 6(BX), Y1, Y1
-	VBROADCASTI128 6(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 6(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 6(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 6(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 6(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 6(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPSLLD         $0x03, Y4, Y3
-	VPAND          bytes78<>+0(SB), Y3, Y3
-	VPSHUFB        spread0<>+0(SB), Y0, Y6
-	VPAND          bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB       bitsLow<>+0(SB), Y6, Y6
-	VPAND          bytes80<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, (R8)
-	VPSRLD         $0x01, Y4, Y3
-	VPAND          bytes78<>+0(SB), Y3, Y3
-	VPSHUFB        spread2<>+0(SB), Y0, Y4
-	VPAND          bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB       bitsLow<>+0(SB), Y4, Y4
-	VPAND          bytes80<>+0(SB), Y4, Y4
-	VPOR           Y4, Y3, Y3
-	VMOVDQU        Y3, 256(R8)
-	VPSLLD         $0x03, Y2, Y3
-	VPAND          bytes78<>+0(SB), Y3, Y3
-	VPSHUFB        spread0<>+0(SB), Y0, Y4
-	VPAND          bitsHigh<>+0(SB), Y4, Y4
-	VPCMPEQB       bitsHigh<>+0(SB), Y4, Y4
-	VPAND          bytes80<>+0(SB), Y4, Y4
-	VPOR           Y4, Y3, Y3
-	VMOVDQU        Y3, 64(R8)
+	VBROADCASTI128 6(AX)(CX*1), Y4
+	VINSERTI128    $0x01, 6(BX)(CX*1), Y4, Y4
+	VBROADCASTI128 6(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 6(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 6(AX)(DX*1), Y5
+	VINSERTI128    $0x01, 6(BX)(DX*1), Y5, Y5
+	VPUNPCKLDQ     Y4, Y1, Y3
+	VPUNPCKHDQ     Y4, Y1, Y1
+	VPUNPCKLDQ     Y5, Y2, Y4
+	VPUNPCKHDQ     Y5, Y2, Y5
+	VPUNPCKLQDQ    Y4, Y3, Y2
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VPUNPCKLQDQ    Y5, Y1, Y4
+	VPUNPCKHQDQ    Y5, Y1, Y5
+	VPSLLD         $0x04, Y0, Y1
+	VPSLLD         $0x03, Y2, Y6
+	VPAND          bytes78<>+0(SB), Y6, Y6
+	VPSHUFB        spread0<>+0(SB), Y1, Y7
+	VPAND          highBits<>+0(SB), Y7, Y7
+	VPCMPEQB       highBits<>+0(SB), Y7, Y7
+	VPAND          bytes80<>+0(SB), Y7, Y7
+	VPOR           Y7, Y6, Y6
+	VMOVDQU        Y6, (R8)
 	VPSRLD         $0x01, Y2, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
+	VPSHUFB        spread2<>+0(SB), Y1, Y6
+	VPAND          highBits<>+0(SB), Y6, Y6
+	VPCMPEQB       highBits<>+0(SB), Y6, Y6
+	VPAND          bytes80<>+0(SB), Y6, Y6
+	VPOR           Y6, Y2, Y2
+	VMOVDQU        Y2, 256(R8)
+	VPSLLD         $0x03, Y3, Y2
+	VPAND          bytes78<>+0(SB), Y2, Y2
+	VPSHUFB        spread0<>+0(SB), Y0, Y6
+	VPAND          highBits<>+0(SB), Y6, Y6
+	VPCMPEQB       highBits<>+0(SB), Y6, Y6
+	VPAND          bytes80<>+0(SB), Y6, Y6
+	VPOR           Y6, Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPSRLD         $0x01, Y3, Y2
+	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
-	VPAND          bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsHigh<>+0(SB), Y3, Y3
+	VPAND          highBits<>+0(SB), Y3, Y3
+	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
 	VMOVDQU        Y2, 320(R8)
-	VPSLLD         $0x03, Y5, Y2
+	VPSLLD         $0x03, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
-	VPSHUFB        spread1<>+0(SB), Y0, Y3
-	VPAND          bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsLow<>+0(SB), Y3, Y3
+	VPSHUFB        spread1<>+0(SB), Y1, Y3
+	VPAND          highBits<>+0(SB), Y3, Y3
+	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
 	VMOVDQU        Y2, 128(R8)
-	VPSRLD         $0x01, Y5, Y2
+	VPSRLD         $0x01, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
-	VPSHUFB        spread3<>+0(SB), Y0, Y3
-	VPAND          bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsLow<>+0(SB), Y3, Y3
-	VPAND          bytes80<>+0(SB), Y3, Y3
-	VPOR           Y3, Y2, Y2
+	VPSHUFB        spread3<>+0(SB), Y1, Y1
+	VPAND          highBits<>+0(SB), Y1, Y1
+	VPCMPEQB       highBits<>+0(SB), Y1, Y1
+	VPAND          bytes80<>+0(SB), Y1, Y1
+	VPOR           Y1, Y2, Y2
 	VMOVDQU        Y2, 384(R8)
-	VPSLLD         $0x03, Y1, Y2
-	VPAND          bytes78<>+0(SB), Y2, Y2
-	VPSHUFB        spread1<>+0(SB), Y0, Y3
-	VPAND          bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsHigh<>+0(SB), Y3, Y3
-	VPAND          bytes80<>+0(SB), Y3, Y3
-	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 192(R8)
-	VPSRLD         $0x01, Y1, Y1
+	VPSLLD         $0x03, Y5, Y1
+	VPAND          bytes78<>+0(SB), Y1, Y1
+	VPSHUFB        spread1<>+0(SB), Y0, Y2
+	VPAND          highBits<>+0(SB), Y2, Y2
+	VPCMPEQB       highBits<>+0(SB), Y2, Y2
+	VPAND          bytes80<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VMOVDQU        Y1, 192(R8)
+	VPSRLD         $0x01, Y5, Y1
 	VPAND          bytes78<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
-	VPAND          bitsHigh<>+0(SB), Y0, Y0
-	VPCMPEQB       bitsHigh<>+0(SB), Y0, Y0
+	VPAND          highBits<>+0(SB), Y0, Y0
+	VPCMPEQB       highBits<>+0(SB), Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
 	VMOVDQU        Y1, 448(R8)
@@ -3655,81 +3649,82 @@ block:
 	VPBLENDD       $0xf0, Y1, Y0, Y0
 	VBROADCASTI128 6(SI), Y1
 	VINSERTI128    $0x01, 6(DI), Y1, Y1
-	VBROADCASTI128 6(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 6(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 6(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 6(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 6(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 6(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPSLLD         $0x03, Y4, Y3
-	VPAND          bytes78<>+0(SB), Y3, Y3
-	VPSHUFB        spread0<>+0(SB), Y0, Y6
-	VPAND          bitsLow<>+0(SB), Y6, Y6
-	VPCMPEQB       bitsLow<>+0(SB), Y6, Y6
-	VPAND          bytes80<>+0(SB), Y6, Y6
-	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 32(R8)
-	VPSRLD         $0x01, Y4, Y3
-	VPAND          bytes78<>+0(SB), Y3, Y3
-	VPSHUFB        spread2<>+0(SB), Y0, Y4
-	VPAND          bitsLow<>+0(SB), Y4, Y4
-	VPCMPEQB       bitsLow<>+0(SB), Y4, Y4
-	VPAND          bytes80<>+0(SB), Y4, Y4
-	VPOR           Y4, Y3, Y3
-	VMOVDQU        Y3, 288(R8)
-	VPSLLD         $0x03, Y2, Y3
-	VPAND          bytes78<>+0(SB), Y3, Y3
-	VPSHUFB        spread0<>+0(SB), Y0, Y4
-	VPAND          bitsHigh<>+0(SB), Y4, Y4
-	VPCMPEQB       bitsHigh<>+0(SB), Y4, Y4
-	VPAND          bytes80<>+0(SB), Y4, Y4
-	VPOR           Y4, Y3, Y3
-	VMOVDQU        Y3, 96(R8)
+	VBROADCASTI128 6(SI)(CX*1), Y4
+	VINSERTI128    $0x01, 6(DI)(CX*1), Y4, Y4
+	VBROADCASTI128 6(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 6(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 6(SI)(DX*1), Y5
+	VINSERTI128    $0x01, 6(DI)(DX*1), Y5, Y5
+	VPUNPCKLDQ     Y4, Y1, Y3
+	VPUNPCKHDQ     Y4, Y1, Y1
+	VPUNPCKLDQ     Y5, Y2, Y4
+	VPUNPCKHDQ     Y5, Y2, Y5
+	VPUNPCKLQDQ    Y4, Y3, Y2
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VPUNPCKLQDQ    Y5, Y1, Y4
+	VPUNPCKHQDQ    Y5, Y1, Y5
+	VPSLLD         $0x04, Y0, Y1
+	VPSLLD         $0x03, Y2, Y6
+	VPAND          bytes78<>+0(SB), Y6, Y6
+	VPSHUFB        spread0<>+0(SB), Y1, Y7
+	VPAND          highBits<>+0(SB), Y7, Y7
+	VPCMPEQB       highBits<>+0(SB), Y7, Y7
+	VPAND          bytes80<>+0(SB), Y7, Y7
+	VPOR           Y7, Y6, Y6
+	VMOVDQU        Y6, 32(R8)
 	VPSRLD         $0x01, Y2, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
+	VPSHUFB        spread2<>+0(SB), Y1, Y6
+	VPAND          highBits<>+0(SB), Y6, Y6
+	VPCMPEQB       highBits<>+0(SB), Y6, Y6
+	VPAND          bytes80<>+0(SB), Y6, Y6
+	VPOR           Y6, Y2, Y2
+	VMOVDQU        Y2, 288(R8)
+	VPSLLD         $0x03, Y3, Y2
+	VPAND          bytes78<>+0(SB), Y2, Y2
+	VPSHUFB        spread0<>+0(SB), Y0, Y6
+	VPAND          highBits<>+0(SB), Y6, Y6
+	VPCMPEQB       highBits<>+0(SB), Y6, Y6
+	VPAND          bytes80<>+0(SB), Y6, Y6
+	VPOR           Y6, Y2, Y2
+	VMOVDQU        Y2, 96(R8)
+	VPSRLD         $0x01, Y3, Y2
+	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
-	VPAND          bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsHigh<>+0(SB), Y3, Y3
+	VPAND          highBits<>+0(SB), Y3, Y3
+	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
 	VMOVDQU        Y2, 352(R8)
-	VPSLLD         $0x03, Y5, Y2
+	VPSLLD         $0x03, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
-	VPSHUFB        spread1<>+0(SB), Y0, Y3
-	VPAND          bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsLow<>+0(SB), Y3, Y3
+	VPSHUFB        spread1<>+0(SB), Y1, Y3
+	VPAND          highBits<>+0(SB), Y3, Y3
+	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
 	VMOVDQU        Y2, 160(R8)
-	VPSRLD         $0x01, Y5, Y2
+	VPSRLD         $0x01, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
-	VPSHUFB        spread3<>+0(SB), Y0, Y3
-	VPAND          bitsLow<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsLow<>+0(SB), Y3, Y3
-	VPAND          bytes80<>+0(SB), Y3, Y3
-	VPOR           Y3, Y2, Y2
+	VPSHUFB        spread3<>+0(SB), Y1, Y1
+	VPAND          highBits<>+0(SB), Y1, Y1
+	VPCMPEQB       highBits<>+0(SB), Y1, Y1
+	VPAND          bytes80<>+0(SB), Y1, Y1
+	VPOR           Y1, Y2, Y2
 	VMOVDQU        Y2, 416(R8)
-	VPSLLD         $0x03, Y1, Y2
-	VPAND          bytes78<>+0(SB), Y2, Y2
-	VPSHUFB        spread1<>+0(SB), Y0, Y3
-	VPAND          bitsHigh<>+0(SB), Y3, Y3
-	VPCMPEQB       bitsHigh<>+0(SB), Y3, Y3
-	VPAND          bytes80<>+0(SB), Y3, Y3
-	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 224(R8)
-	VPSRLD         $0x01, Y1, Y1
+	VPSLLD         $0x03, Y5, Y1
+	VPAND          bytes78<>+0(SB), Y1, Y1
+	VPSHUFB        spread1<>+0(SB), Y0, Y2
+	VPAND          highBits<>+0(SB), Y2, Y2
+	VPCMPEQB       highBits<>+0(SB), Y2, Y2
+	VPAND          bytes80<>+0(SB), Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VMOVDQU        Y1, 224(R8)
+	VPSRLD         $0x01, Y5, Y1
 	VPAND          bytes78<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
-	VPAND          bitsHigh<>+0(SB), Y0, Y0
-	VPCMPEQB       bitsHigh<>+0(SB), Y0, Y0
+	VPAND          highBits<>+0(SB), Y0, Y0
+	VPCMPEQB       highBits<>+0(SB), Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
 	VMOVDQU        Y1, 480(R8)
@@ -3744,69 +3739,77 @@ block:
 	RET
 
 // func unpackQ80PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ80PackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS (AX), Y0
-	VMOVUPS   Y0, 512(CX)
-	VCVTPH2PS 16(AX), Y0
-	VMOVUPS   Y0, 544(CX)
-	VMOVDQU   32(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, (CX)
-	VMOVDQU   96(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 64(CX)
-	VMOVDQU   160(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 128(CX)
-	VMOVDQU   224(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 192(CX)
-	VMOVDQU   288(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 256(CX)
-	VMOVDQU   352(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 320(CX)
-	VMOVDQU   416(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 384(CX)
-	VMOVDQU   480(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 448(CX)
-	VMOVDQU   64(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 32(CX)
-	VMOVDQU   128(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 96(CX)
-	VMOVDQU   192(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 160(CX)
-	VMOVDQU   256(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 224(CX)
-	VMOVDQU   320(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 288(CX)
-	VMOVDQU   384(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 352(CX)
-	VMOVDQU   448(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 416(CX)
-	VMOVDQU   512(AX), Y0
-	VPXOR     bytes80<>+0(SB), Y0, Y0
-	VMOVDQU   Y0, 480(CX)
-	ADDQ      $+544, AX
-	ADDQ      $+768, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  (AX), Y0
+	VMOVUPS    Y0, 512(CX)
+	VCVTPH2PS  16(AX), Y0
+	VMOVUPS    Y0, 544(CX)
+	PREFETCHT0 4128(AX)
+	VMOVDQU    32(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, (CX)
+	PREFETCHT0 4192(AX)
+	VMOVDQU    96(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 64(CX)
+	PREFETCHT0 4256(AX)
+	VMOVDQU    160(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 128(CX)
+	PREFETCHT0 4320(AX)
+	VMOVDQU    224(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 192(CX)
+	PREFETCHT0 4384(AX)
+	VMOVDQU    288(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 256(CX)
+	PREFETCHT0 4448(AX)
+	VMOVDQU    352(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 320(CX)
+	PREFETCHT0 4512(AX)
+	VMOVDQU    416(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 384(CX)
+	PREFETCHT0 4576(AX)
+	VMOVDQU    480(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 448(CX)
+	VMOVDQU    64(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 32(CX)
+	VMOVDQU    128(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 96(CX)
+	VMOVDQU    192(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 160(CX)
+	VMOVDQU    256(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 224(CX)
+	VMOVDQU    320(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 288(CX)
+	VMOVDQU    384(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 352(CX)
+	VMOVDQU    448(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 416(CX)
+	VMOVDQU    512(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 480(CX)
+	ADDQ       $+544, AX
+	ADDQ       $+768, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 
@@ -3970,102 +3973,106 @@ block:
 	RET
 
 // func unpackIQ4NLPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackIQ4NLPackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS (AX), Y0
-	VMOVUPS   Y0, 512(CX)
-	VCVTPH2PS 16(AX), Y0
-	VMOVUPS   Y0, 544(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   32(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, (CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 256(CX)
-	VMOVDQU   96(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 64(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 320(CX)
-	VMOVDQU   160(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 128(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 384(CX)
-	VMOVDQU   224(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 192(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 448(CX)
-	VMOVDQU   64(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 32(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 288(CX)
-	VMOVDQU   128(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 96(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 352(CX)
-	VMOVDQU   192(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 160(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 416(CX)
-	VMOVDQU   256(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 224(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 480(CX)
-	ADDQ      $+288, AX
-	ADDQ      $+768, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  (AX), Y0
+	VMOVUPS    Y0, 512(CX)
+	VCVTPH2PS  16(AX), Y0
+	VMOVUPS    Y0, 544(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 4128(AX)
+	VMOVDQU    32(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, (CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 256(CX)
+	PREFETCHT0 4192(AX)
+	VMOVDQU    96(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 64(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 320(CX)
+	PREFETCHT0 4256(AX)
+	VMOVDQU    160(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 128(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 384(CX)
+	PREFETCHT0 4320(AX)
+	VMOVDQU    224(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 192(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 448(CX)
+	VMOVDQU    64(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 32(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 288(CX)
+	VMOVDQU    128(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 96(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 352(CX)
+	VMOVDQU    192(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 160(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 416(CX)
+	VMOVDQU    256(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 224(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 480(CX)
+	ADDQ       $+288, AX
+	ADDQ       $+768, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 
@@ -4274,831 +4281,864 @@ block:
 	RET
 
 // func unpackIQ4XSPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackIQ4XSPackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS (AX), Y0
-	VPMOVZXWD 32(AX), Y1
-	VMOVDQU   64(AX), Y2
-	VPSRLD    $0x00, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x00, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 512(CX)
-	VPSRLD    $0x04, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 1280(CX)
-	VPSRLD    $0x08, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x04, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 2048(CX)
-	VPSRLD    $0x0c, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x06, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 2816(CX)
-	VPSRLD    $0x10, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x08, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 3584(CX)
-	VPSRLD    $0x14, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x0a, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 4352(CX)
-	VPSRLD    $0x18, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x0c, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5120(CX)
-	VPSRLD    $0x1c, Y2, Y2
-	VPAND     int15<>+0(SB), Y2, Y2
-	VPSRLD    $0x0e, Y1, Y1
-	VPAND     int3<>+0(SB), Y1, Y1
-	VPSLLD    $0x04, Y1, Y1
-	VPOR      Y1, Y2, Y2
-	VPSUBD    int32<>+0(SB), Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5888(CX)
-	VCVTPH2PS 16(AX), Y0
-	VPMOVZXWD 48(AX), Y1
-	VMOVDQU   96(AX), Y2
-	VPSRLD    $0x00, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x00, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 544(CX)
-	VPSRLD    $0x04, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x02, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 1312(CX)
-	VPSRLD    $0x08, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x04, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 2080(CX)
-	VPSRLD    $0x0c, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x06, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 2848(CX)
-	VPSRLD    $0x10, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x08, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 3616(CX)
-	VPSRLD    $0x14, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x0a, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 4384(CX)
-	VPSRLD    $0x18, Y2, Y3
-	VPAND     int15<>+0(SB), Y3, Y3
-	VPSRLD    $0x0c, Y1, Y4
-	VPAND     int3<>+0(SB), Y4, Y4
-	VPSLLD    $0x04, Y4, Y4
-	VPOR      Y4, Y3, Y3
-	VPSUBD    int32<>+0(SB), Y3, Y3
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 5152(CX)
-	VPSRLD    $0x1c, Y2, Y2
-	VPAND     int15<>+0(SB), Y2, Y2
-	VPSRLD    $0x0e, Y1, Y1
-	VPAND     int3<>+0(SB), Y1, Y1
-	VPSLLD    $0x04, Y1, Y1
-	VPOR      Y1, Y2, Y2
-	VPSUBD    int32<>+0(SB), Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5920(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   128(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, (CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 256(CX)
-	VMOVDQU   192(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 64(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 320(CX)
-	VMOVDQU   256(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 128(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 384(CX)
-	VMOVDQU   320(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 192(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 448(CX)
-	VMOVDQU   160(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 32(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 288(CX)
-	VMOVDQU   224(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 96(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 352(CX)
-	VMOVDQU   288(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 160(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 416(CX)
-	VMOVDQU   352(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 224(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 480(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   384(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 768(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1024(CX)
-	VMOVDQU   448(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 832(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1088(CX)
-	VMOVDQU   512(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 896(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1152(CX)
-	VMOVDQU   576(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 960(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1216(CX)
-	VMOVDQU   416(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 800(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1056(CX)
-	VMOVDQU   480(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 864(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1120(CX)
-	VMOVDQU   544(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 928(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1184(CX)
-	VMOVDQU   608(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 992(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1248(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   640(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1536(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1792(CX)
-	VMOVDQU   704(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1600(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1856(CX)
-	VMOVDQU   768(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1664(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1920(CX)
-	VMOVDQU   832(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1728(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1984(CX)
-	VMOVDQU   672(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1568(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1824(CX)
-	VMOVDQU   736(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1632(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1888(CX)
-	VMOVDQU   800(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1696(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 1952(CX)
-	VMOVDQU   864(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 1760(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2016(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   896(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2304(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2560(CX)
-	VMOVDQU   960(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2368(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2624(CX)
-	VMOVDQU   1024(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2432(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2688(CX)
-	VMOVDQU   1088(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2496(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2752(CX)
-	VMOVDQU   928(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2336(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2592(CX)
-	VMOVDQU   992(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2400(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2656(CX)
-	VMOVDQU   1056(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2464(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2720(CX)
-	VMOVDQU   1120(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 2528(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 2784(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   1152(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3072(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3328(CX)
-	VMOVDQU   1216(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3136(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3392(CX)
-	VMOVDQU   1280(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3200(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3456(CX)
-	VMOVDQU   1344(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3264(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3520(CX)
-	VMOVDQU   1184(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3104(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3360(CX)
-	VMOVDQU   1248(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3168(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3424(CX)
-	VMOVDQU   1312(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3232(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3488(CX)
-	VMOVDQU   1376(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3296(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 3552(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   1408(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3840(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4096(CX)
-	VMOVDQU   1472(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3904(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4160(CX)
-	VMOVDQU   1536(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3968(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4224(CX)
-	VMOVDQU   1600(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4032(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4288(CX)
-	VMOVDQU   1440(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3872(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4128(CX)
-	VMOVDQU   1504(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 3936(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4192(CX)
-	VMOVDQU   1568(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4000(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4256(CX)
-	VMOVDQU   1632(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4064(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4320(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   1664(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4608(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4864(CX)
-	VMOVDQU   1728(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4672(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4928(CX)
-	VMOVDQU   1792(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4736(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4992(CX)
-	VMOVDQU   1856(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4800(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5056(CX)
-	VMOVDQU   1696(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4640(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4896(CX)
-	VMOVDQU   1760(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4704(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 4960(CX)
-	VMOVDQU   1824(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4768(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5024(CX)
-	VMOVDQU   1888(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 4832(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5088(CX)
-	VMOVDQU   nonlinear4<>+0(SB), Y0
-	VMOVDQU   1920(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5376(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5632(CX)
-	VMOVDQU   1984(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5440(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5696(CX)
-	VMOVDQU   2048(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5504(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5760(CX)
-	VMOVDQU   2112(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5568(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5824(CX)
-	VMOVDQU   1952(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5408(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5664(CX)
-	VMOVDQU   2016(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5472(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5728(CX)
-	VMOVDQU   2080(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5536(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5792(CX)
-	VMOVDQU   2144(AX), Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB   Y2, Y0, Y2
-	VPXOR     bytes80<>+0(SB), Y2, Y2
-	VMOVDQU   Y2, 5600(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB   Y1, Y0, Y1
-	VPXOR     bytes80<>+0(SB), Y1, Y1
-	VMOVDQU   Y1, 5856(CX)
-	ADDQ      $+2176, AX
-	ADDQ      $+6144, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  (AX), Y0
+	VPMOVZXWD  32(AX), Y1
+	PREFETCHT0 4160(AX)
+	VMOVDQU    64(AX), Y2
+	VPSRLD     $0x00, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x00, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 512(CX)
+	VPSRLD     $0x04, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x02, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 1280(CX)
+	VPSRLD     $0x08, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x04, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 2048(CX)
+	VPSRLD     $0x0c, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x06, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 2816(CX)
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x08, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 3584(CX)
+	VPSRLD     $0x14, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x0a, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 4352(CX)
+	VPSRLD     $0x18, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x0c, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 5120(CX)
+	VPSRLD     $0x1c, Y2, Y2
+	VPAND      int15<>+0(SB), Y2, Y2
+	VPSRLD     $0x0e, Y1, Y1
+	VPAND      int3<>+0(SB), Y1, Y1
+	VPSLLD     $0x04, Y1, Y1
+	VPOR       Y1, Y2, Y2
+	VPSUBD     int32<>+0(SB), Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5888(CX)
+	VCVTPH2PS  16(AX), Y0
+	VPMOVZXWD  48(AX), Y1
+	VMOVDQU    96(AX), Y2
+	VPSRLD     $0x00, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x00, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 544(CX)
+	VPSRLD     $0x04, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x02, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 1312(CX)
+	VPSRLD     $0x08, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x04, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 2080(CX)
+	VPSRLD     $0x0c, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x06, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 2848(CX)
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x08, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 3616(CX)
+	VPSRLD     $0x14, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x0a, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 4384(CX)
+	VPSRLD     $0x18, Y2, Y3
+	VPAND      int15<>+0(SB), Y3, Y3
+	VPSRLD     $0x0c, Y1, Y4
+	VPAND      int3<>+0(SB), Y4, Y4
+	VPSLLD     $0x04, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPSUBD     int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS  Y3, Y3
+	VMULPS     Y0, Y3, Y3
+	VMOVUPS    Y3, 5152(CX)
+	VPSRLD     $0x1c, Y2, Y2
+	VPAND      int15<>+0(SB), Y2, Y2
+	VPSRLD     $0x0e, Y1, Y1
+	VPAND      int3<>+0(SB), Y1, Y1
+	VPSLLD     $0x04, Y1, Y1
+	VPOR       Y1, Y2, Y2
+	VPSUBD     int32<>+0(SB), Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5920(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 4224(AX)
+	VMOVDQU    128(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, (CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 256(CX)
+	PREFETCHT0 4288(AX)
+	VMOVDQU    192(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 64(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 320(CX)
+	PREFETCHT0 4352(AX)
+	VMOVDQU    256(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 128(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 384(CX)
+	PREFETCHT0 4416(AX)
+	VMOVDQU    320(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 192(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 448(CX)
+	VMOVDQU    160(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 32(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 288(CX)
+	VMOVDQU    224(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 96(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 352(CX)
+	VMOVDQU    288(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 160(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 416(CX)
+	VMOVDQU    352(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 224(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 480(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 4480(AX)
+	VMOVDQU    384(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 768(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1024(CX)
+	PREFETCHT0 4544(AX)
+	VMOVDQU    448(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 832(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1088(CX)
+	PREFETCHT0 4608(AX)
+	VMOVDQU    512(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 896(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1152(CX)
+	PREFETCHT0 4672(AX)
+	VMOVDQU    576(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 960(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1216(CX)
+	VMOVDQU    416(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 800(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1056(CX)
+	VMOVDQU    480(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 864(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1120(CX)
+	VMOVDQU    544(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 928(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1184(CX)
+	VMOVDQU    608(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 992(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1248(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 4736(AX)
+	VMOVDQU    640(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1536(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1792(CX)
+	PREFETCHT0 4800(AX)
+	VMOVDQU    704(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1600(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1856(CX)
+	PREFETCHT0 4864(AX)
+	VMOVDQU    768(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1664(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1920(CX)
+	PREFETCHT0 4928(AX)
+	VMOVDQU    832(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1728(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1984(CX)
+	VMOVDQU    672(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1568(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1824(CX)
+	VMOVDQU    736(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1632(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1888(CX)
+	VMOVDQU    800(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1696(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 1952(CX)
+	VMOVDQU    864(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 1760(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2016(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 4992(AX)
+	VMOVDQU    896(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2304(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2560(CX)
+	PREFETCHT0 5056(AX)
+	VMOVDQU    960(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2368(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2624(CX)
+	PREFETCHT0 5120(AX)
+	VMOVDQU    1024(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2432(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2688(CX)
+	PREFETCHT0 5184(AX)
+	VMOVDQU    1088(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2496(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2752(CX)
+	VMOVDQU    928(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2336(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2592(CX)
+	VMOVDQU    992(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2400(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2656(CX)
+	VMOVDQU    1056(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2464(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2720(CX)
+	VMOVDQU    1120(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 2528(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 2784(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 5248(AX)
+	VMOVDQU    1152(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3072(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3328(CX)
+	PREFETCHT0 5312(AX)
+	VMOVDQU    1216(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3136(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3392(CX)
+	PREFETCHT0 5376(AX)
+	VMOVDQU    1280(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3200(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3456(CX)
+	PREFETCHT0 5440(AX)
+	VMOVDQU    1344(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3264(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3520(CX)
+	VMOVDQU    1184(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3104(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3360(CX)
+	VMOVDQU    1248(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3168(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3424(CX)
+	VMOVDQU    1312(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3232(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3488(CX)
+	VMOVDQU    1376(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3296(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 3552(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 5504(AX)
+	VMOVDQU    1408(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3840(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4096(CX)
+	PREFETCHT0 5568(AX)
+	VMOVDQU    1472(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3904(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4160(CX)
+	PREFETCHT0 5632(AX)
+	VMOVDQU    1536(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3968(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4224(CX)
+	PREFETCHT0 5696(AX)
+	VMOVDQU    1600(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4032(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4288(CX)
+	VMOVDQU    1440(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3872(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4128(CX)
+	VMOVDQU    1504(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 3936(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4192(CX)
+	VMOVDQU    1568(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4000(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4256(CX)
+	VMOVDQU    1632(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4064(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4320(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 5760(AX)
+	VMOVDQU    1664(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4608(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4864(CX)
+	PREFETCHT0 5824(AX)
+	VMOVDQU    1728(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4672(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4928(CX)
+	PREFETCHT0 5888(AX)
+	VMOVDQU    1792(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4736(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4992(CX)
+	PREFETCHT0 5952(AX)
+	VMOVDQU    1856(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4800(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5056(CX)
+	VMOVDQU    1696(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4640(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4896(CX)
+	VMOVDQU    1760(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4704(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 4960(CX)
+	VMOVDQU    1824(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4768(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5024(CX)
+	VMOVDQU    1888(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 4832(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5088(CX)
+	VMOVDQU    nonlinear4<>+0(SB), Y0
+	PREFETCHT0 6016(AX)
+	VMOVDQU    1920(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5376(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5632(CX)
+	PREFETCHT0 6080(AX)
+	VMOVDQU    1984(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5440(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5696(CX)
+	PREFETCHT0 6144(AX)
+	VMOVDQU    2048(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5504(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5760(CX)
+	PREFETCHT0 6208(AX)
+	VMOVDQU    2112(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5568(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5824(CX)
+	VMOVDQU    1952(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5408(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5664(CX)
+	VMOVDQU    2016(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5472(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5728(CX)
+	VMOVDQU    2080(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5536(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5792(CX)
+	VMOVDQU    2144(AX), Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y2
+	VPSHUFB    Y2, Y0, Y2
+	VPXOR      bytes80<>+0(SB), Y2, Y2
+	VMOVDQU    Y2, 5600(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSHUFB    Y1, Y0, Y1
+	VPXOR      bytes80<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 5856(CX)
+	ADDQ       $+2176, AX
+	ADDQ       $+6144, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 
@@ -6298,1045 +6338,1113 @@ DATA low16<>+60(SB)/4, $0x0000ffff
 GLOBL low16<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ6KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ6KPackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS 3328(AX), Y0
-	VMULPS    quarter<>+0(SB), Y0, Y0
-	VMOVDQU   3072(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 512(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 576(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 1280(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 1344(CX)
-	VMOVDQU   3136(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2048(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2112(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2816(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2880(CX)
-	VMOVDQU   3200(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 3584(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 3648(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 4352(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 4416(CX)
-	VMOVDQU   3264(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5120(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5184(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5888(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5952(CX)
-	VCVTPH2PS 3344(AX), Y0
-	VMULPS    quarter<>+0(SB), Y0, Y0
-	VMOVDQU   3104(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 544(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 608(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 1312(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 1376(CX)
-	VMOVDQU   3168(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2080(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2144(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 2848(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 2912(CX)
-	VMOVDQU   3232(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 3616(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 3680(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 4384(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 4448(CX)
-	VMOVDQU   3296(AX), Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5152(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5216(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5920(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5984(CX)
-	VMOVDQU   (AX), Y0
-	VMOVDQU   2048(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, (CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1536(CX)
-	VMOVDQU   64(AX), Y0
-	VMOVDQU   2112(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 64(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1600(CX)
-	VMOVDQU   128(AX), Y0
-	VMOVDQU   2176(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 128(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1664(CX)
-	VMOVDQU   192(AX), Y0
-	VMOVDQU   2240(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 192(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1728(CX)
-	VMOVDQU   512(AX), Y0
-	VMOVDQU   2048(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 768(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2304(CX)
-	VMOVDQU   576(AX), Y0
-	VMOVDQU   2112(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 832(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2368(CX)
-	VMOVDQU   640(AX), Y0
-	VMOVDQU   2176(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 896(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2432(CX)
-	VMOVDQU   704(AX), Y0
-	VMOVDQU   2240(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 960(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2496(CX)
-	VMOVDQU   256(AX), Y0
-	VMOVDQU   2304(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 256(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1792(CX)
-	VMOVDQU   320(AX), Y0
-	VMOVDQU   2368(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 320(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1856(CX)
-	VMOVDQU   384(AX), Y0
-	VMOVDQU   2432(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 384(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1920(CX)
-	VMOVDQU   448(AX), Y0
-	VMOVDQU   2496(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 448(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1984(CX)
-	VMOVDQU   768(AX), Y0
-	VMOVDQU   2304(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1024(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2560(CX)
-	VMOVDQU   832(AX), Y0
-	VMOVDQU   2368(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1088(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2624(CX)
-	VMOVDQU   896(AX), Y0
-	VMOVDQU   2432(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1152(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2688(CX)
-	VMOVDQU   960(AX), Y0
-	VMOVDQU   2496(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1216(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2752(CX)
-	VMOVDQU   32(AX), Y0
-	VMOVDQU   2080(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 32(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1568(CX)
-	VMOVDQU   96(AX), Y0
-	VMOVDQU   2144(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 96(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1632(CX)
-	VMOVDQU   160(AX), Y0
-	VMOVDQU   2208(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 160(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1696(CX)
-	VMOVDQU   224(AX), Y0
-	VMOVDQU   2272(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 224(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1760(CX)
-	VMOVDQU   544(AX), Y0
-	VMOVDQU   2080(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 800(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2336(CX)
-	VMOVDQU   608(AX), Y0
-	VMOVDQU   2144(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 864(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2400(CX)
-	VMOVDQU   672(AX), Y0
-	VMOVDQU   2208(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 928(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2464(CX)
-	VMOVDQU   736(AX), Y0
-	VMOVDQU   2272(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 992(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2528(CX)
-	VMOVDQU   288(AX), Y0
-	VMOVDQU   2336(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 288(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1824(CX)
-	VMOVDQU   352(AX), Y0
-	VMOVDQU   2400(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 352(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1888(CX)
-	VMOVDQU   416(AX), Y0
-	VMOVDQU   2464(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 416(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 1952(CX)
-	VMOVDQU   480(AX), Y0
-	VMOVDQU   2528(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 480(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2016(CX)
-	VMOVDQU   800(AX), Y0
-	VMOVDQU   2336(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1056(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2592(CX)
-	VMOVDQU   864(AX), Y0
-	VMOVDQU   2400(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1120(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2656(CX)
-	VMOVDQU   928(AX), Y0
-	VMOVDQU   2464(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1184(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2720(CX)
-	VMOVDQU   992(AX), Y0
-	VMOVDQU   2528(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1248(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2784(CX)
-	VMOVDQU   1024(AX), Y0
-	VMOVDQU   2560(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3072(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4608(CX)
-	VMOVDQU   1088(AX), Y0
-	VMOVDQU   2624(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3136(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4672(CX)
-	VMOVDQU   1152(AX), Y0
-	VMOVDQU   2688(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3200(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4736(CX)
-	VMOVDQU   1216(AX), Y0
-	VMOVDQU   2752(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3264(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4800(CX)
-	VMOVDQU   1536(AX), Y0
-	VMOVDQU   2560(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3840(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5376(CX)
-	VMOVDQU   1600(AX), Y0
-	VMOVDQU   2624(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3904(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5440(CX)
-	VMOVDQU   1664(AX), Y0
-	VMOVDQU   2688(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3968(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5504(CX)
-	VMOVDQU   1728(AX), Y0
-	VMOVDQU   2752(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4032(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5568(CX)
-	VMOVDQU   1280(AX), Y0
-	VMOVDQU   2816(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3328(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4864(CX)
-	VMOVDQU   1344(AX), Y0
-	VMOVDQU   2880(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3392(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4928(CX)
-	VMOVDQU   1408(AX), Y0
-	VMOVDQU   2944(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3456(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4992(CX)
-	VMOVDQU   1472(AX), Y0
-	VMOVDQU   3008(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3520(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5056(CX)
-	VMOVDQU   1792(AX), Y0
-	VMOVDQU   2816(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4096(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5632(CX)
-	VMOVDQU   1856(AX), Y0
-	VMOVDQU   2880(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4160(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5696(CX)
-	VMOVDQU   1920(AX), Y0
-	VMOVDQU   2944(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4224(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5760(CX)
-	VMOVDQU   1984(AX), Y0
-	VMOVDQU   3008(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4288(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5824(CX)
-	VMOVDQU   1056(AX), Y0
-	VMOVDQU   2592(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3104(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4640(CX)
-	VMOVDQU   1120(AX), Y0
-	VMOVDQU   2656(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3168(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4704(CX)
-	VMOVDQU   1184(AX), Y0
-	VMOVDQU   2720(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3232(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4768(CX)
-	VMOVDQU   1248(AX), Y0
-	VMOVDQU   2784(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3296(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4832(CX)
-	VMOVDQU   1568(AX), Y0
-	VMOVDQU   2592(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3872(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5408(CX)
-	VMOVDQU   1632(AX), Y0
-	VMOVDQU   2656(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3936(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5472(CX)
-	VMOVDQU   1696(AX), Y0
-	VMOVDQU   2720(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4000(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5536(CX)
-	VMOVDQU   1760(AX), Y0
-	VMOVDQU   2784(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4064(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5600(CX)
-	VMOVDQU   1312(AX), Y0
-	VMOVDQU   2848(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3360(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4896(CX)
-	VMOVDQU   1376(AX), Y0
-	VMOVDQU   2912(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3424(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 4960(CX)
-	VMOVDQU   1440(AX), Y0
-	VMOVDQU   2976(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3488(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5024(CX)
-	VMOVDQU   1504(AX), Y0
-	VMOVDQU   3040(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3552(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPSLLD    $0x02, Y1, Y1
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5088(CX)
-	VMOVDQU   1824(AX), Y0
-	VMOVDQU   2848(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4128(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5664(CX)
-	VMOVDQU   1888(AX), Y0
-	VMOVDQU   2912(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4192(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5728(CX)
-	VMOVDQU   1952(AX), Y0
-	VMOVDQU   2976(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4256(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5792(CX)
-	VMOVDQU   2016(AX), Y0
-	VMOVDQU   3040(AX), Y1
-	VPSLLD    $0x02, Y0, Y2
-	VPAND     bytes3c<>+0(SB), Y2, Y2
-	VPSLLD    $0x04, Y1, Y3
-	VPAND     bytesc0<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4320(CX)
-	VPSRLD    $0x02, Y0, Y0
-	VPAND     bytes3c<>+0(SB), Y0, Y0
-	VPAND     bytesc0<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5856(CX)
-	ADDQ      $+3360, AX
-	ADDQ      $+6144, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  3328(AX), Y0
+	VMULPS     quarter<>+0(SB), Y0, Y0
+	PREFETCHT0 7168(AX)
+	VMOVDQU    3072(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 512(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 576(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 1280(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 1344(CX)
+	PREFETCHT0 7232(AX)
+	VMOVDQU    3136(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 2048(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 2112(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 2816(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 2880(CX)
+	PREFETCHT0 7296(AX)
+	VMOVDQU    3200(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 3584(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 3648(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 4352(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 4416(CX)
+	PREFETCHT0 7360(AX)
+	VMOVDQU    3264(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5120(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5184(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5888(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 5952(CX)
+	VCVTPH2PS  3344(AX), Y0
+	VMULPS     quarter<>+0(SB), Y0, Y0
+	VMOVDQU    3104(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 544(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 608(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 1312(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 1376(CX)
+	VMOVDQU    3168(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 2080(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 2144(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 2848(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 2912(CX)
+	VMOVDQU    3232(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 3616(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 3680(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 4384(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 4448(CX)
+	VMOVDQU    3296(AX), Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5152(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5216(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5920(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 5984(CX)
+	PREFETCHT0 4096(AX)
+	VMOVDQU    (AX), Y0
+	PREFETCHT0 6144(AX)
+	VMOVDQU    2048(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, (CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1536(CX)
+	PREFETCHT0 4160(AX)
+	VMOVDQU    64(AX), Y0
+	PREFETCHT0 6208(AX)
+	VMOVDQU    2112(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 64(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1600(CX)
+	PREFETCHT0 4224(AX)
+	VMOVDQU    128(AX), Y0
+	PREFETCHT0 6272(AX)
+	VMOVDQU    2176(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 128(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1664(CX)
+	PREFETCHT0 4288(AX)
+	VMOVDQU    192(AX), Y0
+	PREFETCHT0 6336(AX)
+	VMOVDQU    2240(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 192(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1728(CX)
+	PREFETCHT0 4608(AX)
+	VMOVDQU    512(AX), Y0
+	PREFETCHT0 6144(AX)
+	VMOVDQU    2048(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 768(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2304(CX)
+	PREFETCHT0 4672(AX)
+	VMOVDQU    576(AX), Y0
+	PREFETCHT0 6208(AX)
+	VMOVDQU    2112(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 832(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2368(CX)
+	PREFETCHT0 4736(AX)
+	VMOVDQU    640(AX), Y0
+	PREFETCHT0 6272(AX)
+	VMOVDQU    2176(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 896(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2432(CX)
+	PREFETCHT0 4800(AX)
+	VMOVDQU    704(AX), Y0
+	PREFETCHT0 6336(AX)
+	VMOVDQU    2240(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 960(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2496(CX)
+	PREFETCHT0 4352(AX)
+	VMOVDQU    256(AX), Y0
+	PREFETCHT0 6400(AX)
+	VMOVDQU    2304(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 256(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1792(CX)
+	PREFETCHT0 4416(AX)
+	VMOVDQU    320(AX), Y0
+	PREFETCHT0 6464(AX)
+	VMOVDQU    2368(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 320(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1856(CX)
+	PREFETCHT0 4480(AX)
+	VMOVDQU    384(AX), Y0
+	PREFETCHT0 6528(AX)
+	VMOVDQU    2432(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 384(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1920(CX)
+	PREFETCHT0 4544(AX)
+	VMOVDQU    448(AX), Y0
+	PREFETCHT0 6592(AX)
+	VMOVDQU    2496(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 448(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1984(CX)
+	PREFETCHT0 4864(AX)
+	VMOVDQU    768(AX), Y0
+	PREFETCHT0 6400(AX)
+	VMOVDQU    2304(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1024(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2560(CX)
+	PREFETCHT0 4928(AX)
+	VMOVDQU    832(AX), Y0
+	PREFETCHT0 6464(AX)
+	VMOVDQU    2368(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1088(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2624(CX)
+	PREFETCHT0 4992(AX)
+	VMOVDQU    896(AX), Y0
+	PREFETCHT0 6528(AX)
+	VMOVDQU    2432(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1152(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2688(CX)
+	PREFETCHT0 5056(AX)
+	VMOVDQU    960(AX), Y0
+	PREFETCHT0 6592(AX)
+	VMOVDQU    2496(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1216(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2752(CX)
+	VMOVDQU    32(AX), Y0
+	VMOVDQU    2080(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 32(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1568(CX)
+	VMOVDQU    96(AX), Y0
+	VMOVDQU    2144(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 96(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1632(CX)
+	VMOVDQU    160(AX), Y0
+	VMOVDQU    2208(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 160(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1696(CX)
+	VMOVDQU    224(AX), Y0
+	VMOVDQU    2272(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 224(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1760(CX)
+	VMOVDQU    544(AX), Y0
+	VMOVDQU    2080(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 800(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2336(CX)
+	VMOVDQU    608(AX), Y0
+	VMOVDQU    2144(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 864(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2400(CX)
+	VMOVDQU    672(AX), Y0
+	VMOVDQU    2208(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 928(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2464(CX)
+	VMOVDQU    736(AX), Y0
+	VMOVDQU    2272(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 992(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2528(CX)
+	VMOVDQU    288(AX), Y0
+	VMOVDQU    2336(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 288(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1824(CX)
+	VMOVDQU    352(AX), Y0
+	VMOVDQU    2400(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 352(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1888(CX)
+	VMOVDQU    416(AX), Y0
+	VMOVDQU    2464(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 416(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 1952(CX)
+	VMOVDQU    480(AX), Y0
+	VMOVDQU    2528(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 480(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2016(CX)
+	VMOVDQU    800(AX), Y0
+	VMOVDQU    2336(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1056(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2592(CX)
+	VMOVDQU    864(AX), Y0
+	VMOVDQU    2400(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1120(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2656(CX)
+	VMOVDQU    928(AX), Y0
+	VMOVDQU    2464(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1184(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2720(CX)
+	VMOVDQU    992(AX), Y0
+	VMOVDQU    2528(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1248(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2784(CX)
+	PREFETCHT0 5120(AX)
+	VMOVDQU    1024(AX), Y0
+	PREFETCHT0 6656(AX)
+	VMOVDQU    2560(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3072(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4608(CX)
+	PREFETCHT0 5184(AX)
+	VMOVDQU    1088(AX), Y0
+	PREFETCHT0 6720(AX)
+	VMOVDQU    2624(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3136(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4672(CX)
+	PREFETCHT0 5248(AX)
+	VMOVDQU    1152(AX), Y0
+	PREFETCHT0 6784(AX)
+	VMOVDQU    2688(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3200(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4736(CX)
+	PREFETCHT0 5312(AX)
+	VMOVDQU    1216(AX), Y0
+	PREFETCHT0 6848(AX)
+	VMOVDQU    2752(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3264(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4800(CX)
+	PREFETCHT0 5632(AX)
+	VMOVDQU    1536(AX), Y0
+	PREFETCHT0 6656(AX)
+	VMOVDQU    2560(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3840(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5376(CX)
+	PREFETCHT0 5696(AX)
+	VMOVDQU    1600(AX), Y0
+	PREFETCHT0 6720(AX)
+	VMOVDQU    2624(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3904(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5440(CX)
+	PREFETCHT0 5760(AX)
+	VMOVDQU    1664(AX), Y0
+	PREFETCHT0 6784(AX)
+	VMOVDQU    2688(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3968(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5504(CX)
+	PREFETCHT0 5824(AX)
+	VMOVDQU    1728(AX), Y0
+	PREFETCHT0 6848(AX)
+	VMOVDQU    2752(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4032(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5568(CX)
+	PREFETCHT0 5376(AX)
+	VMOVDQU    1280(AX), Y0
+	PREFETCHT0 6912(AX)
+	VMOVDQU    2816(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3328(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4864(CX)
+	PREFETCHT0 5440(AX)
+	VMOVDQU    1344(AX), Y0
+	PREFETCHT0 6976(AX)
+	VMOVDQU    2880(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3392(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4928(CX)
+	PREFETCHT0 5504(AX)
+	VMOVDQU    1408(AX), Y0
+	PREFETCHT0 7040(AX)
+	VMOVDQU    2944(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3456(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4992(CX)
+	PREFETCHT0 5568(AX)
+	VMOVDQU    1472(AX), Y0
+	PREFETCHT0 7104(AX)
+	VMOVDQU    3008(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3520(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5056(CX)
+	PREFETCHT0 5888(AX)
+	VMOVDQU    1792(AX), Y0
+	PREFETCHT0 6912(AX)
+	VMOVDQU    2816(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4096(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5632(CX)
+	PREFETCHT0 5952(AX)
+	VMOVDQU    1856(AX), Y0
+	PREFETCHT0 6976(AX)
+	VMOVDQU    2880(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4160(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5696(CX)
+	PREFETCHT0 6016(AX)
+	VMOVDQU    1920(AX), Y0
+	PREFETCHT0 7040(AX)
+	VMOVDQU    2944(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4224(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5760(CX)
+	PREFETCHT0 6080(AX)
+	VMOVDQU    1984(AX), Y0
+	PREFETCHT0 7104(AX)
+	VMOVDQU    3008(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4288(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5824(CX)
+	VMOVDQU    1056(AX), Y0
+	VMOVDQU    2592(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3104(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4640(CX)
+	VMOVDQU    1120(AX), Y0
+	VMOVDQU    2656(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3168(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4704(CX)
+	VMOVDQU    1184(AX), Y0
+	VMOVDQU    2720(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3232(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4768(CX)
+	VMOVDQU    1248(AX), Y0
+	VMOVDQU    2784(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3296(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4832(CX)
+	VMOVDQU    1568(AX), Y0
+	VMOVDQU    2592(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3872(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5408(CX)
+	VMOVDQU    1632(AX), Y0
+	VMOVDQU    2656(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3936(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5472(CX)
+	VMOVDQU    1696(AX), Y0
+	VMOVDQU    2720(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4000(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5536(CX)
+	VMOVDQU    1760(AX), Y0
+	VMOVDQU    2784(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4064(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5600(CX)
+	VMOVDQU    1312(AX), Y0
+	VMOVDQU    2848(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3360(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4896(CX)
+	VMOVDQU    1376(AX), Y0
+	VMOVDQU    2912(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3424(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 4960(CX)
+	VMOVDQU    1440(AX), Y0
+	VMOVDQU    2976(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3488(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5024(CX)
+	VMOVDQU    1504(AX), Y0
+	VMOVDQU    3040(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3552(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPSLLD     $0x02, Y1, Y1
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5088(CX)
+	VMOVDQU    1824(AX), Y0
+	VMOVDQU    2848(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4128(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5664(CX)
+	VMOVDQU    1888(AX), Y0
+	VMOVDQU    2912(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4192(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5728(CX)
+	VMOVDQU    1952(AX), Y0
+	VMOVDQU    2976(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4256(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5792(CX)
+	VMOVDQU    2016(AX), Y0
+	VMOVDQU    3040(AX), Y1
+	VPSLLD     $0x02, Y0, Y2
+	VPAND      bytes3c<>+0(SB), Y2, Y2
+	VPSLLD     $0x04, Y1, Y3
+	VPAND      bytesc0<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4320(CX)
+	VPSRLD     $0x02, Y0, Y0
+	VPAND      bytes3c<>+0(SB), Y0, Y0
+	VPAND      bytesc0<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5856(CX)
+	ADDQ       $+3360, AX
+	ADDQ       $+6144, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 
@@ -8762,1037 +8870,1072 @@ block:
 	RET
 
 // func unpackQ3KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ3KPackedAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ tile+0(FP), CX
 	MOVQ blocks+24(FP), DX
 
 block:
-	VCVTPH2PS 1728(AX), Y0
-	VMULPS    thirtysecond<>+0(SB), Y0, Y0
-	VMOVDQU   1536(AX), Y1
-	VMOVDQU   1600(AX), Y2
-	VMOVDQU   1664(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y1, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VPSUBB    bytes20<>+0(SB), Y4, Y4
-	VPSLLD    $0x18, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 512(CX)
-	VPSLLD    $0x10, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 576(CX)
-	VPSLLD    $0x08, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 1280(CX)
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 1344(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y4
-	VPSLLD    $0x02, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VPSUBB    bytes20<>+0(SB), Y4, Y4
-	VPSLLD    $0x18, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 2048(CX)
-	VPSLLD    $0x10, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 2112(CX)
-	VPSLLD    $0x08, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 2816(CX)
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 2880(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes30<>+0(SB), Y3, Y4
-	VPOR      Y4, Y1, Y1
-	VPSUBB    bytes20<>+0(SB), Y1, Y1
-	VPSLLD    $0x18, Y1, Y4
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 3584(CX)
-	VPSLLD    $0x10, Y1, Y4
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 3648(CX)
-	VPSLLD    $0x08, Y1, Y4
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 4352(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 4416(CX)
-	VPSRLD    $0x04, Y2, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSRLD    $0x02, Y3, Y2
-	VPAND     bytes30<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VPSUBB    bytes20<>+0(SB), Y1, Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5120(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5184(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5888(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5952(CX)
-	VCVTPH2PS 1744(AX), Y0
-	VMULPS    thirtysecond<>+0(SB), Y0, Y0
-	VMOVDQU   1568(AX), Y1
-	VMOVDQU   1632(AX), Y2
-	VMOVDQU   1696(AX), Y3
-	VPAND     bytes0f<>+0(SB), Y1, Y4
-	VPSLLD    $0x04, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VPSUBB    bytes20<>+0(SB), Y4, Y4
-	VPSLLD    $0x18, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 544(CX)
-	VPSLLD    $0x10, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 608(CX)
-	VPSLLD    $0x08, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 1312(CX)
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 1376(CX)
-	VPAND     bytes0f<>+0(SB), Y2, Y4
-	VPSLLD    $0x02, Y3, Y5
-	VPAND     bytes30<>+0(SB), Y5, Y5
-	VPOR      Y5, Y4, Y4
-	VPSUBB    bytes20<>+0(SB), Y4, Y4
-	VPSLLD    $0x18, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 2080(CX)
-	VPSLLD    $0x10, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 2144(CX)
-	VPSLLD    $0x08, Y4, Y5
-	VPSRAD    $0x18, Y5, Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VMOVUPS   Y5, 2848(CX)
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 2912(CX)
-	VPSRLD    $0x04, Y1, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPAND     bytes30<>+0(SB), Y3, Y4
-	VPOR      Y4, Y1, Y1
-	VPSUBB    bytes20<>+0(SB), Y1, Y1
-	VPSLLD    $0x18, Y1, Y4
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 3616(CX)
-	VPSLLD    $0x10, Y1, Y4
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 3680(CX)
-	VPSLLD    $0x08, Y1, Y4
-	VPSRAD    $0x18, Y4, Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 4384(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 4448(CX)
-	VPSRLD    $0x04, Y2, Y1
-	VPAND     bytes0f<>+0(SB), Y1, Y1
-	VPSRLD    $0x02, Y3, Y2
-	VPAND     bytes30<>+0(SB), Y2, Y2
-	VPOR      Y2, Y1, Y1
-	VPSUBB    bytes20<>+0(SB), Y1, Y1
-	VPSLLD    $0x18, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5152(CX)
-	VPSLLD    $0x10, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5216(CX)
-	VPSLLD    $0x08, Y1, Y2
-	VPSRAD    $0x18, Y2, Y2
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 5920(CX)
-	VPSRAD    $0x18, Y1, Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, 5984(CX)
-	VMOVDQU   512(AX), Y0
-	VMOVDQU   (AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, (CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 768(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1536(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2304(CX)
-	VMOVDQU   576(AX), Y0
-	VMOVDQU   64(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 64(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 832(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1600(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2368(CX)
-	VMOVDQU   640(AX), Y0
-	VMOVDQU   128(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 128(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 896(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1664(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2432(CX)
-	VMOVDQU   704(AX), Y0
-	VMOVDQU   192(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 192(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 960(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1728(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2496(CX)
-	VMOVDQU   768(AX), Y0
-	VMOVDQU   256(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 256(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1024(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1792(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2560(CX)
-	VMOVDQU   832(AX), Y0
-	VMOVDQU   320(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 320(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1088(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1856(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2624(CX)
-	VMOVDQU   896(AX), Y0
-	VMOVDQU   384(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 384(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1152(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1920(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2688(CX)
-	VMOVDQU   960(AX), Y0
-	VMOVDQU   448(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 448(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1216(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1984(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2752(CX)
-	VMOVDQU   544(AX), Y0
-	VMOVDQU   32(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 32(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 800(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1568(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2336(CX)
-	VMOVDQU   608(AX), Y0
-	VMOVDQU   96(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 96(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 864(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1632(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2400(CX)
-	VMOVDQU   672(AX), Y0
-	VMOVDQU   160(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 160(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 928(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1696(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2464(CX)
-	VMOVDQU   736(AX), Y0
-	VMOVDQU   224(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 224(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 992(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1760(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2528(CX)
-	VMOVDQU   800(AX), Y0
-	VMOVDQU   288(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 288(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1056(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1824(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2592(CX)
-	VMOVDQU   864(AX), Y0
-	VMOVDQU   352(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 352(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1120(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1888(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2656(CX)
-	VMOVDQU   928(AX), Y0
-	VMOVDQU   416(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 416(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1184(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1952(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2720(CX)
-	VMOVDQU   992(AX), Y0
-	VMOVDQU   480(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x07, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 480(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x06, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 1248(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x05, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 2016(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPSLLD    $0x04, Y1, Y1
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 2784(CX)
-	VMOVDQU   1024(AX), Y0
-	VMOVDQU   (AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3072(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3840(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4608(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5376(CX)
-	VMOVDQU   1088(AX), Y0
-	VMOVDQU   64(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3136(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3904(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4672(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5440(CX)
-	VMOVDQU   1152(AX), Y0
-	VMOVDQU   128(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3200(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3968(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4736(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5504(CX)
-	VMOVDQU   1216(AX), Y0
-	VMOVDQU   192(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3264(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4032(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4800(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5568(CX)
-	VMOVDQU   1280(AX), Y0
-	VMOVDQU   256(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3328(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4096(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4864(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5632(CX)
-	VMOVDQU   1344(AX), Y0
-	VMOVDQU   320(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3392(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4160(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4928(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5696(CX)
-	VMOVDQU   1408(AX), Y0
-	VMOVDQU   384(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3456(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4224(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4992(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5760(CX)
-	VMOVDQU   1472(AX), Y0
-	VMOVDQU   448(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3520(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4288(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 5056(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5824(CX)
-	VMOVDQU   1056(AX), Y0
-	VMOVDQU   32(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3104(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3872(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4640(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5408(CX)
-	VMOVDQU   1120(AX), Y0
-	VMOVDQU   96(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3168(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3936(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4704(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5472(CX)
-	VMOVDQU   1184(AX), Y0
-	VMOVDQU   160(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3232(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4000(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4768(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5536(CX)
-	VMOVDQU   1248(AX), Y0
-	VMOVDQU   224(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3296(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4064(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4832(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5600(CX)
-	VMOVDQU   1312(AX), Y0
-	VMOVDQU   288(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3360(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4128(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4896(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5664(CX)
-	VMOVDQU   1376(AX), Y0
-	VMOVDQU   352(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3424(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4192(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4960(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5728(CX)
-	VMOVDQU   1440(AX), Y0
-	VMOVDQU   416(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3488(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4256(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 5024(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5792(CX)
-	VMOVDQU   1504(AX), Y0
-	VMOVDQU   480(AX), Y1
-	VPSLLD    $0x05, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x03, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 3552(CX)
-	VPSLLD    $0x03, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x02, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 4320(CX)
-	VPSLLD    $0x01, Y0, Y2
-	VPAND     bytes60<>+0(SB), Y2, Y2
-	VPSLLD    $0x01, Y1, Y3
-	VPAND     bytes80<>+0(SB), Y3, Y3
-	VPOR      Y3, Y2, Y2
-	VMOVDQU   Y2, 5088(CX)
-	VPSRLD    $0x01, Y0, Y0
-	VPAND     bytes60<>+0(SB), Y0, Y0
-	VPAND     bytes80<>+0(SB), Y1, Y1
-	VPOR      Y1, Y0, Y0
-	VMOVDQU   Y0, 5856(CX)
-	ADDQ      $+1760, AX
-	ADDQ      $+6144, CX
-	DECQ      DX
-	JNZ       block
+	VCVTPH2PS  1728(AX), Y0
+	VMULPS     thirtysecond<>+0(SB), Y0, Y0
+	PREFETCHT0 5632(AX)
+	VMOVDQU    1536(AX), Y1
+	PREFETCHT0 5696(AX)
+	VMOVDQU    1600(AX), Y2
+	PREFETCHT0 5760(AX)
+	VMOVDQU    1664(AX), Y3
+	VPAND      bytes0f<>+0(SB), Y1, Y4
+	VPSLLD     $0x04, Y3, Y5
+	VPAND      bytes30<>+0(SB), Y5, Y5
+	VPOR       Y5, Y4, Y4
+	VPSUBB     bytes20<>+0(SB), Y4, Y4
+	VPSLLD     $0x18, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 512(CX)
+	VPSLLD     $0x10, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 576(CX)
+	VPSLLD     $0x08, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 1280(CX)
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 1344(CX)
+	VPAND      bytes0f<>+0(SB), Y2, Y4
+	VPSLLD     $0x02, Y3, Y5
+	VPAND      bytes30<>+0(SB), Y5, Y5
+	VPOR       Y5, Y4, Y4
+	VPSUBB     bytes20<>+0(SB), Y4, Y4
+	VPSLLD     $0x18, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 2048(CX)
+	VPSLLD     $0x10, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 2112(CX)
+	VPSLLD     $0x08, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 2816(CX)
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 2880(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPAND      bytes30<>+0(SB), Y3, Y4
+	VPOR       Y4, Y1, Y1
+	VPSUBB     bytes20<>+0(SB), Y1, Y1
+	VPSLLD     $0x18, Y1, Y4
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 3584(CX)
+	VPSLLD     $0x10, Y1, Y4
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 3648(CX)
+	VPSLLD     $0x08, Y1, Y4
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 4352(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 4416(CX)
+	VPSRLD     $0x04, Y2, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSRLD     $0x02, Y3, Y2
+	VPAND      bytes30<>+0(SB), Y2, Y2
+	VPOR       Y2, Y1, Y1
+	VPSUBB     bytes20<>+0(SB), Y1, Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5120(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5184(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5888(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 5952(CX)
+	VCVTPH2PS  1744(AX), Y0
+	VMULPS     thirtysecond<>+0(SB), Y0, Y0
+	VMOVDQU    1568(AX), Y1
+	VMOVDQU    1632(AX), Y2
+	VMOVDQU    1696(AX), Y3
+	VPAND      bytes0f<>+0(SB), Y1, Y4
+	VPSLLD     $0x04, Y3, Y5
+	VPAND      bytes30<>+0(SB), Y5, Y5
+	VPOR       Y5, Y4, Y4
+	VPSUBB     bytes20<>+0(SB), Y4, Y4
+	VPSLLD     $0x18, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 544(CX)
+	VPSLLD     $0x10, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 608(CX)
+	VPSLLD     $0x08, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 1312(CX)
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 1376(CX)
+	VPAND      bytes0f<>+0(SB), Y2, Y4
+	VPSLLD     $0x02, Y3, Y5
+	VPAND      bytes30<>+0(SB), Y5, Y5
+	VPOR       Y5, Y4, Y4
+	VPSUBB     bytes20<>+0(SB), Y4, Y4
+	VPSLLD     $0x18, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 2080(CX)
+	VPSLLD     $0x10, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 2144(CX)
+	VPSLLD     $0x08, Y4, Y5
+	VPSRAD     $0x18, Y5, Y5
+	VCVTDQ2PS  Y5, Y5
+	VMULPS     Y0, Y5, Y5
+	VMOVUPS    Y5, 2848(CX)
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 2912(CX)
+	VPSRLD     $0x04, Y1, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPAND      bytes30<>+0(SB), Y3, Y4
+	VPOR       Y4, Y1, Y1
+	VPSUBB     bytes20<>+0(SB), Y1, Y1
+	VPSLLD     $0x18, Y1, Y4
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 3616(CX)
+	VPSLLD     $0x10, Y1, Y4
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 3680(CX)
+	VPSLLD     $0x08, Y1, Y4
+	VPSRAD     $0x18, Y4, Y4
+	VCVTDQ2PS  Y4, Y4
+	VMULPS     Y0, Y4, Y4
+	VMOVUPS    Y4, 4384(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 4448(CX)
+	VPSRLD     $0x04, Y2, Y1
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VPSRLD     $0x02, Y3, Y2
+	VPAND      bytes30<>+0(SB), Y2, Y2
+	VPOR       Y2, Y1, Y1
+	VPSUBB     bytes20<>+0(SB), Y1, Y1
+	VPSLLD     $0x18, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5152(CX)
+	VPSLLD     $0x10, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5216(CX)
+	VPSLLD     $0x08, Y1, Y2
+	VPSRAD     $0x18, Y2, Y2
+	VCVTDQ2PS  Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VMOVUPS    Y2, 5920(CX)
+	VPSRAD     $0x18, Y1, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 5984(CX)
+	PREFETCHT0 4608(AX)
+	VMOVDQU    512(AX), Y0
+	PREFETCHT0 4096(AX)
+	VMOVDQU    (AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, (CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 768(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1536(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2304(CX)
+	PREFETCHT0 4672(AX)
+	VMOVDQU    576(AX), Y0
+	PREFETCHT0 4160(AX)
+	VMOVDQU    64(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 64(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 832(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1600(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2368(CX)
+	PREFETCHT0 4736(AX)
+	VMOVDQU    640(AX), Y0
+	PREFETCHT0 4224(AX)
+	VMOVDQU    128(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 128(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 896(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1664(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2432(CX)
+	PREFETCHT0 4800(AX)
+	VMOVDQU    704(AX), Y0
+	PREFETCHT0 4288(AX)
+	VMOVDQU    192(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 192(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 960(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1728(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2496(CX)
+	PREFETCHT0 4864(AX)
+	VMOVDQU    768(AX), Y0
+	PREFETCHT0 4352(AX)
+	VMOVDQU    256(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 256(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1024(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1792(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2560(CX)
+	PREFETCHT0 4928(AX)
+	VMOVDQU    832(AX), Y0
+	PREFETCHT0 4416(AX)
+	VMOVDQU    320(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 320(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1088(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1856(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2624(CX)
+	PREFETCHT0 4992(AX)
+	VMOVDQU    896(AX), Y0
+	PREFETCHT0 4480(AX)
+	VMOVDQU    384(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 384(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1152(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1920(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2688(CX)
+	PREFETCHT0 5056(AX)
+	VMOVDQU    960(AX), Y0
+	PREFETCHT0 4544(AX)
+	VMOVDQU    448(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 448(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1216(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1984(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2752(CX)
+	VMOVDQU    544(AX), Y0
+	VMOVDQU    32(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 32(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 800(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1568(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2336(CX)
+	VMOVDQU    608(AX), Y0
+	VMOVDQU    96(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 96(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 864(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1632(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2400(CX)
+	VMOVDQU    672(AX), Y0
+	VMOVDQU    160(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 160(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 928(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1696(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2464(CX)
+	VMOVDQU    736(AX), Y0
+	VMOVDQU    224(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 224(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 992(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1760(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2528(CX)
+	VMOVDQU    800(AX), Y0
+	VMOVDQU    288(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 288(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1056(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1824(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2592(CX)
+	VMOVDQU    864(AX), Y0
+	VMOVDQU    352(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 352(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1120(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1888(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2656(CX)
+	VMOVDQU    928(AX), Y0
+	VMOVDQU    416(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 416(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1184(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1952(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2720(CX)
+	VMOVDQU    992(AX), Y0
+	VMOVDQU    480(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x07, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 480(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x06, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 1248(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x05, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 2016(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPSLLD     $0x04, Y1, Y1
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 2784(CX)
+	PREFETCHT0 5120(AX)
+	VMOVDQU    1024(AX), Y0
+	PREFETCHT0 4096(AX)
+	VMOVDQU    (AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3072(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3840(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4608(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5376(CX)
+	PREFETCHT0 5184(AX)
+	VMOVDQU    1088(AX), Y0
+	PREFETCHT0 4160(AX)
+	VMOVDQU    64(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3136(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3904(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4672(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5440(CX)
+	PREFETCHT0 5248(AX)
+	VMOVDQU    1152(AX), Y0
+	PREFETCHT0 4224(AX)
+	VMOVDQU    128(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3200(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3968(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4736(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5504(CX)
+	PREFETCHT0 5312(AX)
+	VMOVDQU    1216(AX), Y0
+	PREFETCHT0 4288(AX)
+	VMOVDQU    192(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3264(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4032(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4800(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5568(CX)
+	PREFETCHT0 5376(AX)
+	VMOVDQU    1280(AX), Y0
+	PREFETCHT0 4352(AX)
+	VMOVDQU    256(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3328(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4096(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4864(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5632(CX)
+	PREFETCHT0 5440(AX)
+	VMOVDQU    1344(AX), Y0
+	PREFETCHT0 4416(AX)
+	VMOVDQU    320(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3392(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4160(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4928(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5696(CX)
+	PREFETCHT0 5504(AX)
+	VMOVDQU    1408(AX), Y0
+	PREFETCHT0 4480(AX)
+	VMOVDQU    384(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3456(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4224(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4992(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5760(CX)
+	PREFETCHT0 5568(AX)
+	VMOVDQU    1472(AX), Y0
+	PREFETCHT0 4544(AX)
+	VMOVDQU    448(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3520(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4288(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 5056(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5824(CX)
+	VMOVDQU    1056(AX), Y0
+	VMOVDQU    32(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3104(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3872(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4640(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5408(CX)
+	VMOVDQU    1120(AX), Y0
+	VMOVDQU    96(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3168(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3936(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4704(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5472(CX)
+	VMOVDQU    1184(AX), Y0
+	VMOVDQU    160(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3232(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4000(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4768(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5536(CX)
+	VMOVDQU    1248(AX), Y0
+	VMOVDQU    224(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3296(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4064(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4832(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5600(CX)
+	VMOVDQU    1312(AX), Y0
+	VMOVDQU    288(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3360(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4128(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4896(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5664(CX)
+	VMOVDQU    1376(AX), Y0
+	VMOVDQU    352(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3424(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4192(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4960(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5728(CX)
+	VMOVDQU    1440(AX), Y0
+	VMOVDQU    416(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3488(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4256(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 5024(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5792(CX)
+	VMOVDQU    1504(AX), Y0
+	VMOVDQU    480(AX), Y1
+	VPSLLD     $0x05, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x03, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 3552(CX)
+	VPSLLD     $0x03, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x02, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 4320(CX)
+	VPSLLD     $0x01, Y0, Y2
+	VPAND      bytes60<>+0(SB), Y2, Y2
+	VPSLLD     $0x01, Y1, Y3
+	VPAND      bytes80<>+0(SB), Y3, Y3
+	VPOR       Y3, Y2, Y2
+	VMOVDQU    Y2, 5088(CX)
+	VPSRLD     $0x01, Y0, Y0
+	VPAND      bytes60<>+0(SB), Y0, Y0
+	VPAND      bytes80<>+0(SB), Y1, Y1
+	VPOR       Y1, Y0, Y0
+	VMOVDQU    Y0, 5856(CX)
+	ADDQ       $+1760, AX
+	ADDQ       $+6144, CX
+	DECQ       DX
+	JNZ        block
 	VZEROUPPER
 	RET
 

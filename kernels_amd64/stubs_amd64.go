@@ -670,6 +670,138 @@ func unpackQ3KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
 //go:noescape
 func unpackQ3KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
 
+// matVecQ40PackedAVXVNNI multiplies packed rows of Q4_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ40PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ41PackedAVXVNNI multiplies packed rows of Q4_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ41PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ50PackedAVXVNNI multiplies packed rows of Q5_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ51PackedAVXVNNI multiplies packed rows of Q5_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ80PackedAVXVNNI multiplies packed rows of Q8_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ80PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4NLPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ4KPackedAVXVNNI multiplies packed rows of Q4_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ4KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ5KPackedAVXVNNI multiplies packed rows of Q5_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ6KPackedAVXVNNI multiplies packed rows of Q6_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ6KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ2KPackedAVXVNNI multiplies packed rows of Q2_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ3KPackedAVXVNNI multiplies packed rows of Q3_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ3KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //
 //	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])

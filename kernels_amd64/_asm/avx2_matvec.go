@@ -12,9 +12,9 @@ const scaleBytes = tileBytes - scaleAt
 
 // matVec generates the product of packed rows with one activation row: weights are multiplied as they are unpacked and
 // never stored, so that memory is read without a pause.
-func matVec(a *asm, f weights) {
-	u := &unpacker{source: source{asm: a, packed: true, bytes: f.size, ahead: vecAhead}, weights: f, each: scaleBytes}
-	name := "matVec" + f.name + "PackedAVX2"
+func matVec(a *asm, f weights, vnni bool) {
+	u := &unpacker{source: source{asm: a, packed: true, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
+	name := "matVec" + f.name + "Packed" + u.isa()
 	u.Function(name)
 	u.Doc(
 		fmt.Sprintf("%s multiplies packed rows of %s weights with one activation row:", name, f.doc), "",
@@ -39,7 +39,7 @@ func matVec(a *asm, f weights) {
 		v.sums[h] = u.YMM()
 		u.VXORPS(v.sums[h], v.sums[h], v.sums[h])
 	}
-	v.product = productNamed(f.kind)
+	v.product = productNamed(u.productOf())
 	u.out = v
 	u.MOVQ(u.paramMem("acts"), acts)
 	u.MOVQ(u.paramMem("blocks"), blocks)
@@ -60,11 +60,8 @@ func matVec(a *asm, f weights) {
 	u.RET()
 }
 
-// vecAhead is how far ahead of the weights, in bytes, memory is asked for.
-const vecAhead = 4 << 10
-
 func productNamed(name string) product {
-	for _, p := range products() {
+	for _, p := range append(products(), vnniProducts()...) {
 		if p.name == name {
 			return p
 		}
@@ -104,9 +101,18 @@ func (v *vecSink) partial(block, h int) *partial {
 	return p
 }
 
-// unsigned multiplies weights below 64.
+// unsigned multiplies weights below 64, or any with VPDPBUSD.
 func (v *vecSink) unsigned(block, j, h int, w vector) {
 	p, x := v.partial(block, h), v.YMM()
+	if v.unpacker.vnni {
+		if p.sum == nil {
+			p.sum = v.start(block, j/4)
+		}
+		v.VPBROADCASTD(v.at(block, 4*j), x)
+		v.VPDPBUSD(x, w, p.sum)
+		v.count(block, h, p)
+		return
+	}
 	v.VPBROADCASTD(v.at(block, 4*j), x)
 	v.VPMADDUBSW(x, w, x)
 	if p.pairs == nil {
@@ -124,8 +130,25 @@ func (v *vecSink) unsigned(block, j, h int, w vector) {
 	v.count(block, h, p)
 }
 
-// signed multiplies magnitudes with activations that get the sign of the weights: 2*128*127 fits an int16.
+// start returns the first value of a sum of VPDPBUSD.
+func (v *vecSink) start(block, half int) vector {
+	x := v.YMM()
+	if v.product.offset {
+		v.VPBROADCASTD(v.at(block, v.product.offsetAt(half)), x)
+	} else {
+		v.VPXOR(x, x, x)
+	}
+	return x
+}
+
+// signed multiplies magnitudes with activations that get the sign of the weights: 2*128*127 fits an int16. For VPDPBUSD it
+// adds 128.
 func (v *vecSink) signed(block, j, h int, w vector) {
+	if v.unpacker.vnni {
+		v.VPXOR(v.constant("bytes80", 0x80808080), w, w)
+		v.unsigned(block, j, h, w)
+		return
+	}
 	p, x, size := v.partial(block, h), v.YMM(), v.YMM()
 	v.VPBROADCASTD(v.at(block, 4*j), x)
 	v.VPABSB(w, size)
@@ -170,13 +193,9 @@ func (v *vecSink) count(block, h int, p *partial) {
 
 // offset adds what the offset of the weights makes, and converts to float.
 func (v *vecSink) offset(block, half int, p *partial) {
-	if v.product.offset && v.product.name != "U8" {
-		from := actN
-		if len(v.product.halves) == 2 {
-			from = []int{actNA, actNB}[half]
-		}
+	if v.product.offset && v.product.name != "U8" && !v.unpacker.vnni {
 		x := v.YMM()
-		v.VPBROADCASTD(v.at(block, from), x)
+		v.VPBROADCASTD(v.at(block, v.product.offsetAt(half)), x)
 		v.VPADDD(x, p.sum, p.sum)
 	}
 	v.VCVTDQ2PS(p.sum, p.sum)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/operand"
@@ -53,13 +54,9 @@ func (u *unpacker) byteOf(v vector, i int, signed bool) vector {
 	case signed:
 		u.VPSLLD(Imm(uint64(24-8*i)), v, x)
 		u.VPSRAD(Imm(24), x, x)
-	case i == 3:
-		u.VPSRLD(Imm(24), v, x)
-	case i == 0:
-		u.VPAND(u.constant("byte0", 0xff), v, x)
 	default:
-		u.VPSRLD(Imm(uint64(8*i)), v, x)
-		u.VPAND(u.constant("byte0", 0xff), x, x)
+		b := 0x80808000 + uint32(i)
+		u.VPSHUFB(u.constant(fmt.Sprintf("byte%d", i), b, b+4, b+8, b+12), v, x)
 	}
 	u.VCVTDQ2PS(x, x)
 	return x

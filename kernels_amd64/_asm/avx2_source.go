@@ -18,6 +18,9 @@ type source struct {
 
 type vector = reg.VecVirtual
 
+// packedAhead is how far ahead of packed weights, in bytes, memory is asked for: a tile of most formats is 1 to 4 KB.
+const packedAhead = 4 << 10
+
 // load starts a source at argument w, with rows at argument stride if they are plain.
 func (s *source) load() {
 	s.rows[0] = s.param("w")

@@ -225,8 +225,9 @@ func (k *tileKernel) integers(runs []run, half, n int) []pair {
 	return sums
 }
 
-func (k *tileKernel) offsetAt(half int) int {
-	if len(k.halves) == 1 {
+// offsetAt is the place in an Act of what the offset adds to the sums of a half of the columns, or of all.
+func (p *product) offsetAt(half int) int {
+	if len(p.halves) == 1 {
 		return actN
 	}
 	return []int{actNA, actNB}[half]

@@ -103,27 +103,33 @@ func (u *unpacker) fives(off, data int) {
 		left = u.left(16)
 	}
 	for h := range 2 {
-		bits, w := u.words(off, 1, h)(0), u.words(data, 4, h)
+		bits, low, w := u.words(off, 1, h)(0), u.YMM(), u.words(data, 4, h)
+		u.VPSLLD(Imm(4), bits, low)
 		for j := range 4 {
 			v := w(j)
 			for i := range 2 {
-				u.out.unsigned(0, j+4*i, h, u.fifth(bits, j+4*i, left, u.field(v, 4*i, 4, left)))
+				u.out.unsigned(0, j+4*i, h, u.fifth(bits, low, j+4*i, left, u.field(v, 4*i, 4, left)))
 			}
 		}
 	}
 }
 
-// fifth sets bit 4+left of the bytes of v from bits 4j..4j+3 of their row.
-func (u *unpacker) fifth(bits vector, j, left int, v vector) vector {
-	mask := u.constant([]string{"bitsLow", "bitsHigh"}[j%2], []uint32{0x08040201, 0x80402010}[j%2])
+// fifth sets bit 4+left of the bytes of v from bits 4j..4j+3 of their row. low has the same bits four places higher.
+func (u *unpacker) fifth(bits, low vector, j, left int, v vector) vector {
 	b := uint32(j / 2)
 	spread := u.constant(fmt.Sprintf("spread%d", b), 0x01010101*b, 0x01010101*(b+4), 0x01010101*(b+8), 0x01010101*(b+12))
-	set := u.constant(fmt.Sprintf("bytes%02x", 16<<left), 0x01010101*uint32(16<<left))
-	x := u.YMM()
-	u.VPSHUFB(spread, bits, x) // the byte with the bits of these four columns, four times
-	u.VPAND(mask, x, x)
-	u.VPCMPEQB(mask, x, x)
-	u.VPAND(set, x, x)
+	x, from := u.YMM(), bits
+	if j%2 == 0 {
+		from = low
+	}
+	u.VPSHUFB(spread, from, x) // the byte with the bits of these four columns, four times
+	u.VPAND(u.constant("highBits", 0x80402010), x, x)
+	if left == 0 {
+		u.VPMINUB(u.constant("bytes10", 0x10101010), x, x) // 16, 32, 64 or 128 become 16
+	} else {
+		u.VPCMPEQB(u.constant("highBits", 0x80402010), x, x)
+		u.VPAND(u.constant(fmt.Sprintf("bytes%02x", 16<<left), 0x01010101*uint32(16<<left)), x, x)
+	}
 	u.VPOR(x, v, v)
 	return v
 }

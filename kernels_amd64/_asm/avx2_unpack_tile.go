@@ -10,7 +10,7 @@ import (
 // tileUnpackers generates, for one format, the functions that turn packed and plain rows into tiles.
 func tileUnpackers(a *asm, f weights, vnni bool) {
 	for _, packed := range []bool{true, false} {
-		u := &unpacker{source: source{asm: a, packed: packed, bytes: f.size}, weights: f, vnni: vnni}
+		u := &unpacker{source: source{asm: a, packed: packed, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni}
 		u.generateTile()
 	}
 }
@@ -43,10 +43,7 @@ func (s *tileSink) signed(block, j, h int, v vector) {
 }
 
 func (u *unpacker) generateTile() {
-	isa, layout := "AVX2", "Plain"
-	if u.vnni {
-		isa = "AVXVNNI"
-	}
+	isa, layout := u.isa(), "Plain"
 	if u.packed {
 		layout = "Packed"
 	}
@@ -79,6 +76,13 @@ func (u *unpacker) generateTile() {
 	u.JNZ(LabelRef("block"))
 	u.VZEROUPPER()
 	u.RET()
+}
+
+func (u *unpacker) isa() string {
+	if u.vnni {
+		return "AVXVNNI"
+	}
+	return "AVX2"
 }
 
 // productOf is the product that multiplies the tiles.

@@ -45,10 +45,15 @@ func generate(dir string) error {
 		}},
 		{"matmul_avx2_vec_amd64.s", func(a *asm) {
 			for _, f := range formats() {
-				matVec(a, f)
+				matVec(a, f, false)
 			}
 		}},
 		{"matmul_avxvnni_amd64.s", vnniTiles},
+		{"matmul_avxvnni_vec_amd64.s", func(a *asm) {
+			for _, f := range formats() {
+				matVec(a, f, true)
+			}
+		}},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 	}
