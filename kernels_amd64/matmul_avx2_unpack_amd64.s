@@ -1754,155 +1754,138 @@ block:
 	VMOVUPS    Y0, 512(CX)
 	VCVTPH2PS  16(AX), Y0
 	VMOVUPS    Y0, 544(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
 	PREFETCHT0 4128(AX)
-	VMOVDQU    32(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, (CX)
-	VMOVDQU    Y3, 768(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 256(CX)
-	VMOVDQU    Y2, 1024(CX)
-	PREFETCHT0 4192(AX)
-	VMOVDQU    96(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 64(CX)
-	VMOVDQU    Y3, 832(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 320(CX)
-	VMOVDQU    Y2, 1088(CX)
-	PREFETCHT0 4256(AX)
-	VMOVDQU    160(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 128(CX)
-	VMOVDQU    Y3, 896(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 384(CX)
-	VMOVDQU    Y2, 1152(CX)
-	PREFETCHT0 4320(AX)
-	VMOVDQU    224(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 192(CX)
-	VMOVDQU    Y3, 960(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 448(CX)
-	VMOVDQU    Y2, 1216(CX)
-	VMOVDQU    64(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 32(CX)
-	VMOVDQU    Y3, 800(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 288(CX)
-	VMOVDQU    Y2, 1056(CX)
-	VMOVDQU    128(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 96(CX)
-	VMOVDQU    Y3, 864(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 352(CX)
-	VMOVDQU    Y2, 1120(CX)
-	VMOVDQU    192(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 160(CX)
-	VMOVDQU    Y3, 928(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 416(CX)
-	VMOVDQU    Y2, 1184(CX)
-	VMOVDQU    256(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 224(CX)
-	VMOVDQU    Y3, 992(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    32(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, (CX)
+	VMOVDQU    Y2, 768(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 480(CX)
-	VMOVDQU    Y0, 1248(CX)
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 256(CX)
+	VMOVDQU    Y1, 1024(CX)
+	PREFETCHT0 4192(AX)
+	VMOVDQU    96(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 64(CX)
+	VMOVDQU    Y2, 832(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 320(CX)
+	VMOVDQU    Y1, 1088(CX)
+	PREFETCHT0 4256(AX)
+	VMOVDQU    160(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 128(CX)
+	VMOVDQU    Y2, 896(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 384(CX)
+	VMOVDQU    Y1, 1152(CX)
+	PREFETCHT0 4320(AX)
+	VMOVDQU    224(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 192(CX)
+	VMOVDQU    Y2, 960(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 448(CX)
+	VMOVDQU    Y1, 1216(CX)
+	VMOVDQU    64(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 32(CX)
+	VMOVDQU    Y2, 800(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 288(CX)
+	VMOVDQU    Y1, 1056(CX)
+	VMOVDQU    128(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 96(CX)
+	VMOVDQU    Y2, 864(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 352(CX)
+	VMOVDQU    Y1, 1120(CX)
+	VMOVDQU    192(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 160(CX)
+	VMOVDQU    Y2, 928(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 416(CX)
+	VMOVDQU    Y1, 1184(CX)
+	VMOVDQU    256(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 224(CX)
+	VMOVDQU    Y2, 992(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 480(CX)
+	VMOVDQU    Y1, 1248(CX)
 	ADDQ       $+288, AX
 	ADDQ       $+1280, CX
 	DECQ       DX
@@ -1910,23 +1893,41 @@ block:
 	VZEROUPPER
 	RET
 
-DATA nonlinear4<>+0(SB)/4, $0xbfad9881
-DATA nonlinear4<>+4(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+8(SB)/4, $0x26190d01
-DATA nonlinear4<>+12(SB)/4, $0x71594535
-DATA nonlinear4<>+16(SB)/4, $0xbfad9881
-DATA nonlinear4<>+20(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+24(SB)/4, $0x26190d01
-DATA nonlinear4<>+28(SB)/4, $0x71594535
-DATA nonlinear4<>+32(SB)/4, $0xbfad9881
-DATA nonlinear4<>+36(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+40(SB)/4, $0x26190d01
-DATA nonlinear4<>+44(SB)/4, $0x71594535
-DATA nonlinear4<>+48(SB)/4, $0xbfad9881
-DATA nonlinear4<>+52(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+56(SB)/4, $0x26190d01
-DATA nonlinear4<>+60(SB)/4, $0x71594535
-GLOBL nonlinear4<>(SB), RODATA|NOPTR, $64
+DATA nonlinearHigh<>+0(SB)/4, $0x03020100
+DATA nonlinearHigh<>+4(SB)/4, $0x07060504
+DATA nonlinearHigh<>+8(SB)/4, $0x0a090808
+DATA nonlinearHigh<>+12(SB)/4, $0x0f0d0c0b
+DATA nonlinearHigh<>+16(SB)/4, $0x03020100
+DATA nonlinearHigh<>+20(SB)/4, $0x07060504
+DATA nonlinearHigh<>+24(SB)/4, $0x0a090808
+DATA nonlinearHigh<>+28(SB)/4, $0x0f0d0c0b
+DATA nonlinearHigh<>+32(SB)/4, $0x03020100
+DATA nonlinearHigh<>+36(SB)/4, $0x07060504
+DATA nonlinearHigh<>+40(SB)/4, $0x0a090808
+DATA nonlinearHigh<>+44(SB)/4, $0x0f0d0c0b
+DATA nonlinearHigh<>+48(SB)/4, $0x03020100
+DATA nonlinearHigh<>+52(SB)/4, $0x07060504
+DATA nonlinearHigh<>+56(SB)/4, $0x0a090808
+DATA nonlinearHigh<>+60(SB)/4, $0x0f0d0c0b
+GLOBL nonlinearHigh<>(SB), RODATA|NOPTR, $64
+
+DATA nonlinearLow<>+0(SB)/4, $0x0f0d0801
+DATA nonlinearLow<>+4(SB)/4, $0x060a0d0f
+DATA nonlinearLow<>+8(SB)/4, $0x06090d01
+DATA nonlinearLow<>+12(SB)/4, $0x01090505
+DATA nonlinearLow<>+16(SB)/4, $0x0f0d0801
+DATA nonlinearLow<>+20(SB)/4, $0x060a0d0f
+DATA nonlinearLow<>+24(SB)/4, $0x06090d01
+DATA nonlinearLow<>+28(SB)/4, $0x01090505
+DATA nonlinearLow<>+32(SB)/4, $0x0f0d0801
+DATA nonlinearLow<>+36(SB)/4, $0x060a0d0f
+DATA nonlinearLow<>+40(SB)/4, $0x06090d01
+DATA nonlinearLow<>+44(SB)/4, $0x01090505
+DATA nonlinearLow<>+48(SB)/4, $0x0f0d0801
+DATA nonlinearLow<>+52(SB)/4, $0x060a0d0f
+DATA nonlinearLow<>+56(SB)/4, $0x06090d01
+DATA nonlinearLow<>+60(SB)/4, $0x01090505
+GLOBL nonlinearLow<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4NLPlainAVX2(tile *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C
@@ -1981,175 +1982,158 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMOVUPS        Y0, 544(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 2(AX), Y1
-	VINSERTI128    $0x01, 2(BX), Y1, Y1
-	VBROADCASTI128 2(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 2(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 2(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 2(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 2(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 2(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, (R8)
-	VMOVDQU        Y6, 768(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 256(R8)
-	VMOVDQU        Y4, 1024(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 64(R8)
-	VMOVDQU        Y4, 832(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VBROADCASTI128 2(AX), Y0
+	VINSERTI128    $0x01, 2(BX), Y0, Y0
+	VBROADCASTI128 2(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 2(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 2(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 2(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 2(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 2(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y5, 768(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 320(R8)
-	VMOVDQU        Y3, 1088(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 128(R8)
-	VMOVDQU        Y3, 896(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 384(R8)
-	VMOVDQU        Y3, 1152(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y3, 1024(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 192(R8)
-	VMOVDQU        Y3, 960(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y3, 832(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y2, 1088(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y2, 896(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 448(R8)
-	VMOVDQU        Y2, 1216(R8)
-	VBROADCASTI128 2(SI), Y1
-	VINSERTI128    $0x01, 2(DI), Y1, Y1
-	VBROADCASTI128 2(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 2(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 2(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 2(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 2(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 2(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 32(R8)
-	VMOVDQU        Y6, 800(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 288(R8)
-	VMOVDQU        Y4, 1056(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 96(R8)
-	VMOVDQU        Y4, 864(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 352(R8)
-	VMOVDQU        Y3, 1120(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 160(R8)
-	VMOVDQU        Y3, 928(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 416(R8)
-	VMOVDQU        Y3, 1184(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 224(R8)
-	VMOVDQU        Y3, 992(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y2, 1152(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y2, 960(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 480(R8)
-	VMOVDQU        Y0, 1248(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y1, 1216(R8)
+	VBROADCASTI128 2(SI), Y0
+	VINSERTI128    $0x01, 2(DI), Y0, Y0
+	VBROADCASTI128 2(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 2(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 2(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 2(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 2(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 2(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y5, 800(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y3, 1056(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y3, 864(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y2, 1120(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y2, 928(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y2, 1184(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y2, 992(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y1, 1248(R8)
 	ADDQ           $+18, AX
 	ADDQ           $+18, BX
 	ADDQ           $+18, SI
@@ -2335,1198 +2319,1062 @@ block:
 	VCVTDQ2PS  Y2, Y2
 	VMULPS     Y0, Y2, Y2
 	VMOVUPS    Y2, 9504(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
 	PREFETCHT0 4224(AX)
-	VMOVDQU    128(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, (CX)
-	VMOVDQU    Y3, 768(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 256(CX)
-	VMOVDQU    Y2, 1024(CX)
+	VMOVDQU    128(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, (CX)
+	VMOVDQU    Y2, 768(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 256(CX)
+	VMOVDQU    Y1, 1024(CX)
 	PREFETCHT0 4288(AX)
-	VMOVDQU    192(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 64(CX)
-	VMOVDQU    Y3, 832(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 320(CX)
-	VMOVDQU    Y2, 1088(CX)
+	VMOVDQU    192(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 64(CX)
+	VMOVDQU    Y2, 832(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 320(CX)
+	VMOVDQU    Y1, 1088(CX)
 	PREFETCHT0 4352(AX)
-	VMOVDQU    256(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 128(CX)
-	VMOVDQU    Y3, 896(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 384(CX)
-	VMOVDQU    Y2, 1152(CX)
+	VMOVDQU    256(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 128(CX)
+	VMOVDQU    Y2, 896(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 384(CX)
+	VMOVDQU    Y1, 1152(CX)
 	PREFETCHT0 4416(AX)
-	VMOVDQU    320(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 192(CX)
-	VMOVDQU    Y3, 960(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 448(CX)
-	VMOVDQU    Y2, 1216(CX)
-	VMOVDQU    160(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 32(CX)
-	VMOVDQU    Y3, 800(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 288(CX)
-	VMOVDQU    Y2, 1056(CX)
-	VMOVDQU    224(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 96(CX)
-	VMOVDQU    Y3, 864(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 352(CX)
-	VMOVDQU    Y2, 1120(CX)
-	VMOVDQU    288(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 160(CX)
-	VMOVDQU    Y3, 928(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 416(CX)
-	VMOVDQU    Y2, 1184(CX)
-	VMOVDQU    352(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 224(CX)
-	VMOVDQU    Y3, 992(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    320(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 192(CX)
+	VMOVDQU    Y2, 960(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 480(CX)
-	VMOVDQU    Y0, 1248(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 448(CX)
+	VMOVDQU    Y1, 1216(CX)
+	VMOVDQU    160(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 32(CX)
+	VMOVDQU    Y2, 800(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 288(CX)
+	VMOVDQU    Y1, 1056(CX)
+	VMOVDQU    224(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 96(CX)
+	VMOVDQU    Y2, 864(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 352(CX)
+	VMOVDQU    Y1, 1120(CX)
+	VMOVDQU    288(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 160(CX)
+	VMOVDQU    Y2, 928(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 416(CX)
+	VMOVDQU    Y1, 1184(CX)
+	VMOVDQU    352(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 224(CX)
+	VMOVDQU    Y2, 992(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 480(CX)
+	VMOVDQU    Y1, 1248(CX)
 	PREFETCHT0 4480(AX)
-	VMOVDQU    384(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1280(CX)
-	VMOVDQU    Y3, 2048(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1536(CX)
-	VMOVDQU    Y2, 2304(CX)
+	VMOVDQU    384(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1280(CX)
+	VMOVDQU    Y2, 2048(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1536(CX)
+	VMOVDQU    Y1, 2304(CX)
 	PREFETCHT0 4544(AX)
-	VMOVDQU    448(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1344(CX)
-	VMOVDQU    Y3, 2112(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1600(CX)
-	VMOVDQU    Y2, 2368(CX)
+	VMOVDQU    448(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1344(CX)
+	VMOVDQU    Y2, 2112(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1600(CX)
+	VMOVDQU    Y1, 2368(CX)
 	PREFETCHT0 4608(AX)
-	VMOVDQU    512(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1408(CX)
-	VMOVDQU    Y3, 2176(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1664(CX)
-	VMOVDQU    Y2, 2432(CX)
+	VMOVDQU    512(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1408(CX)
+	VMOVDQU    Y2, 2176(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1664(CX)
+	VMOVDQU    Y1, 2432(CX)
 	PREFETCHT0 4672(AX)
-	VMOVDQU    576(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1472(CX)
-	VMOVDQU    Y3, 2240(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1728(CX)
-	VMOVDQU    Y2, 2496(CX)
-	VMOVDQU    416(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1312(CX)
-	VMOVDQU    Y3, 2080(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1568(CX)
-	VMOVDQU    Y2, 2336(CX)
-	VMOVDQU    480(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1376(CX)
-	VMOVDQU    Y3, 2144(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1632(CX)
-	VMOVDQU    Y2, 2400(CX)
-	VMOVDQU    544(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1440(CX)
-	VMOVDQU    Y3, 2208(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 1696(CX)
-	VMOVDQU    Y2, 2464(CX)
-	VMOVDQU    608(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 1504(CX)
-	VMOVDQU    Y3, 2272(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    576(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1472(CX)
+	VMOVDQU    Y2, 2240(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 1760(CX)
-	VMOVDQU    Y0, 2528(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1728(CX)
+	VMOVDQU    Y1, 2496(CX)
+	VMOVDQU    416(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1312(CX)
+	VMOVDQU    Y2, 2080(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1568(CX)
+	VMOVDQU    Y1, 2336(CX)
+	VMOVDQU    480(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1376(CX)
+	VMOVDQU    Y2, 2144(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1632(CX)
+	VMOVDQU    Y1, 2400(CX)
+	VMOVDQU    544(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1440(CX)
+	VMOVDQU    Y2, 2208(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1696(CX)
+	VMOVDQU    Y1, 2464(CX)
+	VMOVDQU    608(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 1504(CX)
+	VMOVDQU    Y2, 2272(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 1760(CX)
+	VMOVDQU    Y1, 2528(CX)
 	PREFETCHT0 4736(AX)
-	VMOVDQU    640(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2560(CX)
-	VMOVDQU    Y3, 3328(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 2816(CX)
-	VMOVDQU    Y2, 3584(CX)
+	VMOVDQU    640(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2560(CX)
+	VMOVDQU    Y2, 3328(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 2816(CX)
+	VMOVDQU    Y1, 3584(CX)
 	PREFETCHT0 4800(AX)
-	VMOVDQU    704(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2624(CX)
-	VMOVDQU    Y3, 3392(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 2880(CX)
-	VMOVDQU    Y2, 3648(CX)
+	VMOVDQU    704(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2624(CX)
+	VMOVDQU    Y2, 3392(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 2880(CX)
+	VMOVDQU    Y1, 3648(CX)
 	PREFETCHT0 4864(AX)
-	VMOVDQU    768(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2688(CX)
-	VMOVDQU    Y3, 3456(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 2944(CX)
-	VMOVDQU    Y2, 3712(CX)
+	VMOVDQU    768(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2688(CX)
+	VMOVDQU    Y2, 3456(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 2944(CX)
+	VMOVDQU    Y1, 3712(CX)
 	PREFETCHT0 4928(AX)
-	VMOVDQU    832(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2752(CX)
-	VMOVDQU    Y3, 3520(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 3008(CX)
-	VMOVDQU    Y2, 3776(CX)
-	VMOVDQU    672(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2592(CX)
-	VMOVDQU    Y3, 3360(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 2848(CX)
-	VMOVDQU    Y2, 3616(CX)
-	VMOVDQU    736(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2656(CX)
-	VMOVDQU    Y3, 3424(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 2912(CX)
-	VMOVDQU    Y2, 3680(CX)
-	VMOVDQU    800(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2720(CX)
-	VMOVDQU    Y3, 3488(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 2976(CX)
-	VMOVDQU    Y2, 3744(CX)
-	VMOVDQU    864(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 2784(CX)
-	VMOVDQU    Y3, 3552(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    832(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2752(CX)
+	VMOVDQU    Y2, 3520(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 3040(CX)
-	VMOVDQU    Y0, 3808(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 3008(CX)
+	VMOVDQU    Y1, 3776(CX)
+	VMOVDQU    672(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2592(CX)
+	VMOVDQU    Y2, 3360(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 2848(CX)
+	VMOVDQU    Y1, 3616(CX)
+	VMOVDQU    736(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2656(CX)
+	VMOVDQU    Y2, 3424(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 2912(CX)
+	VMOVDQU    Y1, 3680(CX)
+	VMOVDQU    800(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2720(CX)
+	VMOVDQU    Y2, 3488(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 2976(CX)
+	VMOVDQU    Y1, 3744(CX)
+	VMOVDQU    864(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 2784(CX)
+	VMOVDQU    Y2, 3552(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 3040(CX)
+	VMOVDQU    Y1, 3808(CX)
 	PREFETCHT0 4992(AX)
-	VMOVDQU    896(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 3840(CX)
-	VMOVDQU    Y3, 4608(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4096(CX)
-	VMOVDQU    Y2, 4864(CX)
+	VMOVDQU    896(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 3840(CX)
+	VMOVDQU    Y2, 4608(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4096(CX)
+	VMOVDQU    Y1, 4864(CX)
 	PREFETCHT0 5056(AX)
-	VMOVDQU    960(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 3904(CX)
-	VMOVDQU    Y3, 4672(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4160(CX)
-	VMOVDQU    Y2, 4928(CX)
+	VMOVDQU    960(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 3904(CX)
+	VMOVDQU    Y2, 4672(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4160(CX)
+	VMOVDQU    Y1, 4928(CX)
 	PREFETCHT0 5120(AX)
-	VMOVDQU    1024(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 3968(CX)
-	VMOVDQU    Y3, 4736(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4224(CX)
-	VMOVDQU    Y2, 4992(CX)
+	VMOVDQU    1024(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 3968(CX)
+	VMOVDQU    Y2, 4736(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4224(CX)
+	VMOVDQU    Y1, 4992(CX)
 	PREFETCHT0 5184(AX)
-	VMOVDQU    1088(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 4032(CX)
-	VMOVDQU    Y3, 4800(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4288(CX)
-	VMOVDQU    Y2, 5056(CX)
-	VMOVDQU    928(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 3872(CX)
-	VMOVDQU    Y3, 4640(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4128(CX)
-	VMOVDQU    Y2, 4896(CX)
-	VMOVDQU    992(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 3936(CX)
-	VMOVDQU    Y3, 4704(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4192(CX)
-	VMOVDQU    Y2, 4960(CX)
-	VMOVDQU    1056(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 4000(CX)
-	VMOVDQU    Y3, 4768(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 4256(CX)
-	VMOVDQU    Y2, 5024(CX)
-	VMOVDQU    1120(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 4064(CX)
-	VMOVDQU    Y3, 4832(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    1088(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 4032(CX)
+	VMOVDQU    Y2, 4800(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 4320(CX)
-	VMOVDQU    Y0, 5088(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4288(CX)
+	VMOVDQU    Y1, 5056(CX)
+	VMOVDQU    928(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 3872(CX)
+	VMOVDQU    Y2, 4640(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4128(CX)
+	VMOVDQU    Y1, 4896(CX)
+	VMOVDQU    992(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 3936(CX)
+	VMOVDQU    Y2, 4704(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4192(CX)
+	VMOVDQU    Y1, 4960(CX)
+	VMOVDQU    1056(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 4000(CX)
+	VMOVDQU    Y2, 4768(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4256(CX)
+	VMOVDQU    Y1, 5024(CX)
+	VMOVDQU    1120(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 4064(CX)
+	VMOVDQU    Y2, 4832(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 4320(CX)
+	VMOVDQU    Y1, 5088(CX)
 	PREFETCHT0 5248(AX)
-	VMOVDQU    1152(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5120(CX)
-	VMOVDQU    Y3, 5888(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5376(CX)
-	VMOVDQU    Y2, 6144(CX)
+	VMOVDQU    1152(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5120(CX)
+	VMOVDQU    Y2, 5888(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5376(CX)
+	VMOVDQU    Y1, 6144(CX)
 	PREFETCHT0 5312(AX)
-	VMOVDQU    1216(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5184(CX)
-	VMOVDQU    Y3, 5952(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5440(CX)
-	VMOVDQU    Y2, 6208(CX)
+	VMOVDQU    1216(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5184(CX)
+	VMOVDQU    Y2, 5952(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5440(CX)
+	VMOVDQU    Y1, 6208(CX)
 	PREFETCHT0 5376(AX)
-	VMOVDQU    1280(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5248(CX)
-	VMOVDQU    Y3, 6016(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5504(CX)
-	VMOVDQU    Y2, 6272(CX)
+	VMOVDQU    1280(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5248(CX)
+	VMOVDQU    Y2, 6016(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5504(CX)
+	VMOVDQU    Y1, 6272(CX)
 	PREFETCHT0 5440(AX)
-	VMOVDQU    1344(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5312(CX)
-	VMOVDQU    Y3, 6080(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5568(CX)
-	VMOVDQU    Y2, 6336(CX)
-	VMOVDQU    1184(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5152(CX)
-	VMOVDQU    Y3, 5920(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5408(CX)
-	VMOVDQU    Y2, 6176(CX)
-	VMOVDQU    1248(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5216(CX)
-	VMOVDQU    Y3, 5984(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5472(CX)
-	VMOVDQU    Y2, 6240(CX)
-	VMOVDQU    1312(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5280(CX)
-	VMOVDQU    Y3, 6048(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 5536(CX)
-	VMOVDQU    Y2, 6304(CX)
-	VMOVDQU    1376(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 5344(CX)
-	VMOVDQU    Y3, 6112(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    1344(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5312(CX)
+	VMOVDQU    Y2, 6080(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 5600(CX)
-	VMOVDQU    Y0, 6368(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5568(CX)
+	VMOVDQU    Y1, 6336(CX)
+	VMOVDQU    1184(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5152(CX)
+	VMOVDQU    Y2, 5920(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5408(CX)
+	VMOVDQU    Y1, 6176(CX)
+	VMOVDQU    1248(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5216(CX)
+	VMOVDQU    Y2, 5984(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5472(CX)
+	VMOVDQU    Y1, 6240(CX)
+	VMOVDQU    1312(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5280(CX)
+	VMOVDQU    Y2, 6048(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5536(CX)
+	VMOVDQU    Y1, 6304(CX)
+	VMOVDQU    1376(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 5344(CX)
+	VMOVDQU    Y2, 6112(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 5600(CX)
+	VMOVDQU    Y1, 6368(CX)
 	PREFETCHT0 5504(AX)
-	VMOVDQU    1408(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6400(CX)
-	VMOVDQU    Y3, 7168(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6656(CX)
-	VMOVDQU    Y2, 7424(CX)
+	VMOVDQU    1408(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6400(CX)
+	VMOVDQU    Y2, 7168(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6656(CX)
+	VMOVDQU    Y1, 7424(CX)
 	PREFETCHT0 5568(AX)
-	VMOVDQU    1472(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6464(CX)
-	VMOVDQU    Y3, 7232(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6720(CX)
-	VMOVDQU    Y2, 7488(CX)
+	VMOVDQU    1472(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6464(CX)
+	VMOVDQU    Y2, 7232(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6720(CX)
+	VMOVDQU    Y1, 7488(CX)
 	PREFETCHT0 5632(AX)
-	VMOVDQU    1536(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6528(CX)
-	VMOVDQU    Y3, 7296(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6784(CX)
-	VMOVDQU    Y2, 7552(CX)
+	VMOVDQU    1536(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6528(CX)
+	VMOVDQU    Y2, 7296(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6784(CX)
+	VMOVDQU    Y1, 7552(CX)
 	PREFETCHT0 5696(AX)
-	VMOVDQU    1600(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6592(CX)
-	VMOVDQU    Y3, 7360(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6848(CX)
-	VMOVDQU    Y2, 7616(CX)
-	VMOVDQU    1440(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6432(CX)
-	VMOVDQU    Y3, 7200(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6688(CX)
-	VMOVDQU    Y2, 7456(CX)
-	VMOVDQU    1504(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6496(CX)
-	VMOVDQU    Y3, 7264(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6752(CX)
-	VMOVDQU    Y2, 7520(CX)
-	VMOVDQU    1568(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6560(CX)
-	VMOVDQU    Y3, 7328(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 6816(CX)
-	VMOVDQU    Y2, 7584(CX)
-	VMOVDQU    1632(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 6624(CX)
-	VMOVDQU    Y3, 7392(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    1600(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6592(CX)
+	VMOVDQU    Y2, 7360(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 6880(CX)
-	VMOVDQU    Y0, 7648(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6848(CX)
+	VMOVDQU    Y1, 7616(CX)
+	VMOVDQU    1440(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6432(CX)
+	VMOVDQU    Y2, 7200(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6688(CX)
+	VMOVDQU    Y1, 7456(CX)
+	VMOVDQU    1504(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6496(CX)
+	VMOVDQU    Y2, 7264(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6752(CX)
+	VMOVDQU    Y1, 7520(CX)
+	VMOVDQU    1568(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6560(CX)
+	VMOVDQU    Y2, 7328(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6816(CX)
+	VMOVDQU    Y1, 7584(CX)
+	VMOVDQU    1632(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 6624(CX)
+	VMOVDQU    Y2, 7392(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 6880(CX)
+	VMOVDQU    Y1, 7648(CX)
 	PREFETCHT0 5760(AX)
-	VMOVDQU    1664(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7680(CX)
-	VMOVDQU    Y3, 8448(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 7936(CX)
-	VMOVDQU    Y2, 8704(CX)
+	VMOVDQU    1664(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7680(CX)
+	VMOVDQU    Y2, 8448(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 7936(CX)
+	VMOVDQU    Y1, 8704(CX)
 	PREFETCHT0 5824(AX)
-	VMOVDQU    1728(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7744(CX)
-	VMOVDQU    Y3, 8512(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 8000(CX)
-	VMOVDQU    Y2, 8768(CX)
+	VMOVDQU    1728(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7744(CX)
+	VMOVDQU    Y2, 8512(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 8000(CX)
+	VMOVDQU    Y1, 8768(CX)
 	PREFETCHT0 5888(AX)
-	VMOVDQU    1792(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7808(CX)
-	VMOVDQU    Y3, 8576(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 8064(CX)
-	VMOVDQU    Y2, 8832(CX)
+	VMOVDQU    1792(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7808(CX)
+	VMOVDQU    Y2, 8576(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 8064(CX)
+	VMOVDQU    Y1, 8832(CX)
 	PREFETCHT0 5952(AX)
-	VMOVDQU    1856(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7872(CX)
-	VMOVDQU    Y3, 8640(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 8128(CX)
-	VMOVDQU    Y2, 8896(CX)
-	VMOVDQU    1696(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7712(CX)
-	VMOVDQU    Y3, 8480(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 7968(CX)
-	VMOVDQU    Y2, 8736(CX)
-	VMOVDQU    1760(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7776(CX)
-	VMOVDQU    Y3, 8544(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 8032(CX)
-	VMOVDQU    Y2, 8800(CX)
-	VMOVDQU    1824(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7840(CX)
-	VMOVDQU    Y3, 8608(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 8096(CX)
-	VMOVDQU    Y2, 8864(CX)
-	VMOVDQU    1888(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 7904(CX)
-	VMOVDQU    Y3, 8672(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    1856(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7872(CX)
+	VMOVDQU    Y2, 8640(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 8160(CX)
-	VMOVDQU    Y0, 8928(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 8128(CX)
+	VMOVDQU    Y1, 8896(CX)
+	VMOVDQU    1696(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7712(CX)
+	VMOVDQU    Y2, 8480(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 7968(CX)
+	VMOVDQU    Y1, 8736(CX)
+	VMOVDQU    1760(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7776(CX)
+	VMOVDQU    Y2, 8544(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 8032(CX)
+	VMOVDQU    Y1, 8800(CX)
+	VMOVDQU    1824(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7840(CX)
+	VMOVDQU    Y2, 8608(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 8096(CX)
+	VMOVDQU    Y1, 8864(CX)
+	VMOVDQU    1888(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 7904(CX)
+	VMOVDQU    Y2, 8672(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 8160(CX)
+	VMOVDQU    Y1, 8928(CX)
 	PREFETCHT0 6016(AX)
-	VMOVDQU    1920(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 8960(CX)
-	VMOVDQU    Y3, 9728(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9216(CX)
-	VMOVDQU    Y2, 9984(CX)
-	PREFETCHT0 6080(AX)
-	VMOVDQU    1984(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 9024(CX)
-	VMOVDQU    Y3, 9792(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9280(CX)
-	VMOVDQU    Y2, 10048(CX)
-	PREFETCHT0 6144(AX)
-	VMOVDQU    2048(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 9088(CX)
-	VMOVDQU    Y3, 9856(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9344(CX)
-	VMOVDQU    Y2, 10112(CX)
-	PREFETCHT0 6208(AX)
-	VMOVDQU    2112(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 9152(CX)
-	VMOVDQU    Y3, 9920(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9408(CX)
-	VMOVDQU    Y2, 10176(CX)
-	VMOVDQU    1952(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 8992(CX)
-	VMOVDQU    Y3, 9760(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9248(CX)
-	VMOVDQU    Y2, 10016(CX)
-	VMOVDQU    2016(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 9056(CX)
-	VMOVDQU    Y3, 9824(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9312(CX)
-	VMOVDQU    Y2, 10080(CX)
-	VMOVDQU    2080(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 9120(CX)
-	VMOVDQU    Y3, 9888(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y2
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU    Y1, 9376(CX)
-	VMOVDQU    Y2, 10144(CX)
-	VMOVDQU    2144(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VPSRLD     $0x04, Y2, Y3
-	VPAND      bytes0f<>+0(SB), Y2, Y2
-	VPAND      bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU    Y2, 9184(CX)
-	VMOVDQU    Y3, 9952(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VPSRLD     $0x04, Y1, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    1920(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 8960(CX)
+	VMOVDQU    Y2, 9728(CX)
+	VPSRLD     $0x04, Y0, Y0
 	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU    Y1, 9440(CX)
-	VMOVDQU    Y0, 10208(CX)
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9216(CX)
+	VMOVDQU    Y1, 9984(CX)
+	PREFETCHT0 6080(AX)
+	VMOVDQU    1984(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 9024(CX)
+	VMOVDQU    Y2, 9792(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9280(CX)
+	VMOVDQU    Y1, 10048(CX)
+	PREFETCHT0 6144(AX)
+	VMOVDQU    2048(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 9088(CX)
+	VMOVDQU    Y2, 9856(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9344(CX)
+	VMOVDQU    Y1, 10112(CX)
+	PREFETCHT0 6208(AX)
+	VMOVDQU    2112(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 9152(CX)
+	VMOVDQU    Y2, 9920(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9408(CX)
+	VMOVDQU    Y1, 10176(CX)
+	VMOVDQU    1952(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 8992(CX)
+	VMOVDQU    Y2, 9760(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9248(CX)
+	VMOVDQU    Y1, 10016(CX)
+	VMOVDQU    2016(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 9056(CX)
+	VMOVDQU    Y2, 9824(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9312(CX)
+	VMOVDQU    Y1, 10080(CX)
+	VMOVDQU    2080(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 9120(CX)
+	VMOVDQU    Y2, 9888(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9376(CX)
+	VMOVDQU    Y1, 10144(CX)
+	VMOVDQU    2144(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinearHigh<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y2
+	VMOVDQU    nonlinearLow<>+0(SB), Y3
+	VPSHUFB    Y1, Y3, Y1
+	VMOVDQU    Y1, 9184(CX)
+	VMOVDQU    Y2, 9952(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinearHigh<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y1
+	VMOVDQU    nonlinearLow<>+0(SB), Y2
+	VPSHUFB    Y0, Y2, Y0
+	VMOVDQU    Y0, 9440(CX)
+	VMOVDQU    Y1, 10208(CX)
 	ADDQ       $+2176, AX
 	ADDQ       $+10240, CX
 	DECQ       DX
@@ -3861,1358 +3709,1222 @@ block:
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
 	VMOVUPS        Y2, 9504(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 8(AX), Y1
-	VINSERTI128    $0x01, 8(BX), Y1, Y1
-	VBROADCASTI128 8(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 8(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 8(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 8(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 8(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 8(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, (R8)
-	VMOVDQU        Y6, 768(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 256(R8)
-	VMOVDQU        Y4, 1024(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 64(R8)
-	VMOVDQU        Y4, 832(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VBROADCASTI128 8(AX), Y0
+	VINSERTI128    $0x01, 8(BX), Y0, Y0
+	VBROADCASTI128 8(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 8(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 8(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 8(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 8(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 8(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y5, 768(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 320(R8)
-	VMOVDQU        Y3, 1088(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 128(R8)
-	VMOVDQU        Y3, 896(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 384(R8)
-	VMOVDQU        Y3, 1152(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y3, 1024(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 192(R8)
-	VMOVDQU        Y3, 960(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y3, 832(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y2, 1088(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y2, 896(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 448(R8)
-	VMOVDQU        Y2, 1216(R8)
-	VBROADCASTI128 8(SI), Y1
-	VINSERTI128    $0x01, 8(DI), Y1, Y1
-	VBROADCASTI128 8(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 8(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 8(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 8(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 8(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 8(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 32(R8)
-	VMOVDQU        Y6, 800(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 288(R8)
-	VMOVDQU        Y4, 1056(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 96(R8)
-	VMOVDQU        Y4, 864(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 352(R8)
-	VMOVDQU        Y3, 1120(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 160(R8)
-	VMOVDQU        Y3, 928(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 416(R8)
-	VMOVDQU        Y3, 1184(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 224(R8)
-	VMOVDQU        Y3, 992(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y2, 1152(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y2, 960(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 480(R8)
-	VMOVDQU        Y0, 1248(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 24(AX), Y1
-	VINSERTI128    $0x01, 24(BX), Y1, Y1
-	VBROADCASTI128 24(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 24(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 24(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 24(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 24(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 24(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 1280(R8)
-	VMOVDQU        Y6, 2048(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 1536(R8)
-	VMOVDQU        Y4, 2304(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 1344(R8)
-	VMOVDQU        Y4, 2112(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y1, 1216(R8)
+	VBROADCASTI128 8(SI), Y0
+	VINSERTI128    $0x01, 8(DI), Y0, Y0
+	VBROADCASTI128 8(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 8(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 8(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 8(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 8(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 8(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y5, 800(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1600(R8)
-	VMOVDQU        Y3, 2368(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1408(R8)
-	VMOVDQU        Y3, 2176(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1664(R8)
-	VMOVDQU        Y3, 2432(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y3, 1056(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1472(R8)
-	VMOVDQU        Y3, 2240(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y3, 864(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y2, 1120(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y2, 928(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 1728(R8)
-	VMOVDQU        Y2, 2496(R8)
-	VBROADCASTI128 24(SI), Y1
-	VINSERTI128    $0x01, 24(DI), Y1, Y1
-	VBROADCASTI128 24(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 24(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 24(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 24(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 24(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 24(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 1312(R8)
-	VMOVDQU        Y6, 2080(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 1568(R8)
-	VMOVDQU        Y4, 2336(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 1376(R8)
-	VMOVDQU        Y4, 2144(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1632(R8)
-	VMOVDQU        Y3, 2400(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1440(R8)
-	VMOVDQU        Y3, 2208(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1696(R8)
-	VMOVDQU        Y3, 2464(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 1504(R8)
-	VMOVDQU        Y3, 2272(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y2, 1184(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y2, 992(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 1760(R8)
-	VMOVDQU        Y0, 2528(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 40(AX), Y1
-	VINSERTI128    $0x01, 40(BX), Y1, Y1
-	VBROADCASTI128 40(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 40(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 40(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 40(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 40(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 40(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 2560(R8)
-	VMOVDQU        Y6, 3328(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 2816(R8)
-	VMOVDQU        Y4, 3584(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 2624(R8)
-	VMOVDQU        Y4, 3392(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y1, 1248(R8)
+	VBROADCASTI128 24(AX), Y0
+	VINSERTI128    $0x01, 24(BX), Y0, Y0
+	VBROADCASTI128 24(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 24(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 24(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 24(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 24(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 24(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 1280(R8)
+	VMOVDQU        Y5, 2048(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2880(R8)
-	VMOVDQU        Y3, 3648(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2688(R8)
-	VMOVDQU        Y3, 3456(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2944(R8)
-	VMOVDQU        Y3, 3712(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 1536(R8)
+	VMOVDQU        Y3, 2304(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2752(R8)
-	VMOVDQU        Y3, 3520(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 1344(R8)
+	VMOVDQU        Y3, 2112(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1600(R8)
+	VMOVDQU        Y2, 2368(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1408(R8)
+	VMOVDQU        Y2, 2176(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 3008(R8)
-	VMOVDQU        Y2, 3776(R8)
-	VBROADCASTI128 40(SI), Y1
-	VINSERTI128    $0x01, 40(DI), Y1, Y1
-	VBROADCASTI128 40(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 40(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 40(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 40(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 40(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 40(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 2592(R8)
-	VMOVDQU        Y6, 3360(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 2848(R8)
-	VMOVDQU        Y4, 3616(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 2656(R8)
-	VMOVDQU        Y4, 3424(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2912(R8)
-	VMOVDQU        Y3, 3680(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2720(R8)
-	VMOVDQU        Y3, 3488(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2976(R8)
-	VMOVDQU        Y3, 3744(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 2784(R8)
-	VMOVDQU        Y3, 3552(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1664(R8)
+	VMOVDQU        Y2, 2432(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1472(R8)
+	VMOVDQU        Y2, 2240(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 3040(R8)
-	VMOVDQU        Y0, 3808(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 56(AX), Y1
-	VINSERTI128    $0x01, 56(BX), Y1, Y1
-	VBROADCASTI128 56(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 56(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 56(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 56(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 56(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 56(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 3840(R8)
-	VMOVDQU        Y6, 4608(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 4096(R8)
-	VMOVDQU        Y4, 4864(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 3904(R8)
-	VMOVDQU        Y4, 4672(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 1728(R8)
+	VMOVDQU        Y1, 2496(R8)
+	VBROADCASTI128 24(SI), Y0
+	VINSERTI128    $0x01, 24(DI), Y0, Y0
+	VBROADCASTI128 24(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 24(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 24(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 24(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 24(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 24(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 1312(R8)
+	VMOVDQU        Y5, 2080(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4160(R8)
-	VMOVDQU        Y3, 4928(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 3968(R8)
-	VMOVDQU        Y3, 4736(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4224(R8)
-	VMOVDQU        Y3, 4992(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 1568(R8)
+	VMOVDQU        Y3, 2336(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4032(R8)
-	VMOVDQU        Y3, 4800(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 1376(R8)
+	VMOVDQU        Y3, 2144(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1632(R8)
+	VMOVDQU        Y2, 2400(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1440(R8)
+	VMOVDQU        Y2, 2208(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 4288(R8)
-	VMOVDQU        Y2, 5056(R8)
-	VBROADCASTI128 56(SI), Y1
-	VINSERTI128    $0x01, 56(DI), Y1, Y1
-	VBROADCASTI128 56(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 56(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 56(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 56(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 56(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 56(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 3872(R8)
-	VMOVDQU        Y6, 4640(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 4128(R8)
-	VMOVDQU        Y4, 4896(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 3936(R8)
-	VMOVDQU        Y4, 4704(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4192(R8)
-	VMOVDQU        Y3, 4960(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4000(R8)
-	VMOVDQU        Y3, 4768(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4256(R8)
-	VMOVDQU        Y3, 5024(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 4064(R8)
-	VMOVDQU        Y3, 4832(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1696(R8)
+	VMOVDQU        Y2, 2464(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 1504(R8)
+	VMOVDQU        Y2, 2272(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 4320(R8)
-	VMOVDQU        Y0, 5088(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 72(AX), Y1
-	VINSERTI128    $0x01, 72(BX), Y1, Y1
-	VBROADCASTI128 72(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 72(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 72(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 72(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 72(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 72(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 5120(R8)
-	VMOVDQU        Y6, 5888(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 5376(R8)
-	VMOVDQU        Y4, 6144(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 5184(R8)
-	VMOVDQU        Y4, 5952(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 1760(R8)
+	VMOVDQU        Y1, 2528(R8)
+	VBROADCASTI128 40(AX), Y0
+	VINSERTI128    $0x01, 40(BX), Y0, Y0
+	VBROADCASTI128 40(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 40(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 40(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 40(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 40(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 40(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 2560(R8)
+	VMOVDQU        Y5, 3328(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5440(R8)
-	VMOVDQU        Y3, 6208(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5248(R8)
-	VMOVDQU        Y3, 6016(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5504(R8)
-	VMOVDQU        Y3, 6272(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 2816(R8)
+	VMOVDQU        Y3, 3584(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5312(R8)
-	VMOVDQU        Y3, 6080(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 2624(R8)
+	VMOVDQU        Y3, 3392(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2880(R8)
+	VMOVDQU        Y2, 3648(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y2, 3456(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 5568(R8)
-	VMOVDQU        Y2, 6336(R8)
-	VBROADCASTI128 72(SI), Y1
-	VINSERTI128    $0x01, 72(DI), Y1, Y1
-	VBROADCASTI128 72(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 72(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 72(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 72(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 72(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 72(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 5152(R8)
-	VMOVDQU        Y6, 5920(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 5408(R8)
-	VMOVDQU        Y4, 6176(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 5216(R8)
-	VMOVDQU        Y4, 5984(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5472(R8)
-	VMOVDQU        Y3, 6240(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5280(R8)
-	VMOVDQU        Y3, 6048(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5536(R8)
-	VMOVDQU        Y3, 6304(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 5344(R8)
-	VMOVDQU        Y3, 6112(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2944(R8)
+	VMOVDQU        Y2, 3712(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2752(R8)
+	VMOVDQU        Y2, 3520(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 5600(R8)
-	VMOVDQU        Y0, 6368(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 88(AX), Y1
-	VINSERTI128    $0x01, 88(BX), Y1, Y1
-	VBROADCASTI128 88(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 88(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 88(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 88(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 88(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 88(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 6400(R8)
-	VMOVDQU        Y6, 7168(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 6656(R8)
-	VMOVDQU        Y4, 7424(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 6464(R8)
-	VMOVDQU        Y4, 7232(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 3008(R8)
+	VMOVDQU        Y1, 3776(R8)
+	VBROADCASTI128 40(SI), Y0
+	VINSERTI128    $0x01, 40(DI), Y0, Y0
+	VBROADCASTI128 40(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 40(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 40(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 40(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 40(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 40(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 2592(R8)
+	VMOVDQU        Y5, 3360(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6720(R8)
-	VMOVDQU        Y3, 7488(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6528(R8)
-	VMOVDQU        Y3, 7296(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6784(R8)
-	VMOVDQU        Y3, 7552(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 2848(R8)
+	VMOVDQU        Y3, 3616(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6592(R8)
-	VMOVDQU        Y3, 7360(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 2656(R8)
+	VMOVDQU        Y3, 3424(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2912(R8)
+	VMOVDQU        Y2, 3680(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y2, 3488(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 6848(R8)
-	VMOVDQU        Y2, 7616(R8)
-	VBROADCASTI128 88(SI), Y1
-	VINSERTI128    $0x01, 88(DI), Y1, Y1
-	VBROADCASTI128 88(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 88(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 88(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 88(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 88(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 88(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 6432(R8)
-	VMOVDQU        Y6, 7200(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 6688(R8)
-	VMOVDQU        Y4, 7456(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 6496(R8)
-	VMOVDQU        Y4, 7264(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6752(R8)
-	VMOVDQU        Y3, 7520(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6560(R8)
-	VMOVDQU        Y3, 7328(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6816(R8)
-	VMOVDQU        Y3, 7584(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 6624(R8)
-	VMOVDQU        Y3, 7392(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2976(R8)
+	VMOVDQU        Y2, 3744(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 2784(R8)
+	VMOVDQU        Y2, 3552(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 6880(R8)
-	VMOVDQU        Y0, 7648(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 104(AX), Y1
-	VINSERTI128    $0x01, 104(BX), Y1, Y1
-	VBROADCASTI128 104(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 104(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 104(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 104(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 104(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 104(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 7680(R8)
-	VMOVDQU        Y6, 8448(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 7936(R8)
-	VMOVDQU        Y4, 8704(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 7744(R8)
-	VMOVDQU        Y4, 8512(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 3040(R8)
+	VMOVDQU        Y1, 3808(R8)
+	VBROADCASTI128 56(AX), Y0
+	VINSERTI128    $0x01, 56(BX), Y0, Y0
+	VBROADCASTI128 56(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 56(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 56(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 56(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 56(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 56(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 3840(R8)
+	VMOVDQU        Y5, 4608(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 8000(R8)
-	VMOVDQU        Y3, 8768(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 7808(R8)
-	VMOVDQU        Y3, 8576(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 8064(R8)
-	VMOVDQU        Y3, 8832(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 4096(R8)
+	VMOVDQU        Y3, 4864(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 7872(R8)
-	VMOVDQU        Y3, 8640(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 3904(R8)
+	VMOVDQU        Y3, 4672(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4160(R8)
+	VMOVDQU        Y2, 4928(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y2, 4736(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 8128(R8)
-	VMOVDQU        Y2, 8896(R8)
-	VBROADCASTI128 104(SI), Y1
-	VINSERTI128    $0x01, 104(DI), Y1, Y1
-	VBROADCASTI128 104(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 104(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 104(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 104(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 104(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 104(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 7712(R8)
-	VMOVDQU        Y6, 8480(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 7968(R8)
-	VMOVDQU        Y4, 8736(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 7776(R8)
-	VMOVDQU        Y4, 8544(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 8032(R8)
-	VMOVDQU        Y3, 8800(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 7840(R8)
-	VMOVDQU        Y3, 8608(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 8096(R8)
-	VMOVDQU        Y3, 8864(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 7904(R8)
-	VMOVDQU        Y3, 8672(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y2, 4992(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y2, 4800(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 8160(R8)
-	VMOVDQU        Y0, 8928(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 120(AX), Y1
-	VINSERTI128    $0x01, 120(BX), Y1, Y1
-	VBROADCASTI128 120(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 120(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 120(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 120(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 120(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 120(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 8960(R8)
-	VMOVDQU        Y6, 9728(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 9216(R8)
-	VMOVDQU        Y4, 9984(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 9024(R8)
-	VMOVDQU        Y4, 9792(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 4288(R8)
+	VMOVDQU        Y1, 5056(R8)
+	VBROADCASTI128 56(SI), Y0
+	VINSERTI128    $0x01, 56(DI), Y0, Y0
+	VBROADCASTI128 56(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 56(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 56(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 56(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 56(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 56(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 3872(R8)
+	VMOVDQU        Y5, 4640(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9280(R8)
-	VMOVDQU        Y3, 10048(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9088(R8)
-	VMOVDQU        Y3, 9856(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9344(R8)
-	VMOVDQU        Y3, 10112(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 4128(R8)
+	VMOVDQU        Y3, 4896(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9152(R8)
-	VMOVDQU        Y3, 9920(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 3936(R8)
+	VMOVDQU        Y3, 4704(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4192(R8)
+	VMOVDQU        Y2, 4960(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y2, 4768(R8)
+	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 9408(R8)
-	VMOVDQU        Y2, 10176(R8)
-	VBROADCASTI128 120(SI), Y1
-	VINSERTI128    $0x01, 120(DI), Y1, Y1
-	VBROADCASTI128 120(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 120(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 120(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 120(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 120(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 120(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y6
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y6, Y6
-	VMOVDQU        Y3, 8992(R8)
-	VMOVDQU        Y6, 9760(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 9248(R8)
-	VMOVDQU        Y4, 10016(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y4
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VMOVDQU        Y3, 9056(R8)
-	VMOVDQU        Y4, 9824(R8)
-	VPSRLD         $0x04, Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9312(R8)
-	VMOVDQU        Y3, 10080(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9120(R8)
-	VMOVDQU        Y3, 9888(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9376(R8)
-	VMOVDQU        Y3, 10144(R8)
-	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VPSRLD         $0x04, Y2, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VMOVDQU        Y2, 9184(R8)
-	VMOVDQU        Y3, 9952(R8)
-	VPSRLD         $0x04, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y2, 5024(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y2, 4832(R8)
+	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y1, 9440(R8)
-	VMOVDQU        Y0, 10208(R8)
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 4320(R8)
+	VMOVDQU        Y1, 5088(R8)
+	VBROADCASTI128 72(AX), Y0
+	VINSERTI128    $0x01, 72(BX), Y0, Y0
+	VBROADCASTI128 72(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 72(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 72(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 72(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 72(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 72(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 5120(R8)
+	VMOVDQU        Y5, 5888(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 5376(R8)
+	VMOVDQU        Y3, 6144(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 5184(R8)
+	VMOVDQU        Y3, 5952(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5440(R8)
+	VMOVDQU        Y2, 6208(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5248(R8)
+	VMOVDQU        Y2, 6016(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y2, 6272(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5312(R8)
+	VMOVDQU        Y2, 6080(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 5568(R8)
+	VMOVDQU        Y1, 6336(R8)
+	VBROADCASTI128 72(SI), Y0
+	VINSERTI128    $0x01, 72(DI), Y0, Y0
+	VBROADCASTI128 72(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 72(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 72(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 72(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 72(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 72(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 5152(R8)
+	VMOVDQU        Y5, 5920(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 5408(R8)
+	VMOVDQU        Y3, 6176(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 5216(R8)
+	VMOVDQU        Y3, 5984(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5472(R8)
+	VMOVDQU        Y2, 6240(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5280(R8)
+	VMOVDQU        Y2, 6048(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y2, 6304(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 5344(R8)
+	VMOVDQU        Y2, 6112(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 5600(R8)
+	VMOVDQU        Y1, 6368(R8)
+	VBROADCASTI128 88(AX), Y0
+	VINSERTI128    $0x01, 88(BX), Y0, Y0
+	VBROADCASTI128 88(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 88(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 88(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 88(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 88(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 88(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 6400(R8)
+	VMOVDQU        Y5, 7168(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 6656(R8)
+	VMOVDQU        Y3, 7424(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 6464(R8)
+	VMOVDQU        Y3, 7232(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6720(R8)
+	VMOVDQU        Y2, 7488(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6528(R8)
+	VMOVDQU        Y2, 7296(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6784(R8)
+	VMOVDQU        Y2, 7552(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6592(R8)
+	VMOVDQU        Y2, 7360(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 6848(R8)
+	VMOVDQU        Y1, 7616(R8)
+	VBROADCASTI128 88(SI), Y0
+	VINSERTI128    $0x01, 88(DI), Y0, Y0
+	VBROADCASTI128 88(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 88(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 88(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 88(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 88(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 88(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 6432(R8)
+	VMOVDQU        Y5, 7200(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 6688(R8)
+	VMOVDQU        Y3, 7456(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 6496(R8)
+	VMOVDQU        Y3, 7264(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6752(R8)
+	VMOVDQU        Y2, 7520(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6560(R8)
+	VMOVDQU        Y2, 7328(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6816(R8)
+	VMOVDQU        Y2, 7584(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 6624(R8)
+	VMOVDQU        Y2, 7392(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 6880(R8)
+	VMOVDQU        Y1, 7648(R8)
+	VBROADCASTI128 104(AX), Y0
+	VINSERTI128    $0x01, 104(BX), Y0, Y0
+	VBROADCASTI128 104(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 104(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 104(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 104(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 104(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 104(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 7680(R8)
+	VMOVDQU        Y5, 8448(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 7936(R8)
+	VMOVDQU        Y3, 8704(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 7744(R8)
+	VMOVDQU        Y3, 8512(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 8000(R8)
+	VMOVDQU        Y2, 8768(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 7808(R8)
+	VMOVDQU        Y2, 8576(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 8064(R8)
+	VMOVDQU        Y2, 8832(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 7872(R8)
+	VMOVDQU        Y2, 8640(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 8128(R8)
+	VMOVDQU        Y1, 8896(R8)
+	VBROADCASTI128 104(SI), Y0
+	VINSERTI128    $0x01, 104(DI), Y0, Y0
+	VBROADCASTI128 104(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 104(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 104(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 104(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 104(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 104(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 7712(R8)
+	VMOVDQU        Y5, 8480(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 7968(R8)
+	VMOVDQU        Y3, 8736(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 7776(R8)
+	VMOVDQU        Y3, 8544(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 8032(R8)
+	VMOVDQU        Y2, 8800(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 7840(R8)
+	VMOVDQU        Y2, 8608(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 8096(R8)
+	VMOVDQU        Y2, 8864(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 7904(R8)
+	VMOVDQU        Y2, 8672(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 8160(R8)
+	VMOVDQU        Y1, 8928(R8)
+	VBROADCASTI128 120(AX), Y0
+	VINSERTI128    $0x01, 120(BX), Y0, Y0
+	VBROADCASTI128 120(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 120(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 120(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 120(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 120(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 120(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 8960(R8)
+	VMOVDQU        Y5, 9728(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 9216(R8)
+	VMOVDQU        Y3, 9984(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 9024(R8)
+	VMOVDQU        Y3, 9792(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9280(R8)
+	VMOVDQU        Y2, 10048(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9088(R8)
+	VMOVDQU        Y2, 9856(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9344(R8)
+	VMOVDQU        Y2, 10112(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9152(R8)
+	VMOVDQU        Y2, 9920(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 9408(R8)
+	VMOVDQU        Y1, 10176(R8)
+	VBROADCASTI128 120(SI), Y0
+	VINSERTI128    $0x01, 120(DI), Y0, Y0
+	VBROADCASTI128 120(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 120(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 120(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 120(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 120(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 120(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y5
+	VMOVDQU        nonlinearLow<>+0(SB), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VMOVDQU        Y2, 8992(R8)
+	VMOVDQU        Y5, 9760(R8)
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 9248(R8)
+	VMOVDQU        Y3, 10016(R8)
+	VPAND          bytes0f<>+0(SB), Y1, Y2
+	VMOVDQU        nonlinearHigh<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y3
+	VMOVDQU        nonlinearLow<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 9056(R8)
+	VMOVDQU        Y3, 9824(R8)
+	VPSRLD         $0x04, Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9312(R8)
+	VMOVDQU        Y2, 10080(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9120(R8)
+	VMOVDQU        Y2, 9888(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9376(R8)
+	VMOVDQU        Y2, 10144(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinearHigh<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y2
+	VMOVDQU        nonlinearLow<>+0(SB), Y3
+	VPSHUFB        Y1, Y3, Y1
+	VMOVDQU        Y1, 9184(R8)
+	VMOVDQU        Y2, 9952(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinearHigh<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y1
+	VMOVDQU        nonlinearLow<>+0(SB), Y2
+	VPSHUFB        Y0, Y2, Y0
+	VMOVDQU        Y0, 9440(R8)
+	VMOVDQU        Y1, 10208(R8)
 	ADDQ           $+136, AX
 	ADDQ           $+136, BX
 	ADDQ           $+136, SI

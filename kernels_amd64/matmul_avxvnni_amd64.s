@@ -3984,115 +3984,96 @@ block:
 	VMOVUPS    Y0, 512(CX)
 	VCVTPH2PS  16(AX), Y0
 	VMOVUPS    Y0, 544(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
 	PREFETCHT0 4128(AX)
-	VMOVDQU    32(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, (CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 256(CX)
+	VMOVDQU    32(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, (CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 256(CX)
 	PREFETCHT0 4192(AX)
-	VMOVDQU    96(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 64(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 320(CX)
+	VMOVDQU    96(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 64(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 320(CX)
 	PREFETCHT0 4256(AX)
-	VMOVDQU    160(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 128(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 384(CX)
+	VMOVDQU    160(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 128(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 384(CX)
 	PREFETCHT0 4320(AX)
-	VMOVDQU    224(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 192(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 448(CX)
-	VMOVDQU    64(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 32(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 288(CX)
-	VMOVDQU    128(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 96(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 352(CX)
-	VMOVDQU    192(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 160(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 416(CX)
-	VMOVDQU    256(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 224(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 480(CX)
+	VMOVDQU    224(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 192(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 448(CX)
+	VMOVDQU    64(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 32(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 288(CX)
+	VMOVDQU    128(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 96(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 352(CX)
+	VMOVDQU    192(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 160(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 416(CX)
+	VMOVDQU    256(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 224(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 480(CX)
 	ADDQ       $+288, AX
 	ADDQ       $+768, CX
 	DECQ       DX
 	JNZ        block
 	VZEROUPPER
 	RET
-
-DATA nonlinear4<>+0(SB)/4, $0xbfad9881
-DATA nonlinear4<>+4(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+8(SB)/4, $0x26190d01
-DATA nonlinear4<>+12(SB)/4, $0x71594535
-DATA nonlinear4<>+16(SB)/4, $0xbfad9881
-DATA nonlinear4<>+20(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+24(SB)/4, $0x26190d01
-DATA nonlinear4<>+28(SB)/4, $0x71594535
-DATA nonlinear4<>+32(SB)/4, $0xbfad9881
-DATA nonlinear4<>+36(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+40(SB)/4, $0x26190d01
-DATA nonlinear4<>+44(SB)/4, $0x71594535
-DATA nonlinear4<>+48(SB)/4, $0xbfad9881
-DATA nonlinear4<>+52(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+56(SB)/4, $0x26190d01
-DATA nonlinear4<>+60(SB)/4, $0x71594535
-GLOBL nonlinear4<>(SB), RODATA|NOPTR, $64
 
 DATA bytes0f<>+0(SB)/4, $0x0f0f0f0f
 DATA bytes0f<>+4(SB)/4, $0x0f0f0f0f
@@ -4111,6 +4092,24 @@ DATA bytes0f<>+52(SB)/4, $0x0f0f0f0f
 DATA bytes0f<>+56(SB)/4, $0x0f0f0f0f
 DATA bytes0f<>+60(SB)/4, $0x0f0f0f0f
 GLOBL bytes0f<>(SB), RODATA|NOPTR, $64
+
+DATA nonlinear128<>+0(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+4(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+8(SB)/4, $0xa6998d81
+DATA nonlinear128<>+12(SB)/4, $0xf1d9c5b5
+DATA nonlinear128<>+16(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+20(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+24(SB)/4, $0xa6998d81
+DATA nonlinear128<>+28(SB)/4, $0xf1d9c5b5
+DATA nonlinear128<>+32(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+36(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+40(SB)/4, $0xa6998d81
+DATA nonlinear128<>+44(SB)/4, $0xf1d9c5b5
+DATA nonlinear128<>+48(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+52(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+56(SB)/4, $0xa6998d81
+DATA nonlinear128<>+60(SB)/4, $0xf1d9c5b5
+GLOBL nonlinear128<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4NLPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, AVXVNNI
@@ -4165,111 +4164,110 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMOVUPS        Y0, 544(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 2(AX), Y1
-	VINSERTI128    $0x01, 2(BX), Y1, Y1
-	VBROADCASTI128 2(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 2(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 2(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 2(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 2(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 2(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, (R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 256(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 64(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VBROADCASTI128 2(AX), Y0
+	VINSERTI128    $0x01, 2(BX), Y0, Y0
+	VBROADCASTI128 2(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 2(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 2(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 2(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 2(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 2(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, (R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 320(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 128(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 384(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 256(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 192(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 64(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 448(R8)
-	VBROADCASTI128 2(SI), Y1
-	VINSERTI128    $0x01, 2(DI), Y1, Y1
-	VBROADCASTI128 2(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 2(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 2(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 2(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 2(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 2(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 32(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 288(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 96(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 320(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 128(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 384(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 192(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 448(R8)
+	VBROADCASTI128 2(SI), Y0
+	VINSERTI128    $0x01, 2(DI), Y0, Y0
+	VBROADCASTI128 2(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 2(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 2(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 2(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 2(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 2(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 32(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 352(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 160(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 416(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 288(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 224(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 96(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 352(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 160(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 416(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 224(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 480(R8)
 	ADDQ           $+18, AX
 	ADDQ           $+18, BX
 	ADDQ           $+18, SI
@@ -4455,686 +4453,678 @@ block:
 	VCVTDQ2PS  Y2, Y2
 	VMULPS     Y0, Y2, Y2
 	VMOVUPS    Y2, 5920(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
 	PREFETCHT0 4224(AX)
-	VMOVDQU    128(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, (CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 256(CX)
+	VMOVDQU    128(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, (CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 256(CX)
 	PREFETCHT0 4288(AX)
-	VMOVDQU    192(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 64(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 320(CX)
+	VMOVDQU    192(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 64(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 320(CX)
 	PREFETCHT0 4352(AX)
-	VMOVDQU    256(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 128(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 384(CX)
+	VMOVDQU    256(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 128(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 384(CX)
 	PREFETCHT0 4416(AX)
-	VMOVDQU    320(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 192(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 448(CX)
-	VMOVDQU    160(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 32(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 288(CX)
-	VMOVDQU    224(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 96(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 352(CX)
-	VMOVDQU    288(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 160(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 416(CX)
-	VMOVDQU    352(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 224(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 480(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    320(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 192(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 448(CX)
+	VMOVDQU    160(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 32(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 288(CX)
+	VMOVDQU    224(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 96(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 352(CX)
+	VMOVDQU    288(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 160(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 416(CX)
+	VMOVDQU    352(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 224(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 480(CX)
 	PREFETCHT0 4480(AX)
-	VMOVDQU    384(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 768(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1024(CX)
+	VMOVDQU    384(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 768(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1024(CX)
 	PREFETCHT0 4544(AX)
-	VMOVDQU    448(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 832(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1088(CX)
+	VMOVDQU    448(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 832(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1088(CX)
 	PREFETCHT0 4608(AX)
-	VMOVDQU    512(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 896(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1152(CX)
+	VMOVDQU    512(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 896(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1152(CX)
 	PREFETCHT0 4672(AX)
-	VMOVDQU    576(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 960(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1216(CX)
-	VMOVDQU    416(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 800(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1056(CX)
-	VMOVDQU    480(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 864(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1120(CX)
-	VMOVDQU    544(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 928(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1184(CX)
-	VMOVDQU    608(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 992(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1248(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    576(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 960(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1216(CX)
+	VMOVDQU    416(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 800(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1056(CX)
+	VMOVDQU    480(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 864(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1120(CX)
+	VMOVDQU    544(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 928(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1184(CX)
+	VMOVDQU    608(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 992(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1248(CX)
 	PREFETCHT0 4736(AX)
-	VMOVDQU    640(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1536(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1792(CX)
+	VMOVDQU    640(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1536(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1792(CX)
 	PREFETCHT0 4800(AX)
-	VMOVDQU    704(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1600(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1856(CX)
+	VMOVDQU    704(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1600(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1856(CX)
 	PREFETCHT0 4864(AX)
-	VMOVDQU    768(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1664(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1920(CX)
+	VMOVDQU    768(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1664(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1920(CX)
 	PREFETCHT0 4928(AX)
-	VMOVDQU    832(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1728(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1984(CX)
-	VMOVDQU    672(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1568(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1824(CX)
-	VMOVDQU    736(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1632(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1888(CX)
-	VMOVDQU    800(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1696(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 1952(CX)
-	VMOVDQU    864(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 1760(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2016(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    832(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1728(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1984(CX)
+	VMOVDQU    672(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1568(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1824(CX)
+	VMOVDQU    736(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1632(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1888(CX)
+	VMOVDQU    800(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1696(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 1952(CX)
+	VMOVDQU    864(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 1760(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2016(CX)
 	PREFETCHT0 4992(AX)
-	VMOVDQU    896(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2304(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2560(CX)
+	VMOVDQU    896(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2304(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2560(CX)
 	PREFETCHT0 5056(AX)
-	VMOVDQU    960(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2368(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2624(CX)
+	VMOVDQU    960(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2368(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2624(CX)
 	PREFETCHT0 5120(AX)
-	VMOVDQU    1024(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2432(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2688(CX)
+	VMOVDQU    1024(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2432(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2688(CX)
 	PREFETCHT0 5184(AX)
-	VMOVDQU    1088(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2496(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2752(CX)
-	VMOVDQU    928(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2336(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2592(CX)
-	VMOVDQU    992(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2400(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2656(CX)
-	VMOVDQU    1056(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2464(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2720(CX)
-	VMOVDQU    1120(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 2528(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 2784(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    1088(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2496(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2752(CX)
+	VMOVDQU    928(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2336(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2592(CX)
+	VMOVDQU    992(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2400(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2656(CX)
+	VMOVDQU    1056(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2464(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2720(CX)
+	VMOVDQU    1120(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 2528(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 2784(CX)
 	PREFETCHT0 5248(AX)
-	VMOVDQU    1152(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3072(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3328(CX)
+	VMOVDQU    1152(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3072(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3328(CX)
 	PREFETCHT0 5312(AX)
-	VMOVDQU    1216(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3136(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3392(CX)
+	VMOVDQU    1216(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3136(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3392(CX)
 	PREFETCHT0 5376(AX)
-	VMOVDQU    1280(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3200(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3456(CX)
+	VMOVDQU    1280(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3200(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3456(CX)
 	PREFETCHT0 5440(AX)
-	VMOVDQU    1344(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3264(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3520(CX)
-	VMOVDQU    1184(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3104(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3360(CX)
-	VMOVDQU    1248(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3168(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3424(CX)
-	VMOVDQU    1312(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3232(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3488(CX)
-	VMOVDQU    1376(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3296(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 3552(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    1344(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3264(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3520(CX)
+	VMOVDQU    1184(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3104(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3360(CX)
+	VMOVDQU    1248(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3168(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3424(CX)
+	VMOVDQU    1312(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3232(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3488(CX)
+	VMOVDQU    1376(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3296(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 3552(CX)
 	PREFETCHT0 5504(AX)
-	VMOVDQU    1408(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3840(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4096(CX)
+	VMOVDQU    1408(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3840(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4096(CX)
 	PREFETCHT0 5568(AX)
-	VMOVDQU    1472(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3904(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4160(CX)
+	VMOVDQU    1472(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3904(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4160(CX)
 	PREFETCHT0 5632(AX)
-	VMOVDQU    1536(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3968(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4224(CX)
+	VMOVDQU    1536(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3968(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4224(CX)
 	PREFETCHT0 5696(AX)
-	VMOVDQU    1600(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4032(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4288(CX)
-	VMOVDQU    1440(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3872(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4128(CX)
-	VMOVDQU    1504(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 3936(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4192(CX)
-	VMOVDQU    1568(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4000(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4256(CX)
-	VMOVDQU    1632(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4064(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4320(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    1600(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4032(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4288(CX)
+	VMOVDQU    1440(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3872(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4128(CX)
+	VMOVDQU    1504(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 3936(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4192(CX)
+	VMOVDQU    1568(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4000(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4256(CX)
+	VMOVDQU    1632(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4064(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4320(CX)
 	PREFETCHT0 5760(AX)
-	VMOVDQU    1664(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4608(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4864(CX)
+	VMOVDQU    1664(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4608(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4864(CX)
 	PREFETCHT0 5824(AX)
-	VMOVDQU    1728(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4672(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4928(CX)
+	VMOVDQU    1728(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4672(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4928(CX)
 	PREFETCHT0 5888(AX)
-	VMOVDQU    1792(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4736(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4992(CX)
+	VMOVDQU    1792(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4736(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4992(CX)
 	PREFETCHT0 5952(AX)
-	VMOVDQU    1856(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4800(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5056(CX)
-	VMOVDQU    1696(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4640(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4896(CX)
-	VMOVDQU    1760(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4704(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 4960(CX)
-	VMOVDQU    1824(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4768(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5024(CX)
-	VMOVDQU    1888(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 4832(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5088(CX)
-	VMOVDQU    nonlinear4<>+0(SB), Y0
+	VMOVDQU    1856(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4800(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5056(CX)
+	VMOVDQU    1696(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4640(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4896(CX)
+	VMOVDQU    1760(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4704(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 4960(CX)
+	VMOVDQU    1824(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4768(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5024(CX)
+	VMOVDQU    1888(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 4832(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5088(CX)
 	PREFETCHT0 6016(AX)
-	VMOVDQU    1920(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5376(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5632(CX)
+	VMOVDQU    1920(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5376(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5632(CX)
 	PREFETCHT0 6080(AX)
-	VMOVDQU    1984(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5440(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5696(CX)
+	VMOVDQU    1984(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5440(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5696(CX)
 	PREFETCHT0 6144(AX)
-	VMOVDQU    2048(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5504(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5760(CX)
+	VMOVDQU    2048(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5504(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5760(CX)
 	PREFETCHT0 6208(AX)
-	VMOVDQU    2112(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5568(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5824(CX)
-	VMOVDQU    1952(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5408(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5664(CX)
-	VMOVDQU    2016(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5472(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5728(CX)
-	VMOVDQU    2080(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5536(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5792(CX)
-	VMOVDQU    2144(AX), Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB    Y2, Y0, Y2
-	VPXOR      bytes80<>+0(SB), Y2, Y2
-	VMOVDQU    Y2, 5600(CX)
-	VPSRLD     $0x04, Y1, Y1
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB    Y1, Y0, Y1
-	VPXOR      bytes80<>+0(SB), Y1, Y1
-	VMOVDQU    Y1, 5856(CX)
+	VMOVDQU    2112(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5568(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5824(CX)
+	VMOVDQU    1952(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5408(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5664(CX)
+	VMOVDQU    2016(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5472(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5728(CX)
+	VMOVDQU    2080(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5536(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5792(CX)
+	VMOVDQU    2144(AX), Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU    nonlinear128<>+0(SB), Y2
+	VPSHUFB    Y1, Y2, Y1
+	VMOVDQU    Y1, 5600(CX)
+	VPSRLD     $0x04, Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU    nonlinear128<>+0(SB), Y1
+	VPSHUFB    Y0, Y1, Y0
+	VMOVDQU    Y0, 5856(CX)
 	ADDQ       $+2176, AX
 	ADDQ       $+6144, CX
 	DECQ       DX
@@ -5469,846 +5459,838 @@ block:
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
 	VMOVUPS        Y2, 5920(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 8(AX), Y1
-	VINSERTI128    $0x01, 8(BX), Y1, Y1
-	VBROADCASTI128 8(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 8(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 8(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 8(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 8(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 8(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, (R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 256(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 64(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VBROADCASTI128 8(AX), Y0
+	VINSERTI128    $0x01, 8(BX), Y0, Y0
+	VBROADCASTI128 8(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 8(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 8(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 8(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 8(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 8(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, (R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 320(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 128(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 384(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 256(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 192(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 64(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 448(R8)
-	VBROADCASTI128 8(SI), Y1
-	VINSERTI128    $0x01, 8(DI), Y1, Y1
-	VBROADCASTI128 8(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 8(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 8(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 8(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 8(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 8(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 32(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 288(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 96(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 320(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 128(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 384(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 192(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 448(R8)
+	VBROADCASTI128 8(SI), Y0
+	VINSERTI128    $0x01, 8(DI), Y0, Y0
+	VBROADCASTI128 8(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 8(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 8(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 8(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 8(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 8(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 32(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 352(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 160(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 416(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 288(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 224(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 96(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 480(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 24(AX), Y1
-	VINSERTI128    $0x01, 24(BX), Y1, Y1
-	VBROADCASTI128 24(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 24(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 24(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 24(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 24(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 24(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 768(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1024(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 832(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 352(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 160(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 416(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 224(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 480(R8)
+	VBROADCASTI128 24(AX), Y0
+	VINSERTI128    $0x01, 24(BX), Y0, Y0
+	VBROADCASTI128 24(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 24(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 24(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 24(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 24(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 24(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 768(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1088(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 896(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1152(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 1024(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 960(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 832(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1216(R8)
-	VBROADCASTI128 24(SI), Y1
-	VINSERTI128    $0x01, 24(DI), Y1, Y1
-	VBROADCASTI128 24(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 24(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 24(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 24(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 24(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 24(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 800(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1056(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 864(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1088(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 896(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1152(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 960(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 1216(R8)
+	VBROADCASTI128 24(SI), Y0
+	VINSERTI128    $0x01, 24(DI), Y0, Y0
+	VBROADCASTI128 24(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 24(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 24(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 24(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 24(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 24(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 800(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1120(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 928(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1184(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 1056(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 992(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 864(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1248(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 40(AX), Y1
-	VINSERTI128    $0x01, 40(BX), Y1, Y1
-	VBROADCASTI128 40(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 40(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 40(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 40(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 40(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 40(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1536(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1792(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1600(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1120(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 928(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1184(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 992(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 1248(R8)
+	VBROADCASTI128 40(AX), Y0
+	VINSERTI128    $0x01, 40(BX), Y0, Y0
+	VBROADCASTI128 40(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 40(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 40(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 40(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 40(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 40(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 1536(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1856(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1664(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1920(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 1792(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1728(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 1600(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1984(R8)
-	VBROADCASTI128 40(SI), Y1
-	VINSERTI128    $0x01, 40(DI), Y1, Y1
-	VBROADCASTI128 40(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 40(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 40(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 40(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 40(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 40(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1568(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1824(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 1632(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1856(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1664(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1920(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1728(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 1984(R8)
+	VBROADCASTI128 40(SI), Y0
+	VINSERTI128    $0x01, 40(DI), Y0, Y0
+	VBROADCASTI128 40(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 40(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 40(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 40(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 40(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 40(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 1568(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1888(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1696(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1952(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 1824(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1760(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 1632(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2016(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 56(AX), Y1
-	VINSERTI128    $0x01, 56(BX), Y1, Y1
-	VBROADCASTI128 56(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 56(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 56(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 56(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 56(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 56(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 2304(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 2560(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 2368(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1888(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1696(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1952(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 1760(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 2016(R8)
+	VBROADCASTI128 56(AX), Y0
+	VINSERTI128    $0x01, 56(BX), Y0, Y0
+	VBROADCASTI128 56(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 56(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 56(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 56(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 56(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 56(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 2304(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2624(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2432(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2688(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 2560(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2496(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 2368(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2752(R8)
-	VBROADCASTI128 56(SI), Y1
-	VINSERTI128    $0x01, 56(DI), Y1, Y1
-	VBROADCASTI128 56(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 56(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 56(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 56(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 56(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 56(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 2336(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 2592(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 2400(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2624(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2432(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2688(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2496(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 2752(R8)
+	VBROADCASTI128 56(SI), Y0
+	VINSERTI128    $0x01, 56(DI), Y0, Y0
+	VBROADCASTI128 56(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 56(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 56(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 56(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 56(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 56(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 2336(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2656(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2464(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2720(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 2592(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2528(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 2400(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2784(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 72(AX), Y1
-	VINSERTI128    $0x01, 72(BX), Y1, Y1
-	VBROADCASTI128 72(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 72(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 72(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 72(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 72(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 72(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3072(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3328(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3136(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2656(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2464(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2720(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 2528(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 2784(R8)
+	VBROADCASTI128 72(AX), Y0
+	VINSERTI128    $0x01, 72(BX), Y0, Y0
+	VBROADCASTI128 72(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 72(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 72(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 72(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 72(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 72(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 3072(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3392(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3200(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3456(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 3328(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3264(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 3136(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 3520(R8)
-	VBROADCASTI128 72(SI), Y1
-	VINSERTI128    $0x01, 72(DI), Y1, Y1
-	VBROADCASTI128 72(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 72(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 72(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 72(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 72(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 72(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3104(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3360(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3168(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3392(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3200(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3456(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3264(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 3520(R8)
+	VBROADCASTI128 72(SI), Y0
+	VINSERTI128    $0x01, 72(DI), Y0, Y0
+	VBROADCASTI128 72(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 72(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 72(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 72(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 72(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 72(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 3104(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3424(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3232(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3488(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 3360(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3296(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 3168(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 3552(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 88(AX), Y1
-	VINSERTI128    $0x01, 88(BX), Y1, Y1
-	VBROADCASTI128 88(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 88(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 88(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 88(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 88(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 88(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3840(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4096(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3904(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3424(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3232(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3488(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3296(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 3552(R8)
+	VBROADCASTI128 88(AX), Y0
+	VINSERTI128    $0x01, 88(BX), Y0, Y0
+	VBROADCASTI128 88(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 88(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 88(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 88(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 88(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 88(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 3840(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4160(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3968(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4224(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 4096(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4032(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 3904(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4288(R8)
-	VBROADCASTI128 88(SI), Y1
-	VINSERTI128    $0x01, 88(DI), Y1, Y1
-	VBROADCASTI128 88(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 88(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 88(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 88(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 88(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 88(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3872(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4128(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 3936(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4160(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 3968(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4224(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4032(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 4288(R8)
+	VBROADCASTI128 88(SI), Y0
+	VINSERTI128    $0x01, 88(DI), Y0, Y0
+	VBROADCASTI128 88(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 88(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 88(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 88(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 88(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 88(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 3872(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4192(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4000(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4256(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 4128(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4064(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 3936(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4320(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 104(AX), Y1
-	VINSERTI128    $0x01, 104(BX), Y1, Y1
-	VBROADCASTI128 104(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 104(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 104(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 104(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 104(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 104(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4608(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4864(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4672(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4192(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4000(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4256(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4064(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 4320(R8)
+	VBROADCASTI128 104(AX), Y0
+	VINSERTI128    $0x01, 104(BX), Y0, Y0
+	VBROADCASTI128 104(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 104(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 104(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 104(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 104(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 104(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 4608(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4928(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4736(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4992(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 4864(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4800(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 4672(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5056(R8)
-	VBROADCASTI128 104(SI), Y1
-	VINSERTI128    $0x01, 104(DI), Y1, Y1
-	VBROADCASTI128 104(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 104(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 104(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 104(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 104(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 104(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4640(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4896(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 4704(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4928(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4736(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4992(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4800(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 5056(R8)
+	VBROADCASTI128 104(SI), Y0
+	VINSERTI128    $0x01, 104(DI), Y0, Y0
+	VBROADCASTI128 104(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 104(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 104(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 104(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 104(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 104(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 4640(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4960(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4768(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5024(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 4896(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4832(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 4704(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5088(R8)
-	VMOVDQU        nonlinear4<>+0(SB), Y0
-	VBROADCASTI128 120(AX), Y1
-	VINSERTI128    $0x01, 120(BX), Y1, Y1
-	VBROADCASTI128 120(AX)(CX*1), Y2
-	VINSERTI128    $0x01, 120(BX)(CX*1), Y2, Y2
-	VBROADCASTI128 120(AX)(CX*2), Y3
-	VINSERTI128    $0x01, 120(BX)(CX*2), Y3, Y3
-	VBROADCASTI128 120(AX)(DX*1), Y4
-	VINSERTI128    $0x01, 120(BX)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 5376(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 5632(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 5440(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4960(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4768(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5024(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 4832(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 5088(R8)
+	VBROADCASTI128 120(AX), Y0
+	VINSERTI128    $0x01, 120(BX), Y0, Y0
+	VBROADCASTI128 120(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 120(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 120(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 120(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 120(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 120(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 5376(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5696(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5504(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5760(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 5632(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5568(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 5440(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5824(R8)
-	VBROADCASTI128 120(SI), Y1
-	VINSERTI128    $0x01, 120(DI), Y1, Y1
-	VBROADCASTI128 120(SI)(CX*1), Y2
-	VINSERTI128    $0x01, 120(DI)(CX*1), Y2, Y2
-	VBROADCASTI128 120(SI)(CX*2), Y3
-	VINSERTI128    $0x01, 120(DI)(CX*2), Y3, Y3
-	VBROADCASTI128 120(SI)(DX*1), Y4
-	VINSERTI128    $0x01, 120(DI)(DX*1), Y4, Y4
-	VPUNPCKLDQ     Y2, Y1, Y5
-	VPUNPCKHDQ     Y2, Y1, Y1
-	VPUNPCKLDQ     Y4, Y3, Y2
-	VPUNPCKHDQ     Y4, Y3, Y3
-	VPUNPCKLQDQ    Y2, Y5, Y4
-	VPUNPCKHQDQ    Y2, Y5, Y2
-	VPUNPCKLQDQ    Y3, Y1, Y5
-	VPUNPCKHQDQ    Y3, Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 5408(R8)
-	VPSRLD         $0x04, Y4, Y3
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 5664(R8)
-	VPAND          bytes0f<>+0(SB), Y2, Y3
-	VPSHUFB        Y3, Y0, Y3
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 5472(R8)
-	VPSRLD         $0x04, Y2, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5696(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5504(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5760(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5568(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 5824(R8)
+	VBROADCASTI128 120(SI), Y0
+	VINSERTI128    $0x01, 120(DI), Y0, Y0
+	VBROADCASTI128 120(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 120(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 120(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 120(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 120(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 120(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y3, Y2
+	VMOVDQU        nonlinear128<>+0(SB), Y5
+	VPSHUFB        Y2, Y5, Y2
+	VMOVDQU        Y2, 5408(R8)
+	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5728(R8)
-	VPAND          bytes0f<>+0(SB), Y5, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5536(R8)
-	VPSRLD         $0x04, Y5, Y2
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5792(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 5664(R8)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VPSHUFB        Y2, Y0, Y2
-	VPXOR          bytes80<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5600(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y3
+	VPSHUFB        Y2, Y3, Y2
+	VMOVDQU        Y2, 5472(R8)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5856(R8)
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5728(R8)
+	VPAND          bytes0f<>+0(SB), Y4, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5536(R8)
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5792(R8)
+	VPAND          bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU        nonlinear128<>+0(SB), Y2
+	VPSHUFB        Y1, Y2, Y1
+	VMOVDQU        Y1, 5600(R8)
+	VPSRLD         $0x04, Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU        nonlinear128<>+0(SB), Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 5856(R8)
 	ADDQ           $+136, AX
 	ADDQ           $+136, BX
 	ADDQ           $+136, SI

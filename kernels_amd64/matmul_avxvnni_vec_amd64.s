@@ -1228,165 +1228,164 @@ block:
 	VMOVUPS      Y2, 512(DI)
 	VCVTPH2PS    16(AX), Y2
 	VMOVUPS      Y2, 544(DI)
-	VMOVDQU      nonlinear4<>+0(SB), Y2
 	PREFETCHT0   4128(AX)
-	VMOVDQU      32(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 48(BX), Y6
-	VPBROADCASTD (BX), Y5
+	VMOVDQU      32(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 48(BX), Y5
+	VPBROADCASTD (BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 16(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 16(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4192(AX)
-	VMOVDQU      96(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 4(BX), Y5
+	VMOVDQU      96(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 4(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 20(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 20(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4256(AX)
-	VMOVDQU      160(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 8(BX), Y5
+	VMOVDQU      160(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 8(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 24(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 24(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4320(AX)
-	VMOVDQU      224(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 12(BX), Y5
+	VMOVDQU      224(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 12(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 28(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 32(BX), Y3
-	VMULPS       512(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      64(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 48(BX), Y6
-	VPBROADCASTD (BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 28(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 16(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 32(BX), Y2
+	VMULPS       512(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      64(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 48(BX), Y5
+	VPBROADCASTD (BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      128(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 4(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 16(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 20(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      128(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 4(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      192(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 8(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 20(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 24(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      192(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 8(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      256(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 12(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 24(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 28(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      256(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 12(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 28(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 32(BX), Y2
 	VMULPS       544(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
+	VFMADD231PS  Y2, Y5, Y1
 	ADDQ         $+288, AX
 	ADDQ         $+64, BX
 	DECQ         SI
@@ -1399,23 +1398,23 @@ block:
 	VZEROUPPER
 	RET
 
-DATA nonlinear4<>+0(SB)/4, $0xbfad9881
-DATA nonlinear4<>+4(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+8(SB)/4, $0x26190d01
-DATA nonlinear4<>+12(SB)/4, $0x71594535
-DATA nonlinear4<>+16(SB)/4, $0xbfad9881
-DATA nonlinear4<>+20(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+24(SB)/4, $0x26190d01
-DATA nonlinear4<>+28(SB)/4, $0x71594535
-DATA nonlinear4<>+32(SB)/4, $0xbfad9881
-DATA nonlinear4<>+36(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+40(SB)/4, $0x26190d01
-DATA nonlinear4<>+44(SB)/4, $0x71594535
-DATA nonlinear4<>+48(SB)/4, $0xbfad9881
-DATA nonlinear4<>+52(SB)/4, $0xf6eaddcf
-DATA nonlinear4<>+56(SB)/4, $0x26190d01
-DATA nonlinear4<>+60(SB)/4, $0x71594535
-GLOBL nonlinear4<>(SB), RODATA|NOPTR, $64
+DATA nonlinear128<>+0(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+4(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+8(SB)/4, $0xa6998d81
+DATA nonlinear128<>+12(SB)/4, $0xf1d9c5b5
+DATA nonlinear128<>+16(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+20(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+24(SB)/4, $0xa6998d81
+DATA nonlinear128<>+28(SB)/4, $0xf1d9c5b5
+DATA nonlinear128<>+32(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+36(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+40(SB)/4, $0xa6998d81
+DATA nonlinear128<>+44(SB)/4, $0xf1d9c5b5
+DATA nonlinear128<>+48(SB)/4, $0x3f2d1801
+DATA nonlinear128<>+52(SB)/4, $0x766a5d4f
+DATA nonlinear128<>+56(SB)/4, $0xa6998d81
+DATA nonlinear128<>+60(SB)/4, $0xf1d9c5b5
+GLOBL nonlinear128<>(SB), RODATA|NOPTR, $64
 
 // func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
@@ -1602,1278 +1601,1270 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2336(DI)
-	VMOVDQU      nonlinear4<>+0(SB), Y2
 	PREFETCHT0   4224(AX)
-	VMOVDQU      128(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 48(BX), Y6
-	VPBROADCASTD (BX), Y5
+	VMOVDQU      128(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 48(BX), Y5
+	VPBROADCASTD (BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 16(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 16(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4288(AX)
-	VMOVDQU      192(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 4(BX), Y5
+	VMOVDQU      192(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 4(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 20(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 20(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4352(AX)
-	VMOVDQU      256(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 8(BX), Y5
+	VMOVDQU      256(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 8(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 24(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 24(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4416(AX)
-	VMOVDQU      320(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 12(BX), Y5
+	VMOVDQU      320(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 12(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 28(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 32(BX), Y3
-	VMULPS       512(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      160(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 48(BX), Y6
-	VPBROADCASTD (BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 28(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 16(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 32(BX), Y2
+	VMULPS       512(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      160(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 48(BX), Y5
+	VPBROADCASTD (BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      224(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 4(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 16(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 20(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      224(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 4(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      288(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 8(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 20(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 24(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      288(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 8(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      352(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 12(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 24(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 28(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      352(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 12(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 28(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 32(BX), Y2
 	VMULPS       544(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   4480(AX)
-	VMOVDQU      384(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 112(BX), Y6
-	VPBROADCASTD 64(BX), Y5
+	VMOVDQU      384(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 112(BX), Y5
+	VPBROADCASTD 64(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 80(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 80(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4544(AX)
-	VMOVDQU      448(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 68(BX), Y5
+	VMOVDQU      448(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 68(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 84(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 84(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4608(AX)
-	VMOVDQU      512(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 72(BX), Y5
+	VMOVDQU      512(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 72(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 88(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 88(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4672(AX)
-	VMOVDQU      576(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 76(BX), Y5
+	VMOVDQU      576(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 76(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 92(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 96(BX), Y3
-	VMULPS       768(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      416(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 112(BX), Y6
-	VPBROADCASTD 64(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 92(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 80(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(BX), Y2
+	VMULPS       768(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      416(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 112(BX), Y5
+	VPBROADCASTD 64(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      480(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 68(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 80(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 84(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      480(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 68(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      544(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 72(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 84(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 88(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      544(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 72(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      608(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 76(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 88(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 92(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      608(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 76(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 92(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 96(BX), Y2
 	VMULPS       800(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   4736(AX)
-	VMOVDQU      640(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 176(BX), Y6
-	VPBROADCASTD 128(BX), Y5
+	VMOVDQU      640(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 144(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 144(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4800(AX)
-	VMOVDQU      704(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 132(BX), Y5
+	VMOVDQU      704(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 132(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 148(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 148(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4864(AX)
-	VMOVDQU      768(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 136(BX), Y5
+	VMOVDQU      768(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 136(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 152(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 152(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   4928(AX)
-	VMOVDQU      832(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 140(BX), Y5
+	VMOVDQU      832(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 140(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 156(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 160(BX), Y3
-	VMULPS       1024(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      672(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 176(BX), Y6
-	VPBROADCASTD 128(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 156(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 144(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y2
+	VMULPS       1024(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      672(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      736(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 132(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 144(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 148(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      736(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 132(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      800(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 136(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 148(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 152(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      800(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 136(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      864(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 140(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 152(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 156(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      864(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 140(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 156(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 160(BX), Y2
 	VMULPS       1056(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   4992(AX)
-	VMOVDQU      896(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 240(BX), Y6
-	VPBROADCASTD 192(BX), Y5
+	VMOVDQU      896(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 240(BX), Y5
+	VPBROADCASTD 192(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 208(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 208(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5056(AX)
-	VMOVDQU      960(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 196(BX), Y5
+	VMOVDQU      960(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 196(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 212(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 212(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5120(AX)
-	VMOVDQU      1024(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 200(BX), Y5
+	VMOVDQU      1024(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 200(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 216(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 216(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5184(AX)
-	VMOVDQU      1088(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 204(BX), Y5
+	VMOVDQU      1088(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 204(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 220(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 224(BX), Y3
-	VMULPS       1280(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      928(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 240(BX), Y6
-	VPBROADCASTD 192(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 220(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 208(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 224(BX), Y2
+	VMULPS       1280(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      928(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 240(BX), Y5
+	VPBROADCASTD 192(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      992(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 196(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 208(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 212(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      992(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 196(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1056(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 200(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 212(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 216(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1056(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 200(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1120(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 204(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 216(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 220(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1120(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 204(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 220(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 224(BX), Y2
 	VMULPS       1312(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   5248(AX)
-	VMOVDQU      1152(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 304(BX), Y6
-	VPBROADCASTD 256(BX), Y5
+	VMOVDQU      1152(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 304(BX), Y5
+	VPBROADCASTD 256(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 272(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 272(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5312(AX)
-	VMOVDQU      1216(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 260(BX), Y5
+	VMOVDQU      1216(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 260(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 276(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 276(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5376(AX)
-	VMOVDQU      1280(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 264(BX), Y5
+	VMOVDQU      1280(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 264(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 280(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 280(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5440(AX)
-	VMOVDQU      1344(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 268(BX), Y5
+	VMOVDQU      1344(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 268(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 284(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 288(BX), Y3
-	VMULPS       1536(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      1184(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 304(BX), Y6
-	VPBROADCASTD 256(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 284(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 272(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 288(BX), Y2
+	VMULPS       1536(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      1184(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 304(BX), Y5
+	VPBROADCASTD 256(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1248(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 260(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 272(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 276(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1248(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 260(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1312(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 264(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 276(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 280(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1312(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 264(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1376(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 268(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 280(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 284(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1376(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 268(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 284(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 288(BX), Y2
 	VMULPS       1568(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   5504(AX)
-	VMOVDQU      1408(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 368(BX), Y6
-	VPBROADCASTD 320(BX), Y5
+	VMOVDQU      1408(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 368(BX), Y5
+	VPBROADCASTD 320(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 336(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 336(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5568(AX)
-	VMOVDQU      1472(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 324(BX), Y5
+	VMOVDQU      1472(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 324(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 340(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 340(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5632(AX)
-	VMOVDQU      1536(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 328(BX), Y5
+	VMOVDQU      1536(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 328(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 344(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 344(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5696(AX)
-	VMOVDQU      1600(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 332(BX), Y5
+	VMOVDQU      1600(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 332(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 348(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 352(BX), Y3
-	VMULPS       1792(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      1440(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 368(BX), Y6
-	VPBROADCASTD 320(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 348(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 336(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 352(BX), Y2
+	VMULPS       1792(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      1440(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 368(BX), Y5
+	VPBROADCASTD 320(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1504(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 324(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 336(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 340(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1504(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 324(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1568(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 328(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 340(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 344(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1568(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 328(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1632(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 332(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 344(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 348(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1632(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 332(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 348(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 352(BX), Y2
 	VMULPS       1824(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   5760(AX)
-	VMOVDQU      1664(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 432(BX), Y6
-	VPBROADCASTD 384(BX), Y5
+	VMOVDQU      1664(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 432(BX), Y5
+	VPBROADCASTD 384(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 400(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 400(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5824(AX)
-	VMOVDQU      1728(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 388(BX), Y5
+	VMOVDQU      1728(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 388(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 404(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 404(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5888(AX)
-	VMOVDQU      1792(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 392(BX), Y5
+	VMOVDQU      1792(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 392(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 408(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 408(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   5952(AX)
-	VMOVDQU      1856(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 396(BX), Y5
+	VMOVDQU      1856(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 396(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 412(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 416(BX), Y3
-	VMULPS       2048(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      1696(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 432(BX), Y6
-	VPBROADCASTD 384(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 412(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 400(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 416(BX), Y2
+	VMULPS       2048(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      1696(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 432(BX), Y5
+	VPBROADCASTD 384(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1760(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 388(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 400(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 404(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1760(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 388(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1824(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 392(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 404(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 408(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1824(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 392(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      1888(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 396(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 408(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 412(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      1888(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 396(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 412(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 416(BX), Y2
 	VMULPS       2080(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
-	VMOVDQU      nonlinear4<>+0(SB), Y2
+	VFMADD231PS  Y2, Y5, Y1
 	PREFETCHT0   6016(AX)
-	VMOVDQU      1920(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 496(BX), Y6
-	VPBROADCASTD 448(BX), Y5
+	VMOVDQU      1920(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 496(BX), Y5
+	VPBROADCASTD 448(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 464(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 464(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   6080(AX)
-	VMOVDQU      1984(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 452(BX), Y5
+	VMOVDQU      1984(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 452(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 468(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 468(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   6144(AX)
-	VMOVDQU      2048(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 456(BX), Y5
+	VMOVDQU      2048(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 456(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 472(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 472(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT0   6208(AX)
-	VMOVDQU      2112(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 460(BX), Y5
+	VMOVDQU      2112(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 460(BX), Y4
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 476(BX), Y4
-
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 480(BX), Y3
-	VMULPS       2304(DI), Y3, Y3
-	VFMADD231PS  Y3, Y6, Y0
-	VMOVDQU      1952(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 496(BX), Y6
-	VPBROADCASTD 448(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 476(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 464(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 480(BX), Y2
+	VMULPS       2304(DI), Y2, Y2
+	VFMADD231PS  Y2, Y5, Y0
+	VMOVDQU      1952(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 496(BX), Y5
+	VPBROADCASTD 448(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      2016(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 452(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 464(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 468(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      2016(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 452(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      2080(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 456(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 468(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 472(BX), Y4
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      2080(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 456(BX), Y4
 
-	// VPDPBUSD Y4, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf4
-	VMOVDQU      2144(AX), Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y4
-	VPSHUFB      Y4, Y2, Y4
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 460(BX), Y5
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 472(BX), Y3
 
-	// VPDPBUSD Y5, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf5
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        bytes0f<>+0(SB), Y3, Y3
-	VPSHUFB      Y3, Y2, Y3
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 476(BX), Y2
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      2144(AX), Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD 460(BX), Y4
 
-	// VPDPBUSD Y2, Y3, Y6
+	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xec
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPBROADCASTD 476(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 480(BX), Y2
 	VMULPS       2336(DI), Y2, Y2
-	VFMADD231PS  Y2, Y6, Y1
+	VFMADD231PS  Y2, Y5, Y1
 	ADDQ         $+2176, AX
 	ADDQ         $+512, BX
 	DECQ         SI

@@ -159,6 +159,16 @@ func (v *vecSink) signed(block, j, h int, w vector) {
 	v.count(block, h, p)
 }
 
+func (v *vecSink) nonlinear(block, j, h int, w vector) {
+	if v.unpacker.vnni {
+		v.lookUp("nonlinear128", func(value int8) byte { return byte(value) + 128 }, w, w)
+		v.unsigned(block, j, h, w)
+		return
+	}
+	v.lookUp("nonlinear", func(value int8) byte { return byte(value) }, w, w)
+	v.signed(block, j, h, w)
+}
+
 func (p *partial) add(a *asm, x vector) {
 	if p.sum == nil {
 		p.sum = x

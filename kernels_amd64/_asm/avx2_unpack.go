@@ -30,11 +30,12 @@ type weights struct {
 	scale     func(u *unpacker)
 }
 
-// sink takes unpacked weights: v has columns 4j..4j+3 of rows 8h..8h+7 of a block. signed gets signed bytes, unsigned
-// what the product of the format wants.
+// sink takes unpacked weights: v has columns 4j..4j+3 of rows 8h..8h+7 of a block. signed gets signed bytes, nonlinear
+// numbers of values in the table of IQ4_NL, unsigned what the product of the format wants.
 type sink interface {
 	unsigned(block, j, h int, v vector)
 	signed(block, j, h int, v vector)
+	nonlinear(block, j, h int, v vector)
 }
 
 func formats() []weights {
@@ -146,21 +147,31 @@ func (u *unpacker) bytesAt(off int) {
 	}
 }
 
-// table unpacks 16 bytes like nibbles, whose values are those of the table kvalues_iq4nl.
+// table unpacks 16 bytes like nibbles, which are numbers of values in the table kvalues_iq4nl.
 func (u *unpacker) table(block, off int) {
-	values := u.YMM()
-	u.VMOVDQU(u.constant("nonlinear4", 0xbfad9881, 0xf6eaddcf, 0x26190d01, 0x71594535), values)
 	for h := range 2 {
 		w := u.words(off, 4, h)
 		for j := range 4 {
 			v := w(j)
 			for i := range 2 {
-				x := u.field(v, 4*i, 4, 0)
-				u.VPSHUFB(x, values, x)
-				u.out.signed(block, j+4*i, h, x)
+				u.out.nonlinear(block, j+4*i, h, u.field(v, 4*i, 4, 0))
 			}
 		}
 	}
+}
+
+// nonlinear4 is the table kvalues_iq4nl of ggml-common.h.
+var nonlinear4 = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+
+// lookUp replaces numbers by f of their values in nonlinear4.
+func (u *unpacker) lookUp(name string, f func(value int8) byte, v, to vector) {
+	var words [4]uint32
+	for i, value := range nonlinear4 {
+		words[i/4] |= uint32(f(value)) << (i % 4 * 8)
+	}
+	table := u.YMM()
+	u.VMOVDQU(u.constant(name, words[:]...), table)
+	u.VPSHUFB(v, table, to)
 }
 
 func unpackIQ4XS(u *unpacker) {

@@ -17,10 +17,8 @@ func tileUnpackers(a *asm, f weights, vnni bool) {
 
 // tileSink stores weights in a tile.
 type tileSink struct {
-	*asm
+	*unpacker
 	tile reg.Register
-	each int
-	vnni bool
 }
 
 func (s *tileSink) unsigned(block, j, h int, v vector) {
@@ -38,6 +36,20 @@ func (s *tileSink) signed(block, j, h int, v vector) {
 	s.VPSRLD(Imm(4), v, high)
 	s.VPAND(mask, v, v)
 	s.VPAND(mask, high, high)
+	s.unsigned(block, j, h, v)
+	s.VMOVDQU(high, at(s.tile, planeAt+block*s.each+64*j+32*h))
+}
+
+// nonlinear looks both planes up.
+func (s *tileSink) nonlinear(block, j, h int, v vector) {
+	if s.vnni {
+		s.lookUp("nonlinear128", func(value int8) byte { return byte(value) + 128 }, v, v)
+		s.unsigned(block, j, h, v)
+		return
+	}
+	high := s.YMM()
+	s.lookUp("nonlinearHigh", func(value int8) byte { return (byte(value) + 128) >> 4 }, v, high)
+	s.lookUp("nonlinearLow", func(value int8) byte { return (byte(value) + 128) & 15 }, v, v)
 	s.unsigned(block, j, h, v)
 	s.VMOVDQU(high, at(s.tile, planeAt+block*s.each+64*j+32*h))
 }
@@ -66,7 +78,7 @@ func (u *unpacker) generateTile() {
 	u.load()
 	tile, blocks := u.param("tile"), u.param("blocks")
 	u.scales = tile
-	u.out = &tileSink{u.asm, tile, u.each, u.vnni}
+	u.out = &tileSink{u, tile}
 	u.Label("block")
 	u.scale(u)
 	u.unpack(u)
