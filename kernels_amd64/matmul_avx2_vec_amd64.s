@@ -22,6 +22,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       sixteenth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(DI)
@@ -208,7 +209,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(DI)
 	VMOVUPS      Y3, 640(DI)
@@ -360,6 +363,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       eighth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(DI)
@@ -707,7 +711,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(DI)
 	VMOVUPS      Y3, 640(DI)
@@ -912,6 +918,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(DI)
 	VCVTPH2PS    16(AX), Y2
@@ -1072,6 +1079,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(DI)
 	VCVTPH2PS    16(AX), Y2
@@ -1294,6 +1302,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VPMOVZXWD    32(AX), Y3
 	PREFETCHT0   4160(AX)
@@ -2905,7 +2914,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	PREFETCHT0   4160(AX)
@@ -3994,7 +4005,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	PREFETCHT0   4160(AX)
@@ -5437,6 +5450,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   7424(AX)
 	VCVTPH2PS    3328(AX), Y2
 	VMULPS       quarter<>+0(SB), Y2, Y2
 	PREFETCHT0   7168(AX)
@@ -7015,7 +7029,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   5376(AX)
 	VCVTPH2PS    1280(AX), Y2
+	PREFETCHT0   5408(AX)
 	VCVTPH2PS    1312(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	PREFETCHT0   4096(AX)
@@ -8209,6 +8225,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   5824(AX)
 	VCVTPH2PS    1728(AX), Y2
 	VMULPS       thirtysecond<>+0(SB), Y2, Y2
 	PREFETCHT0   5632(AX)

@@ -22,6 +22,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       sixteenth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(DI)
@@ -220,7 +221,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(DI)
 	VMOVUPS      Y3, 640(DI)
@@ -406,6 +409,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       eighth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(DI)
@@ -805,7 +809,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(DI)
 	VMOVUPS      Y3, 640(DI)
@@ -1060,6 +1066,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(DI)
 	VCVTPH2PS    16(AX), Y2
@@ -1224,6 +1231,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(DI)
 	VCVTPH2PS    16(AX), Y2
@@ -1434,6 +1442,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
 	VPMOVZXWD    32(AX), Y3
 	PREFETCHT0   4160(AX)
@@ -2949,7 +2958,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	PREFETCHT0   4160(AX)
@@ -4310,7 +4321,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y2
+	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	PREFETCHT0   4160(AX)
@@ -6009,6 +6022,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   7424(AX)
 	VCVTPH2PS    3328(AX), Y2
 	VMULPS       quarter<>+0(SB), Y2, Y2
 	PREFETCHT0   7168(AX)
@@ -7861,7 +7875,9 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   5376(AX)
 	VCVTPH2PS    1280(AX), Y2
+	PREFETCHT0   5408(AX)
 	VCVTPH2PS    1312(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
 	PREFETCHT0   4096(AX)
@@ -9343,6 +9359,7 @@ group:
 	MOVQ   blocks+24(FP), SI
 
 block:
+	PREFETCHT0   5824(AX)
 	VCVTPH2PS    1728(AX), Y2
 	VMULPS       thirtysecond<>+0(SB), Y2, Y2
 	PREFETCHT0   5632(AX)

@@ -64,9 +64,7 @@ func (s *source) words(off, n, h int) func(i int) vector {
 	if s.packed {
 		return func(i int) vector {
 			v, from := s.YMM(), at(s.rows[0], 16*(off+4*i)+32*h)
-			if s.ahead > 0 && h == 0 {
-				s.PREFETCHT0(from.Offset(s.ahead))
-			}
+			s.prefetch(from, h)
 			s.VMOVDQU(from, v)
 			return v
 		}
@@ -77,6 +75,13 @@ func (s *source) words(off, n, h int) func(i int) vector {
 	}
 	all := s.transpose(off, h)
 	return func(i int) vector { return all[i] }
+}
+
+// prefetch asks for memory ahead of a packed place, once for both halves of the rows.
+func (s *source) prefetch(from Mem, h int) {
+	if h == 0 && s.ahead > 0 {
+		s.PREFETCHT0(from.Offset(s.ahead))
+	}
 }
 
 // transpose loads 16 bytes of each of 8 plain rows and returns their four words. Where the block ends before, it loads the
@@ -127,7 +132,9 @@ func (s *source) gather(first, count, off int) vector {
 func (s *source) half(off, h int) vector {
 	v := s.YMM()
 	if s.packed {
-		s.VCVTPH2PS(at(s.rows[0], 16*off+16*h), v)
+		from := at(s.rows[0], 16*off+16*h)
+		s.prefetch(from, h)
+		s.VCVTPH2PS(from, v)
 		return v
 	}
 	low, high := s.bothHalves(off, h)
