@@ -9,11 +9,12 @@ import (
 // 0..7 and 1 for rows 8..15; vectors have a row in each 32-bit lane.
 type source struct {
 	*asm
-	packed bool
-	bytes  int             // of a block
-	ahead  int             // packed: how far ahead of a load memory is asked for; 0: not at all
-	rows   [4]reg.Register // plain: rows 0, 4, 8, 12; packed: the group in rows[0]
-	stride [4]reg.Register // plain: [1] bytes between rows, [3] three times that
+	packed  bool
+	bytes   int             // of a block
+	ahead   int             // packed: how far ahead of a load memory is asked for
+	rows    [4]reg.Register // plain: rows 0, 4, 8, 12; packed: the group in rows[0]
+	stride  reg.Register    // plain: bytes between rows
+	stride3 reg.Register    // three times that
 }
 
 type vector = reg.VecVirtual
@@ -27,11 +28,11 @@ func (s *source) load() {
 	if s.packed {
 		return
 	}
-	s.stride[1], s.stride[3] = s.param("stride"), s.GP64()
-	s.LEAQ(atIndex(s.stride[1], s.stride[1], 2, 0), s.stride[3])
+	s.stride, s.stride3 = s.param("stride"), s.GP64()
+	s.LEAQ(atIndex(s.stride, s.stride, 2, 0), s.stride3)
 	for i := 1; i < 4; i++ {
 		s.rows[i] = s.GP64()
-		s.LEAQ(atIndex(s.rows[i-1], s.stride[1], 4, 0), s.rows[i])
+		s.LEAQ(atIndex(s.rows[i-1], s.stride, 4, 0), s.rows[i])
 	}
 }
 
@@ -52,9 +53,9 @@ func (s *source) row(i, off int) Mem {
 	case 0:
 		return at(s.rows[i/4], off)
 	case 3:
-		return atIndex(s.rows[i/4], s.stride[3], 1, off)
+		return atIndex(s.rows[i/4], s.stride3, 1, off)
 	default:
-		return atIndex(s.rows[i/4], s.stride[1], uint8(i%4), off)
+		return atIndex(s.rows[i/4], s.stride, uint8(i%4), off)
 	}
 }
 
