@@ -175,6 +175,38 @@ func SoftmaxTileAVX512(scores []float32, m, cols int, top, sum, scale []float32)
 	}
 }
 
+// checkFoldRows panics unless the slices hold m rows.
+func checkFoldRows(dst, src []float32, width, m int, keep, add []float32) {
+	must(m >= 1, "rows at least", m, 1)
+	must(width >= kvLanes && width%kvLanes == 0, "columns, in whole vectors of", width, kvLanes)
+	must(len(dst) >= m*width, "results at least", len(dst), m*width)
+	must(len(src) >= m*width, "rows to add at least", len(src), m*width)
+	must(len(keep) >= m, "factors at least", len(keep), m)
+	must(len(add) >= m, "factors at least", len(add), m)
+	raceWrite(dst[:m*width])
+	raceRead(src[:m*width])
+	raceRead(keep[:m])
+	raceRead(add[:m])
+}
+
+// FoldRowsAVX2 is kernel.Attention.FoldRows.
+func FoldRowsAVX2(dst, src []float32, width, m int, keep, add []float32) {
+	checkFoldRows(dst, src, width, m, keep, add)
+	some := max(1, callValues/width)
+	for r := 0; r < m; r += some {
+		foldRowsAVX2(&dst[r*width], &src[r*width], width, min(some, m-r), &keep[r], &add[r])
+	}
+}
+
+// FoldRowsAVX512 is FoldRowsAVX2 for AVX-512, with the same bits.
+func FoldRowsAVX512(dst, src []float32, width, m int, keep, add []float32) {
+	checkFoldRows(dst, src, width, m, keep, add)
+	some := max(1, callValues/width)
+	for r := 0; r < m; r += some {
+		foldRowsAVX512(&dst[r*width], &src[r*width], width, min(some, m-r), &keep[r], &add[r])
+	}
+}
+
 // RotateAVX2 is kernel.Attention.Rotate.
 func RotateAVX2(x []float32, heads, headDim int, cos, sin []float32, scale float32) {
 	pairs := len(cos)
