@@ -40,57 +40,57 @@ func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8
 	return c
 }
 
-// panels is the number of panels of keys that hold n positions.
-func panels(n int) int { return (n + kvLanes - 1) / kvLanes }
+// kvPanels is the number of panels of keys that hold n positions.
+func kvPanels(n int) int { return (n + kvLanes - 1) / kvLanes }
 
-// width is the length of a row of a tile of values.
-func width(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
+// kvWidth is the length of a row of a tile of values.
+func kvWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
 
 // KeyTileF16AVX2 is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
 func KeyTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
-	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, panels(n))
+	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8AVX2 is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
 func KeyTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, panels(n))
+	keyTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16AVX2 is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
 func ValueTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
 	valueTileF16AVX2(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8AVX2 is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
 func ValueTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
 	valueTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 
 // KeyTileF16AVX512 is KeyTileF16AVX2 for AVX-512.
 func KeyTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
-	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, panels(n))
+	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8AVX512 is KeyTileQ8AVX2 for AVX-512.
 func KeyTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, panels(n))
+	keyTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16AVX512 is ValueTileF16AVX2 for AVX-512.
 func ValueTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
 	valueTileF16AVX512(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8AVX512 is ValueTileQ8AVX2 for AVX-512.
 func ValueTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
 	valueTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 

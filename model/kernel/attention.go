@@ -7,12 +7,12 @@ import (
 	"siskin/model/quant"
 )
 
-// KeyTile and ValueTile unpack a block of keys or values as quant.KeyTile and quant.ValueTile do. What lies at the same
-// place of ahead, which is another block or empty, is brought into the cache meanwhile.
-type (
-	KeyTile   func(dst []float32, block, ahead []byte, headDim, n int)
-	ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
-)
+// KeyTile unpacks a block of keys as quant.KeyTile does. What lies at the same place of ahead, which is another block or
+// empty, is brought into the cache meanwhile.
+type KeyTile func(dst []float32, block, ahead []byte, headDim, n int)
+
+// ValueTile is KeyTile for values, as quant.ValueTile does.
+type ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
 
 // Attention is the part of a Set that serves attention; see quant for what each function computes.
 type Attention struct {
