@@ -956,6 +956,12 @@ func tileProductAVX2(c *float32, cStride int, a *float32, aStride int, b *float3
 //go:noescape
 func softmaxTileAVX2(scores *float32, m int, cols int, top *float32, sum *float32, scale *float32)
 
+// foldRowsAVX2 sets dst[r*width+j] = keep[r]*dst[r*width+j] + add[r]*src[r*width+j], the second product rounded,
+// then fused, for r < m, j < width, a multiple of 16. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func foldRowsAVX2(dst *float32, src *float32, width int, m int, keep *float32, add *float32)
+
 // keyTileF16AVX2 unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
 //
@@ -999,6 +1005,12 @@ func tileProductAVX512(c *float32, cStride int, a *float32, aStride int, b *floa
 //
 //go:noescape
 func softmaxTileAVX512(scores *float32, m int, cols int, top *float32, sum *float32, scale *float32)
+
+// foldRowsAVX512 sets dst[r*width+j] = keep[r]*dst[r*width+j] + add[r]*src[r*width+j], the second product rounded,
+// then fused, for r < m, j < width, a multiple of 16. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func foldRowsAVX512(dst *float32, src *float32, width int, m int, keep *float32, add *float32)
 
 // keyTileF16AVX512 unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.

@@ -57,6 +57,7 @@ func avx2Attention() Attention {
 		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX2, kernels.ValueTileQ8AVX2},
 		TileProduct: kernels.TileProductAVX2,
 		SoftmaxTile: kernels.SoftmaxTileAVX2,
+		FoldRows:    kernels.FoldRowsAVX2,
 		Rotate:      kernels.RotateAVX2,
 	}
 }
@@ -67,6 +68,7 @@ func avx512Attention() Attention {
 		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX512, kernels.ValueTileQ8AVX512},
 		TileProduct: kernels.TileProductAVX512,
 		SoftmaxTile: kernels.SoftmaxTileAVX512,
+		FoldRows:    kernels.FoldRowsAVX512,
 		Rotate:      kernels.RotateAVX2,
 	}
 }
