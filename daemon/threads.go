@@ -76,7 +76,10 @@ func (e *engine) tuneThreads(c *config.Config, o *Options, most int, measure boo
 			return err
 		}
 		e.log.Info("threads measured", "decode", r.Decode, "prefill", r.Prefill, "speeds", r.String(),
-			"took", time.Since(begun).Round(time.Millisecond))
+			"steady", !r.Unsteady, "took", time.Since(begun).Round(time.Millisecond))
+		if r.Unsteady {
+			return nil // other work disturbed it: the next start tries again
+		}
 		if err := tune.Save(o.StateFolder, key, r); err != nil {
 			e.log.Warn("the next start will measure again", "err", err)
 		}

@@ -94,11 +94,13 @@ func TestRead(t *testing.T) {
 		"RK3588, small cores": {rk3588("0-3"), Machine{Model: rk, Allowed: four, Fast: four}, 4},
 		"RK3588, a capacity is missing": {
 			without(rk3588("0-7"), "sys/devices/system/cpu/cpu3/cpu_capacity"),
-			Machine{Model: rk, Allowed: eight, Fast: []int{4, 5, 6, 7}, Mixed: true}, 4,
+			Machine{Model: rk, Allowed: eight, Fast: []int{4, 5, 6, 7}, Mixed: true},
+			4,
 		},
 		"RK3588, a capacity and a frequency are missing": {
 			without(rk3588("0-7"), "sys/devices/system/cpu/cpu3/cpu_capacity", "sys/devices/system/cpu/cpu5/cpufreq/cpuinfo_max_freq"),
-			Machine{Model: rk, Allowed: eight, Fast: eight}, 8,
+			Machine{Model: rk, Allowed: eight, Fast: eight},
+			8,
 		},
 		"N100":                 {n100, Machine{Model: "Intel(R) N100", Allowed: four, Fast: four}, 4},
 		"hybrid":               {hybrid, Machine{Allowed: []int{0, 1, 2, 3, 4, 5}, Fast: []int{0, 2}, Mixed: true}, 2},
@@ -106,11 +108,13 @@ func TestRead(t *testing.T) {
 		"second threads alone": {xeon("2-3"), Machine{Model: "Xeon: fast", Allowed: []int{2, 3}, Fast: []int{2, 3}}, 2},
 		"one and a half CPUs": {
 			with(xeon("0-3"), "proc/self/cgroup", "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max", "max 100000\n", "sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
-			Machine{Model: "Xeon: fast", Allowed: four, Fast: []int{0, 1}, Quota: 1.5}, 1,
+			Machine{Model: "Xeon: fast", Allowed: four, Fast: []int{0, 1}, Quota: 1.5},
+			1,
 		},
 		"half a CPU, container": {
 			with(xeon("0-3"), "proc/self/cgroup", "0::/../outside\n", "sys/fs/cgroup/cpu.max", "50000 100000\n"),
-			Machine{Model: "Xeon: fast", Allowed: four, Fast: []int{0, 1}, Quota: 0.5}, 1,
+			Machine{Model: "Xeon: fast", Allowed: four, Fast: []int{0, 1}, Quota: 0.5},
+			1,
 		},
 		"groups of version 1": {
 			with(
@@ -118,7 +122,8 @@ func TestRead(t *testing.T) {
 				"sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "100000\n", "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "100000\n",
 				"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n",
 			),
-			Machine{Model: "Xeon: fast", Allowed: four, Fast: []int{0, 1}, Quota: 1}, 1,
+			Machine{Model: "Xeon: fast", Allowed: four, Fast: []int{0, 1}, Quota: 1},
+			1,
 		},
 	} {
 		got := Read(tree(c.files), 3)

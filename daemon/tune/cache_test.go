@@ -15,7 +15,7 @@ func testKey() Key {
 }
 
 func testResult() Result {
-	return Result{Counts{2, 4}, []Speed{{Threads: 2, Decode: 10, Prefill: 100}, {Threads: 4, Decode: 9, Prefill: 190}}}
+	return Result{Counts: Counts{2, 4}, Speeds: []Speed{{Threads: 2, Decode: 10, Prefill: 100}, {Threads: 4, Decode: 9, Prefill: 190}}}
 }
 
 func TestCacheKeeps(t *testing.T) {

@@ -27,6 +27,9 @@ type Speed struct {
 type Result struct {
 	Counts
 	Speeds []Speed `json:"speeds,omitempty"`
+	// Unsteady is set where the times of like passes differed, since other work disturbed them: then the counts are all
+	// threads, and the result is not worth keeping.
+	Unsteady bool `json:"-"`
 }
 
 // String says the speeds on one line: "1 thread: decode 80.1, prefill 300.5 tok/s; 2 threads: ...".
@@ -68,6 +71,13 @@ const (
 	maxCounts = 5
 	// maxRounds is how often each is measured at most. The best time counts: what disturbs makes passes slower only.
 	maxRounds = 10
+	// minRounds is how often each must have been measured to be believed.
+	minRounds = 3
+	// spread is how much longer the median of like passes may be than the least for them to count as steady.
+	spread = 1.25
+	// slack is by how much times may differ anyway: passes of tiny models are shorter than what any system does now and
+	// then.
+	slack = time.Millisecond
 	// tolerance is how much faster more threads must be to be worth it: 3 % is more than the best of several times
 	// differs by, and cores that are left alone cost nothing.
 	tolerance = 1.03
@@ -90,22 +100,25 @@ func Measure(p Passes, threads int, now func() time.Time) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	var prefill map[int]time.Duration
+	var prefill map[int][]time.Duration
 	if decode != nil {
 		// A pass of rows takes at most as long as decoding them one by one.
-		expected = decode[threads] * time.Duration(p.PrefillRows())
+		expected = decode[threads][0] * time.Duration(p.PrefillRows())
 		if prefill, err = m.series(counts, aim/2, expected, m.prefill); err != nil {
 			return r, err
 		}
 	}
-	r.Decode, r.Prefill = best(decode, threads), best(prefill, threads)
+	r.Unsteady = !steady(decode) || !steady(prefill)
+	if !r.Unsteady {
+		r.Decode, r.Prefill = best(decode, threads), best(prefill, threads)
+	}
 	for _, n := range slices.Backward(counts) {
 		s := Speed{Threads: n}
-		if t := decode[n]; t > 0 {
-			s.Decode = 1 / t.Seconds()
+		if t := decode[n]; len(t) > 0 {
+			s.Decode = 1 / t[0].Seconds()
 		}
-		if t := prefill[n]; t > 0 {
-			s.Prefill = float64(p.PrefillRows()) / t.Seconds()
+		if t := prefill[n]; len(t) > 0 {
+			s.Prefill = float64(p.PrefillRows()) / t[0].Seconds()
 		}
 		if s.Decode > 0 || s.Prefill > 0 {
 			r.Speeds = append(r.Speeds, s)
@@ -160,52 +173,66 @@ func (m *measurement) time(pass func() error) (time.Duration, error) {
 	return max(m.now().Sub(begun), 1), nil
 }
 
-// series returns the least time of a pass for each number of threads: round after round, until the time that it may take
-// is over. A number for which there was no time is missing; nil if there was not even time for two. expected is how long
-// the first pass will take.
-func (m *measurement) series(counts []int, enough, expected time.Duration, pass func() (time.Duration, error)) (map[int]time.Duration, error) {
-	least := map[int]time.Duration{}
+// series returns the times of a pass for each number of threads, the least first: round after round, until the time that
+// it may take is over. A number for which there was no time is missing; nil if there was not even time for two. expected
+// is how long the first pass will take.
+func (m *measurement) series(counts []int, enough, expected time.Duration, pass func() (time.Duration, error)) (map[int][]time.Duration, error) {
+	times := map[int][]time.Duration{}
+	defer func() {
+		for _, t := range times {
+			slices.Sort(t)
+		}
+	}()
 	begun := m.now()
-	for range maxRounds {
+	for round := range maxRounds {
+		if round >= minRounds && m.now().Sub(begun) >= enough {
+			break
+		}
 		for _, n := range counts {
 			// Half the threads may take twice the time, so that is what there must be time for.
 			if m.now().Add(2 * expected).After(m.end) {
-				if len(least) < 2 {
+				if len(times) < 2 {
 					return nil, nil
 				}
-				return least, nil
+				return times, nil
 			}
 			m.passes.SetThreads(n)
 			took, err := pass()
 			if err != nil {
 				return nil, err
 			}
-			if before, ok := least[n]; !ok || took < before {
-				least[n] = took
-			}
+			times[n] = append(times[n], took)
 			expected = took
 		}
-		if m.now().Sub(begun) >= enough {
-			break
-		}
 	}
-	return least, nil
+	return times, nil
 }
 
-// best returns the smallest number of threads that is about as fast as the fastest; threads if nothing was measured.
-func best(times map[int]time.Duration, threads int) int {
-	if len(times) == 0 {
-		return threads
-	}
-	fastest := time.Duration(0)
+// steady tells whether the times of like passes were alike.
+func steady(times map[int][]time.Duration) bool {
 	for _, t := range times {
-		if fastest == 0 || t < fastest {
-			fastest = t
+		if median := t[len(t)/2]; len(t) >= minRounds && median-t[0] > slack && float64(median) > spread*float64(t[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// best returns the smallest number of threads that is about as fast as the fastest; threads if there was no time to
+// measure each often enough.
+func best(times map[int][]time.Duration, threads int) int {
+	var fastest time.Duration
+	for _, t := range times {
+		if len(t) < minRounds {
+			return threads
+		}
+		if fastest == 0 || t[0] < fastest {
+			fastest = t[0]
 		}
 	}
 	chosen := threads
 	for n, t := range times {
-		if float64(t) <= float64(fastest)*tolerance {
+		if float64(t[0]) <= float64(fastest)*tolerance {
 			chosen = min(chosen, n)
 		}
 	}

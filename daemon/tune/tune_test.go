@@ -71,12 +71,12 @@ func TestMeasure(t *testing.T) {
 	}{
 		"one thread":      {1, fake{decode: ideal(7 * ms), prefill: ideal(50 * ms)}, Counts{1, 1}, 0, 0},
 		"two cores":       {2, fake{decode: ideal(7 * ms), prefill: ideal(30 * ms)}, Counts{2, 2}, 2, 320 * ms},
-		"memory":          {4, fake{decode: memory(40*ms, 2), prefill: ideal(100 * ms)}, Counts{2, 4}, 4, 500 * ms},
+		"memory":          {4, fake{decode: memory(40*ms, 2), prefill: ideal(100 * ms)}, Counts{2, 4}, 4, time.Second},
 		"no gain":         {2, fake{decode: ideal(0), prefill: func(int) time.Duration { return 30 * ms }}, Counts{1, 1}, 2, 320 * ms},
 		"2 % are no gain": {2, fake{decode: func(n int) time.Duration { return 7*ms - time.Duration(n)*ms/8 }, prefill: ideal(30 * ms)}, Counts{1, 2}, 2, 320 * ms},
-		"many cores":      {64, fake{decode: memory(100*ms, 16), prefill: ideal(500 * ms)}, Counts{16, 64}, 5, 2 * time.Second},
+		"many cores":      {64, fake{decode: memory(100*ms, 16), prefill: ideal(500 * ms)}, Counts{16, 64}, 5, 4 * time.Second},
 		"cold disk":       {2, fake{first: 20 * time.Second, decode: ideal(7 * ms), prefill: ideal(30 * ms)}, Counts{2, 2}, 2, 20*time.Second + 320*ms},
-		"slow":            {4, fake{decode: memory(1500*ms, 2), prefill: ideal(20 * time.Second)}, Counts{3, 4}, 2, 5 * time.Second},
+		"slow":            {4, fake{decode: memory(1500*ms, 2), prefill: ideal(20 * time.Second)}, Counts{4, 4}, 2, 5 * time.Second},
 		"very slow":       {4, fake{decode: memory(9*time.Second, 2), prefill: ideal(100 * time.Second)}, Counts{4, 4}, 0, 11 * time.Second},
 	} {
 		f := c.f
@@ -93,6 +93,19 @@ func TestMeasure(t *testing.T) {
 		if f.tokens != 0 {
 			t.Errorf("%s: %d tokens are left", name, f.tokens)
 		}
+	}
+}
+
+// Passes that something disturbs say nothing: all threads, and measured again the next time.
+func TestMeasureUnsteady(t *testing.T) {
+	turn := 0
+	f := fake{prefill: ideal(30 * time.Millisecond), decode: func(int) time.Duration {
+		turn++
+		return time.Duration(5+10*(turn%3)) * time.Millisecond
+	}}
+	r, err := Measure(&f, 2, f.now)
+	if err != nil || !r.Unsteady || r.Counts != (Counts{2, 2}) || len(r.Speeds) != 2 {
+		t.Errorf("%+v %v", r, err)
 	}
 }
 

@@ -37,7 +37,7 @@ func (b *bed) settle() {
 
 // park returns once state is not 1, or earlier; all that the call may fail with means so.
 func (s *sleeper) park() {
-	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.state)), futexWaitPrivate, 1, 0, 0, 0)
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.state)), futexWaitPrivate, 1, 0, 0, 0)
 	if s.moves {
 		getCPU(&s.own)
 		if cpu := s.own.Load(); cpu == s.waker.Load() {
@@ -58,10 +58,10 @@ func (b *bed) leave(cpu int) {
 // wake does not block, so Go's scheduler need not know of it.
 func (s *sleeper) wake() {
 	getCPU(&s.waker)
-	unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.state)), futexWakePrivate, 1, 0, 0, 0)
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&s.state)), futexWakePrivate, 1, 0, 0, 0)
 }
 
 // getCPU stores the number of the CPU that the thread runs on; it cannot fail.
 func getCPU(to *atomic.Uint32) {
-	unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(to)), 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(to)), 0, 0)
 }
