@@ -28,12 +28,14 @@ var allowed = map[string][]string{
 	"kernels_arm64":           {},
 	"model/quant":             {},
 	"model/mapfile":           {},
+	"model/draft":             {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
 	"mqtt/message":            {},
 	"mqtt/topic":              {},
 	"mqtt/embedded":           {},
 	"daemon/config":           {},
+	"daemon/cores":            {},
 	"daemon/outbox":           {},
 	"systemd/notify":          {},
 
@@ -57,18 +59,21 @@ var allowed = map[string][]string{
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/pack", "model/quant"},
 	"daemon/session": {
-		"model", "model/chat", "model/kvcache", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/draft", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt/message",
 	},
 
+	// What measures the model.
+	"daemon/tune": {"model", "model/kernel"},
+
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store",
-		"model", "model/chat", "model/kernel", "model/sample", "model/tokenizer",
+		"daemon/config", "daemon/cores", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"model", "model/chat", "model/draft", "model/kernel", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/bench", "daemon/config", "daemon/store",
+		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/store",
 		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",

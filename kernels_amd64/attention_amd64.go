@@ -40,57 +40,57 @@ func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8
 	return c
 }
 
-// panels is the number of panels of keys that hold n positions.
-func panels(n int) int { return (n + kvLanes - 1) / kvLanes }
+// kvPanels is the number of panels of keys that hold n positions.
+func kvPanels(n int) int { return (n + kvLanes - 1) / kvLanes }
 
-// width is the length of a row of a tile of values.
-func width(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
+// kvWidth is the length of a row of a tile of values.
+func kvWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
 
 // KeyTileF16AVX2 is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
 func KeyTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
-	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, panels(n))
+	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8AVX2 is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
 func KeyTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, panels(n))
+	keyTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16AVX2 is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
 func ValueTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
 	valueTileF16AVX2(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8AVX2 is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
 func ValueTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
 	valueTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 
 // KeyTileF16AVX512 is KeyTileF16AVX2 for AVX-512.
 func KeyTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
-	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, panels(n))
+	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8AVX512 is KeyTileQ8AVX2 for AVX-512.
 func KeyTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
 	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, panels(n))
+	keyTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16AVX512 is ValueTileF16AVX2 for AVX-512.
 func ValueTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
 	valueTileF16AVX512(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8AVX512 is ValueTileQ8AVX2 for AVX-512.
 func ValueTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, width(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
 	valueTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 
@@ -172,6 +172,38 @@ func SoftmaxTileAVX512(scores []float32, m, cols int, top, sum, scale []float32)
 	checkSoftmaxTile(scores, m, cols, top, sum, scale)
 	for r := 0; r < m; r += softmaxRows {
 		softmaxTileAVX512(&scores[r*kvPage], min(softmaxRows, m-r), cols, &top[r], &sum[r*kvLanes], &scale[r])
+	}
+}
+
+// checkFoldRows panics unless the slices hold m rows.
+func checkFoldRows(dst, src []float32, width, m int, keep, add []float32) {
+	must(m >= 1, "rows at least", m, 1)
+	must(width >= kvLanes && width%kvLanes == 0, "columns, in whole vectors of", width, kvLanes)
+	must(len(dst) >= m*width, "results at least", len(dst), m*width)
+	must(len(src) >= m*width, "rows to add at least", len(src), m*width)
+	must(len(keep) >= m, "factors at least", len(keep), m)
+	must(len(add) >= m, "factors at least", len(add), m)
+	raceWrite(dst[:m*width])
+	raceRead(src[:m*width])
+	raceRead(keep[:m])
+	raceRead(add[:m])
+}
+
+// FoldRowsAVX2 is kernel.Attention.FoldRows.
+func FoldRowsAVX2(dst, src []float32, width, m int, keep, add []float32) {
+	checkFoldRows(dst, src, width, m, keep, add)
+	some := max(1, callValues/width)
+	for r := 0; r < m; r += some {
+		foldRowsAVX2(&dst[r*width], &src[r*width], width, min(some, m-r), &keep[r], &add[r])
+	}
+}
+
+// FoldRowsAVX512 is FoldRowsAVX2 for AVX-512, with the same bits.
+func FoldRowsAVX512(dst, src []float32, width, m int, keep, add []float32) {
+	checkFoldRows(dst, src, width, m, keep, add)
+	some := max(1, callValues/width)
+	for r := 0; r < m; r += some {
+		foldRowsAVX512(&dst[r*width], &src[r*width], width, min(some, m-r), &keep[r], &add[r])
 	}
 }
 

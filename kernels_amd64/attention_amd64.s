@@ -632,6 +632,38 @@ DATA one<>+56(SB)/4, $0x3f800000
 DATA one<>+60(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $64
 
+// func foldRowsAVX2(dst *float32, src *float32, width int, m int, keep *float32, add *float32)
+// Requires: AVX, FMA3
+TEXT ·foldRowsAVX2(SB), $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ m+24(FP), DX
+	MOVQ keep+32(FP), BX
+	MOVQ add+40(FP), SI
+
+row:
+	MOVQ         width+16(FP), DI
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+
+columns:
+	VMULPS      (CX), Y1, Y2
+	VFMADD231PS (AX), Y0, Y2
+	VMOVUPS     Y2, (AX)
+	VMULPS      32(CX), Y1, Y2
+	VFMADD231PS 32(AX), Y0, Y2
+	VMOVUPS     Y2, 32(AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DI
+	JNZ         columns
+	ADDQ        $0x04, BX
+	ADDQ        $0x04, SI
+	DECQ        DX
+	JNZ         row
+	VZEROUPPER
+	RET
+
 // func keyTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, panels int)
 // Requires: AVX, F16C, MMX+
 TEXT ·keyTileF16AVX2(SB), $0-40
@@ -1791,6 +1823,35 @@ exp:
 	ADDQ        $0x40, BX
 	ADDQ        $0x04, SI
 	DECQ        CX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func foldRowsAVX512(dst *float32, src *float32, width int, m int, keep *float32, add *float32)
+// Requires: AVX, AVX512F
+TEXT ·foldRowsAVX512(SB), $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ m+24(FP), DX
+	MOVQ keep+32(FP), BX
+	MOVQ add+40(FP), SI
+
+row:
+	MOVQ         width+16(FP), DI
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+
+columns:
+	VMULPS      (CX), Z1, Z2
+	VFMADD231PS (AX), Z0, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DI
+	JNZ         columns
+	ADDQ        $0x04, BX
+	ADDQ        $0x04, SI
+	DECQ        DX
 	JNZ         row
 	VZEROUPPER
 	RET

@@ -44,7 +44,7 @@ peakVNNITurn:
 	RET
 
 // func peakAVXVNNI(n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, AVXVNNI
 TEXT ·peakAVXVNNI(SB), NOSPLIT, $0-8
 	MOVQ  n+0(FP), CX
 	VPXOR Y0, Y0, Y0

@@ -224,6 +224,65 @@ ready:
 	MOVQ       BX, R10
 	ADDQ       tokens+80(FP), R10
 	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest0
+
+tokens0:
+	VPXORD            Z25, Z25, Z25
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z25
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z25
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z25
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z25
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z9, Z26
+	VPDPBUSD          Z29, Z17, Z28
+	VCVTDQ2PS         Z25, Z25
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z25, Z25
+	VFMADD231PS       Z26, Z3, Z25
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z25, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z25
+	VFMADD231PS.BCST  32(R9), Z27, Z25
+	VFNMADD231PS.BCST 40(R9), Z6, Z25
+	VFNMADD231PS.BCST 44(R9), Z8, Z25
+	VMOVUPS           Z25, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens0
+
+rest0:
+	CMPQ R9, R10
+	JEQ  done0
 
 token0:
 	VPXORD            Z25, Z25, Z25
@@ -272,94 +331,155 @@ token0:
 	VFNMADD231PS.BCST 40(R9), Z6, Z25
 	VFNMADD231PS.BCST 44(R9), Z8, Z25
 	VMOVUPS           Z25, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token0
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        320(DI)
-	PREFETCHT1        384(DI)
-	PREFETCHT1        448(DI)
-	PREFETCHT1        512(DI)
-	PREFETCHT1        576(DI)
-	VMOVDQU32         (SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, (SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top2<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         (SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top3<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, (SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         (R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top2<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, (R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top2<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         (R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top3<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, (R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top3<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x02, 256(SI), Z10
-	VPANDD            Z9, Z10, Z10
-	VPSRLD            $0x02, 320(SI), Z11
-	VPANDD            Z9, Z11, Z11
-	VPSRLD            $0x02, 384(SI), Z12
-	VPANDD            Z9, Z12, Z12
-	VPSRLD            $0x02, 448(SI), Z13
-	VPANDD            Z9, Z13, Z13
-	VPSRLD            $0x02, 512(SI), Z14
-	VPANDD            Z9, Z14, Z14
-	VPSRLD            $0x02, 576(SI), Z15
-	VPANDD            Z9, Z15, Z15
-	VPSRLD            $0x02, 640(SI), Z16
-	VPANDD            Z9, Z16, Z16
-	VPSRLD            $0x02, 704(SI), Z17
-	VPANDD            Z9, Z17, Z17
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x02, 256(R8), Z18
-	VPANDD            Z9, Z18, Z18
-	VPSRLD            $0x02, 320(R8), Z19
-	VPANDD            Z9, Z19, Z19
-	VPSRLD            $0x02, 384(R8), Z20
-	VPANDD            Z9, Z20, Z20
-	VPSRLD            $0x02, 448(R8), Z21
-	VPANDD            Z9, Z21, Z21
-	VPSRLD            $0x02, 512(R8), Z22
-	VPANDD            Z9, Z22, Z22
-	VPSRLD            $0x02, 576(R8), Z23
-	VPANDD            Z9, Z23, Z23
-	VPSRLD            $0x02, 640(R8), Z24
-	VPANDD            Z9, Z24, Z24
-	VPSRLD            $0x02, 704(R8), Z25
-	VPANDD            Z9, Z25, Z25
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done0:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 320(DI)
+	PREFETCHT1 384(DI)
+	PREFETCHT1 448(DI)
+	PREFETCHT1 512(DI)
+	PREFETCHT1 576(DI)
+	VMOVDQU32  (SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, (SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top2<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  (SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, (SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  (R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top2<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, (R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top2<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  (R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top3<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, (R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top3<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x02, 256(SI), Z10
+	VPANDD     Z9, Z10, Z10
+	VPSRLD     $0x02, 320(SI), Z11
+	VPANDD     Z9, Z11, Z11
+	VPSRLD     $0x02, 384(SI), Z12
+	VPANDD     Z9, Z12, Z12
+	VPSRLD     $0x02, 448(SI), Z13
+	VPANDD     Z9, Z13, Z13
+	VPSRLD     $0x02, 512(SI), Z14
+	VPANDD     Z9, Z14, Z14
+	VPSRLD     $0x02, 576(SI), Z15
+	VPANDD     Z9, Z15, Z15
+	VPSRLD     $0x02, 640(SI), Z16
+	VPANDD     Z9, Z16, Z16
+	VPSRLD     $0x02, 704(SI), Z17
+	VPANDD     Z9, Z17, Z17
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x02, 256(R8), Z18
+	VPANDD     Z9, Z18, Z18
+	VPSRLD     $0x02, 320(R8), Z19
+	VPANDD     Z9, Z19, Z19
+	VPSRLD     $0x02, 384(R8), Z20
+	VPANDD     Z9, Z20, Z20
+	VPSRLD     $0x02, 448(R8), Z21
+	VPANDD     Z9, Z21, Z21
+	VPSRLD     $0x02, 512(R8), Z22
+	VPANDD     Z9, Z22, Z22
+	VPSRLD     $0x02, 576(R8), Z23
+	VPANDD     Z9, Z23, Z23
+	VPSRLD     $0x02, 640(R8), Z24
+	VPANDD     Z9, Z24, Z24
+	VPSRLD     $0x02, 704(R8), Z25
+	VPANDD     Z9, Z25, Z25
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest1
+
+tokens1:
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z9
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z9
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z9
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z9
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z17, Z26
+	VPDPBUSD          Z29, Z25, Z28
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z9, Z9
+	VFMADD231PS       Z26, Z3, Z9
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z9, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z9
+	VFMADD231PS.BCST  32(R9), Z27, Z9
+	VFNMADD231PS.BCST 40(R9), Z6, Z9
+	VFNMADD231PS.BCST 44(R9), Z8, Z9
+	VMOVUPS           Z9, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens1
+
+rest1:
+	CMPQ R9, R10
+	JEQ  done1
 
 token1:
 	VPXORD            Z9, Z9, Z9
@@ -408,94 +528,155 @@ token1:
 	VFNMADD231PS.BCST 40(R9), Z6, Z9
 	VFNMADD231PS.BCST 44(R9), Z8, Z9
 	VMOVUPS           Z9, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token1
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        640(DI)
-	PREFETCHT1        704(DI)
-	PREFETCHT1        768(DI)
-	PREFETCHT1        832(DI)
-	PREFETCHT1        896(DI)
-	VMOVDQU32         64(SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, 64(SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top0<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         64(SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top1<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, 64(SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top1<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         64(R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top0<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, 64(R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top0<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         64(R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top1<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, 64(R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top1<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x04, 256(SI), Z10
-	VPANDD            Z9, Z10, Z10
-	VPSRLD            $0x04, 320(SI), Z11
-	VPANDD            Z9, Z11, Z11
-	VPSRLD            $0x04, 384(SI), Z12
-	VPANDD            Z9, Z12, Z12
-	VPSRLD            $0x04, 448(SI), Z13
-	VPANDD            Z9, Z13, Z13
-	VPSRLD            $0x04, 512(SI), Z14
-	VPANDD            Z9, Z14, Z14
-	VPSRLD            $0x04, 576(SI), Z15
-	VPANDD            Z9, Z15, Z15
-	VPSRLD            $0x04, 640(SI), Z16
-	VPANDD            Z9, Z16, Z16
-	VPSRLD            $0x04, 704(SI), Z17
-	VPANDD            Z9, Z17, Z17
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x04, 256(R8), Z18
-	VPANDD            Z9, Z18, Z18
-	VPSRLD            $0x04, 320(R8), Z19
-	VPANDD            Z9, Z19, Z19
-	VPSRLD            $0x04, 384(R8), Z20
-	VPANDD            Z9, Z20, Z20
-	VPSRLD            $0x04, 448(R8), Z21
-	VPANDD            Z9, Z21, Z21
-	VPSRLD            $0x04, 512(R8), Z22
-	VPANDD            Z9, Z22, Z22
-	VPSRLD            $0x04, 576(R8), Z23
-	VPANDD            Z9, Z23, Z23
-	VPSRLD            $0x04, 640(R8), Z24
-	VPANDD            Z9, Z24, Z24
-	VPSRLD            $0x04, 704(R8), Z25
-	VPANDD            Z9, Z25, Z25
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done1:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 640(DI)
+	PREFETCHT1 704(DI)
+	PREFETCHT1 768(DI)
+	PREFETCHT1 832(DI)
+	PREFETCHT1 896(DI)
+	VMOVDQU32  64(SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, 64(SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top0<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  64(SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, 64(SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  64(R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top0<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, 64(R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top0<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  64(R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top1<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, 64(R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top1<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x04, 256(SI), Z10
+	VPANDD     Z9, Z10, Z10
+	VPSRLD     $0x04, 320(SI), Z11
+	VPANDD     Z9, Z11, Z11
+	VPSRLD     $0x04, 384(SI), Z12
+	VPANDD     Z9, Z12, Z12
+	VPSRLD     $0x04, 448(SI), Z13
+	VPANDD     Z9, Z13, Z13
+	VPSRLD     $0x04, 512(SI), Z14
+	VPANDD     Z9, Z14, Z14
+	VPSRLD     $0x04, 576(SI), Z15
+	VPANDD     Z9, Z15, Z15
+	VPSRLD     $0x04, 640(SI), Z16
+	VPANDD     Z9, Z16, Z16
+	VPSRLD     $0x04, 704(SI), Z17
+	VPANDD     Z9, Z17, Z17
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x04, 256(R8), Z18
+	VPANDD     Z9, Z18, Z18
+	VPSRLD     $0x04, 320(R8), Z19
+	VPANDD     Z9, Z19, Z19
+	VPSRLD     $0x04, 384(R8), Z20
+	VPANDD     Z9, Z20, Z20
+	VPSRLD     $0x04, 448(R8), Z21
+	VPANDD     Z9, Z21, Z21
+	VPSRLD     $0x04, 512(R8), Z22
+	VPANDD     Z9, Z22, Z22
+	VPSRLD     $0x04, 576(R8), Z23
+	VPANDD     Z9, Z23, Z23
+	VPSRLD     $0x04, 640(R8), Z24
+	VPANDD     Z9, Z24, Z24
+	VPSRLD     $0x04, 704(R8), Z25
+	VPANDD     Z9, Z25, Z25
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest2
+
+tokens2:
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z9
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z9
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z9
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z9
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z17, Z26
+	VPDPBUSD          Z29, Z25, Z28
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z9, Z9
+	VFMADD231PS       Z26, Z3, Z9
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z9, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z9
+	VFMADD231PS.BCST  32(R9), Z27, Z9
+	VFNMADD231PS.BCST 40(R9), Z6, Z9
+	VFNMADD231PS.BCST 44(R9), Z8, Z9
+	VMOVUPS           Z9, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens2
+
+rest2:
+	CMPQ R9, R10
+	JEQ  done2
 
 token2:
 	VPXORD            Z9, Z9, Z9
@@ -544,95 +725,156 @@ token2:
 	VFNMADD231PS.BCST 40(R9), Z6, Z9
 	VFNMADD231PS.BCST 44(R9), Z8, Z9
 	VMOVUPS           Z9, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token2
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        960(DI)
-	PREFETCHT1        1024(DI)
-	PREFETCHT1        1088(DI)
-	PREFETCHT1        1152(DI)
-	PREFETCHT1        1216(DI)
-	PREFETCHT1        1280(DI)
-	VMOVDQU32         64(SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, 64(SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top2<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         64(SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top3<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, 64(SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         64(R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top2<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, 64(R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top2<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         64(R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top3<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, 64(R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top3<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x06, 256(SI), Z10
-	VPANDD            Z9, Z10, Z10
-	VPSRLD            $0x06, 320(SI), Z11
-	VPANDD            Z9, Z11, Z11
-	VPSRLD            $0x06, 384(SI), Z12
-	VPANDD            Z9, Z12, Z12
-	VPSRLD            $0x06, 448(SI), Z13
-	VPANDD            Z9, Z13, Z13
-	VPSRLD            $0x06, 512(SI), Z14
-	VPANDD            Z9, Z14, Z14
-	VPSRLD            $0x06, 576(SI), Z15
-	VPANDD            Z9, Z15, Z15
-	VPSRLD            $0x06, 640(SI), Z16
-	VPANDD            Z9, Z16, Z16
-	VPSRLD            $0x06, 704(SI), Z17
-	VPANDD            Z9, Z17, Z17
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x06, 256(R8), Z18
-	VPANDD            Z9, Z18, Z18
-	VPSRLD            $0x06, 320(R8), Z19
-	VPANDD            Z9, Z19, Z19
-	VPSRLD            $0x06, 384(R8), Z20
-	VPANDD            Z9, Z20, Z20
-	VPSRLD            $0x06, 448(R8), Z21
-	VPANDD            Z9, Z21, Z21
-	VPSRLD            $0x06, 512(R8), Z22
-	VPANDD            Z9, Z22, Z22
-	VPSRLD            $0x06, 576(R8), Z23
-	VPANDD            Z9, Z23, Z23
-	VPSRLD            $0x06, 640(R8), Z24
-	VPANDD            Z9, Z24, Z24
-	VPSRLD            $0x06, 704(R8), Z25
-	VPANDD            Z9, Z25, Z25
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done2:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 960(DI)
+	PREFETCHT1 1024(DI)
+	PREFETCHT1 1088(DI)
+	PREFETCHT1 1152(DI)
+	PREFETCHT1 1216(DI)
+	PREFETCHT1 1280(DI)
+	VMOVDQU32  64(SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, 64(SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top2<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  64(SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, 64(SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  64(R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top2<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, 64(R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top2<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  64(R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top3<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, 64(R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top3<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x06, 256(SI), Z10
+	VPANDD     Z9, Z10, Z10
+	VPSRLD     $0x06, 320(SI), Z11
+	VPANDD     Z9, Z11, Z11
+	VPSRLD     $0x06, 384(SI), Z12
+	VPANDD     Z9, Z12, Z12
+	VPSRLD     $0x06, 448(SI), Z13
+	VPANDD     Z9, Z13, Z13
+	VPSRLD     $0x06, 512(SI), Z14
+	VPANDD     Z9, Z14, Z14
+	VPSRLD     $0x06, 576(SI), Z15
+	VPANDD     Z9, Z15, Z15
+	VPSRLD     $0x06, 640(SI), Z16
+	VPANDD     Z9, Z16, Z16
+	VPSRLD     $0x06, 704(SI), Z17
+	VPANDD     Z9, Z17, Z17
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x06, 256(R8), Z18
+	VPANDD     Z9, Z18, Z18
+	VPSRLD     $0x06, 320(R8), Z19
+	VPANDD     Z9, Z19, Z19
+	VPSRLD     $0x06, 384(R8), Z20
+	VPANDD     Z9, Z20, Z20
+	VPSRLD     $0x06, 448(R8), Z21
+	VPANDD     Z9, Z21, Z21
+	VPSRLD     $0x06, 512(R8), Z22
+	VPANDD     Z9, Z22, Z22
+	VPSRLD     $0x06, 576(R8), Z23
+	VPANDD     Z9, Z23, Z23
+	VPSRLD     $0x06, 640(R8), Z24
+	VPANDD     Z9, Z24, Z24
+	VPSRLD     $0x06, 704(R8), Z25
+	VPANDD     Z9, Z25, Z25
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest3
+
+tokens3:
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z9
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z9
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z9
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z9
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z17, Z26
+	VPDPBUSD          Z29, Z25, Z28
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z9, Z9
+	VFMADD231PS       Z26, Z3, Z9
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z9, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z9
+	VFMADD231PS.BCST  32(R9), Z27, Z9
+	VFNMADD231PS.BCST 40(R9), Z6, Z9
+	VFNMADD231PS.BCST 44(R9), Z8, Z9
+	VMOVUPS           Z9, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens3
+
+rest3:
+	CMPQ R9, R10
+	JEQ  done3
 
 token3:
 	VPXORD            Z9, Z9, Z9
@@ -681,78 +923,139 @@ token3:
 	VFNMADD231PS.BCST 40(R9), Z6, Z9
 	VFNMADD231PS.BCST 44(R9), Z8, Z9
 	VMOVUPS           Z9, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token3
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        1344(DI)
-	PREFETCHT1        1408(DI)
-	PREFETCHT1        1472(DI)
-	PREFETCHT1        1536(DI)
-	PREFETCHT1        1600(DI)
-	VMOVDQU32         128(SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, 128(SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top0<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         128(SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top1<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, 128(SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top1<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         128(R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top0<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, 128(R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top0<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         128(R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top1<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, 128(R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top1<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPANDD            768(SI), Z9, Z10
-	VPANDD            832(SI), Z9, Z11
-	VPANDD            896(SI), Z9, Z12
-	VPANDD            960(SI), Z9, Z13
-	VPANDD            1024(SI), Z9, Z14
-	VPANDD            1088(SI), Z9, Z15
-	VPANDD            1152(SI), Z9, Z16
-	VPANDD            1216(SI), Z9, Z9
-	VMOVDQU32         bytes03<>+0(SB), Z17
-	VPANDD            768(R8), Z17, Z18
-	VPANDD            832(R8), Z17, Z19
-	VPANDD            896(R8), Z17, Z20
-	VPANDD            960(R8), Z17, Z21
-	VPANDD            1024(R8), Z17, Z22
-	VPANDD            1088(R8), Z17, Z23
-	VPANDD            1152(R8), Z17, Z24
-	VPANDD            1216(R8), Z17, Z17
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done3:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1344(DI)
+	PREFETCHT1 1408(DI)
+	PREFETCHT1 1472(DI)
+	PREFETCHT1 1536(DI)
+	PREFETCHT1 1600(DI)
+	VMOVDQU32  128(SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, 128(SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top0<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  128(SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, 128(SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  128(R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top0<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, 128(R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top0<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  128(R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top1<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, 128(R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top1<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPANDD     768(SI), Z9, Z10
+	VPANDD     832(SI), Z9, Z11
+	VPANDD     896(SI), Z9, Z12
+	VPANDD     960(SI), Z9, Z13
+	VPANDD     1024(SI), Z9, Z14
+	VPANDD     1088(SI), Z9, Z15
+	VPANDD     1152(SI), Z9, Z16
+	VPANDD     1216(SI), Z9, Z9
+	VMOVDQU32  bytes03<>+0(SB), Z17
+	VPANDD     768(R8), Z17, Z18
+	VPANDD     832(R8), Z17, Z19
+	VPANDD     896(R8), Z17, Z20
+	VPANDD     960(R8), Z17, Z21
+	VPANDD     1024(R8), Z17, Z22
+	VPANDD     1088(R8), Z17, Z23
+	VPANDD     1152(R8), Z17, Z24
+	VPANDD     1216(R8), Z17, Z17
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest4
+
+tokens4:
+	VPXORD            Z25, Z25, Z25
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z25
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z25
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z25
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z25
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z9, Z26
+	VPDPBUSD          Z29, Z17, Z28
+	VCVTDQ2PS         Z25, Z25
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z25, Z25
+	VFMADD231PS       Z26, Z3, Z25
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z25, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z25
+	VFMADD231PS.BCST  32(R9), Z27, Z25
+	VFNMADD231PS.BCST 40(R9), Z6, Z25
+	VFNMADD231PS.BCST 44(R9), Z8, Z25
+	VMOVUPS           Z25, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens4
+
+rest4:
+	CMPQ R9, R10
+	JEQ  done4
 
 token4:
 	VPXORD            Z25, Z25, Z25
@@ -801,94 +1104,155 @@ token4:
 	VFNMADD231PS.BCST 40(R9), Z6, Z25
 	VFNMADD231PS.BCST 44(R9), Z8, Z25
 	VMOVUPS           Z25, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token4
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        1664(DI)
-	PREFETCHT1        1728(DI)
-	PREFETCHT1        1792(DI)
-	PREFETCHT1        1856(DI)
-	PREFETCHT1        1920(DI)
-	VMOVDQU32         128(SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, 128(SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top2<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         128(SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top3<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, 128(SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         128(R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top2<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, 128(R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top2<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         128(R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top3<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, 128(R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top3<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x02, 768(SI), Z10
-	VPANDD            Z9, Z10, Z10
-	VPSRLD            $0x02, 832(SI), Z11
-	VPANDD            Z9, Z11, Z11
-	VPSRLD            $0x02, 896(SI), Z12
-	VPANDD            Z9, Z12, Z12
-	VPSRLD            $0x02, 960(SI), Z13
-	VPANDD            Z9, Z13, Z13
-	VPSRLD            $0x02, 1024(SI), Z14
-	VPANDD            Z9, Z14, Z14
-	VPSRLD            $0x02, 1088(SI), Z15
-	VPANDD            Z9, Z15, Z15
-	VPSRLD            $0x02, 1152(SI), Z16
-	VPANDD            Z9, Z16, Z16
-	VPSRLD            $0x02, 1216(SI), Z17
-	VPANDD            Z9, Z17, Z17
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x02, 768(R8), Z18
-	VPANDD            Z9, Z18, Z18
-	VPSRLD            $0x02, 832(R8), Z19
-	VPANDD            Z9, Z19, Z19
-	VPSRLD            $0x02, 896(R8), Z20
-	VPANDD            Z9, Z20, Z20
-	VPSRLD            $0x02, 960(R8), Z21
-	VPANDD            Z9, Z21, Z21
-	VPSRLD            $0x02, 1024(R8), Z22
-	VPANDD            Z9, Z22, Z22
-	VPSRLD            $0x02, 1088(R8), Z23
-	VPANDD            Z9, Z23, Z23
-	VPSRLD            $0x02, 1152(R8), Z24
-	VPANDD            Z9, Z24, Z24
-	VPSRLD            $0x02, 1216(R8), Z25
-	VPANDD            Z9, Z25, Z25
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done4:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1664(DI)
+	PREFETCHT1 1728(DI)
+	PREFETCHT1 1792(DI)
+	PREFETCHT1 1856(DI)
+	PREFETCHT1 1920(DI)
+	VMOVDQU32  128(SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, 128(SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top2<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  128(SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, 128(SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  128(R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top2<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, 128(R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top2<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  128(R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top3<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, 128(R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top3<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x02, 768(SI), Z10
+	VPANDD     Z9, Z10, Z10
+	VPSRLD     $0x02, 832(SI), Z11
+	VPANDD     Z9, Z11, Z11
+	VPSRLD     $0x02, 896(SI), Z12
+	VPANDD     Z9, Z12, Z12
+	VPSRLD     $0x02, 960(SI), Z13
+	VPANDD     Z9, Z13, Z13
+	VPSRLD     $0x02, 1024(SI), Z14
+	VPANDD     Z9, Z14, Z14
+	VPSRLD     $0x02, 1088(SI), Z15
+	VPANDD     Z9, Z15, Z15
+	VPSRLD     $0x02, 1152(SI), Z16
+	VPANDD     Z9, Z16, Z16
+	VPSRLD     $0x02, 1216(SI), Z17
+	VPANDD     Z9, Z17, Z17
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x02, 768(R8), Z18
+	VPANDD     Z9, Z18, Z18
+	VPSRLD     $0x02, 832(R8), Z19
+	VPANDD     Z9, Z19, Z19
+	VPSRLD     $0x02, 896(R8), Z20
+	VPANDD     Z9, Z20, Z20
+	VPSRLD     $0x02, 960(R8), Z21
+	VPANDD     Z9, Z21, Z21
+	VPSRLD     $0x02, 1024(R8), Z22
+	VPANDD     Z9, Z22, Z22
+	VPSRLD     $0x02, 1088(R8), Z23
+	VPANDD     Z9, Z23, Z23
+	VPSRLD     $0x02, 1152(R8), Z24
+	VPANDD     Z9, Z24, Z24
+	VPSRLD     $0x02, 1216(R8), Z25
+	VPANDD     Z9, Z25, Z25
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest5
+
+tokens5:
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z9
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z9
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z9
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z9
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z17, Z26
+	VPDPBUSD          Z29, Z25, Z28
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z9, Z9
+	VFMADD231PS       Z26, Z3, Z9
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z9, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z9
+	VFMADD231PS.BCST  32(R9), Z27, Z9
+	VFNMADD231PS.BCST 40(R9), Z6, Z9
+	VFNMADD231PS.BCST 44(R9), Z8, Z9
+	VMOVUPS           Z9, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens5
+
+rest5:
+	CMPQ R9, R10
+	JEQ  done5
 
 token5:
 	VPXORD            Z9, Z9, Z9
@@ -937,94 +1301,155 @@ token5:
 	VFNMADD231PS.BCST 40(R9), Z6, Z9
 	VFNMADD231PS.BCST 44(R9), Z8, Z9
 	VMOVUPS           Z9, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token5
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        1984(DI)
-	PREFETCHT1        2048(DI)
-	PREFETCHT1        2112(DI)
-	PREFETCHT1        2176(DI)
-	PREFETCHT1        2240(DI)
-	VMOVDQU32         192(SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, 192(SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top0<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         192(SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top1<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, 192(SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top1<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         192(R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top0<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, 192(R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top0<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         192(R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top1<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, 192(R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top1<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x04, 768(SI), Z10
-	VPANDD            Z9, Z10, Z10
-	VPSRLD            $0x04, 832(SI), Z11
-	VPANDD            Z9, Z11, Z11
-	VPSRLD            $0x04, 896(SI), Z12
-	VPANDD            Z9, Z12, Z12
-	VPSRLD            $0x04, 960(SI), Z13
-	VPANDD            Z9, Z13, Z13
-	VPSRLD            $0x04, 1024(SI), Z14
-	VPANDD            Z9, Z14, Z14
-	VPSRLD            $0x04, 1088(SI), Z15
-	VPANDD            Z9, Z15, Z15
-	VPSRLD            $0x04, 1152(SI), Z16
-	VPANDD            Z9, Z16, Z16
-	VPSRLD            $0x04, 1216(SI), Z17
-	VPANDD            Z9, Z17, Z17
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x04, 768(R8), Z18
-	VPANDD            Z9, Z18, Z18
-	VPSRLD            $0x04, 832(R8), Z19
-	VPANDD            Z9, Z19, Z19
-	VPSRLD            $0x04, 896(R8), Z20
-	VPANDD            Z9, Z20, Z20
-	VPSRLD            $0x04, 960(R8), Z21
-	VPANDD            Z9, Z21, Z21
-	VPSRLD            $0x04, 1024(R8), Z22
-	VPANDD            Z9, Z22, Z22
-	VPSRLD            $0x04, 1088(R8), Z23
-	VPANDD            Z9, Z23, Z23
-	VPSRLD            $0x04, 1152(R8), Z24
-	VPANDD            Z9, Z24, Z24
-	VPSRLD            $0x04, 1216(R8), Z25
-	VPANDD            Z9, Z25, Z25
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done5:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1984(DI)
+	PREFETCHT1 2048(DI)
+	PREFETCHT1 2112(DI)
+	PREFETCHT1 2176(DI)
+	PREFETCHT1 2240(DI)
+	VMOVDQU32  192(SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, 192(SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top0<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  192(SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, 192(SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  192(R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top0<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, 192(R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top0<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  192(R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top1<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, 192(R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top1<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x04, 768(SI), Z10
+	VPANDD     Z9, Z10, Z10
+	VPSRLD     $0x04, 832(SI), Z11
+	VPANDD     Z9, Z11, Z11
+	VPSRLD     $0x04, 896(SI), Z12
+	VPANDD     Z9, Z12, Z12
+	VPSRLD     $0x04, 960(SI), Z13
+	VPANDD     Z9, Z13, Z13
+	VPSRLD     $0x04, 1024(SI), Z14
+	VPANDD     Z9, Z14, Z14
+	VPSRLD     $0x04, 1088(SI), Z15
+	VPANDD     Z9, Z15, Z15
+	VPSRLD     $0x04, 1152(SI), Z16
+	VPANDD     Z9, Z16, Z16
+	VPSRLD     $0x04, 1216(SI), Z17
+	VPANDD     Z9, Z17, Z17
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x04, 768(R8), Z18
+	VPANDD     Z9, Z18, Z18
+	VPSRLD     $0x04, 832(R8), Z19
+	VPANDD     Z9, Z19, Z19
+	VPSRLD     $0x04, 896(R8), Z20
+	VPANDD     Z9, Z20, Z20
+	VPSRLD     $0x04, 960(R8), Z21
+	VPANDD     Z9, Z21, Z21
+	VPSRLD     $0x04, 1024(R8), Z22
+	VPANDD     Z9, Z22, Z22
+	VPSRLD     $0x04, 1088(R8), Z23
+	VPANDD     Z9, Z23, Z23
+	VPSRLD     $0x04, 1152(R8), Z24
+	VPANDD     Z9, Z24, Z24
+	VPSRLD     $0x04, 1216(R8), Z25
+	VPANDD     Z9, Z25, Z25
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       (R10), R12
+	CMPQ       R9, R12
+	JAE        rest6
+
+tokens6:
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (R9), Z29
+	VPDPBUSD          Z29, Z10, Z9
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(R9), Z29
+	VPDPBUSD          Z29, Z11, Z9
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(R9), Z29
+	VPDPBUSD          Z29, Z12, Z9
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(R9), Z29
+	VPDPBUSD          Z29, Z13, Z9
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(R9), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(R9), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(R9), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(R9), Z29
+	VPDPBUSD          Z29, Z17, Z26
+	VPDPBUSD          Z29, Z25, Z28
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z9, Z9
+	VFMADD231PS       Z26, Z3, Z9
+	VMOVUPS           (R11), Z26
+	VFMADD231PS.BCST  32(R9), Z9, Z26
+	VFNMADD231PS.BCST 40(R9), Z2, Z26
+	VFNMADD231PS.BCST 44(R9), Z4, Z26
+	VMOVUPS           Z26, (R11)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R11), Z9
+	VFMADD231PS.BCST  32(R9), Z27, Z9
+	VFNMADD231PS.BCST 40(R9), Z6, Z9
+	VFNMADD231PS.BCST 44(R9), Z8, Z9
+	VMOVUPS           Z9, 64(R11)
+	ADDQ              $+64, R9
+	ADDQ              $+128, R11
+	CMPQ              R9, R12
+	JB                tokens6
+
+rest6:
+	CMPQ R9, R10
+	JEQ  done6
 
 token6:
 	VPXORD            Z9, Z9, Z9
@@ -1073,95 +1498,156 @@ token6:
 	VFNMADD231PS.BCST 40(R9), Z6, Z9
 	VFNMADD231PS.BCST 44(R9), Z8, Z9
 	VMOVUPS           Z9, 64(R11)
-	ADDQ              $0x40, R9
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token6
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        2304(DI)
-	PREFETCHT1        2368(DI)
-	PREFETCHT1        2432(DI)
-	PREFETCHT1        2496(DI)
-	PREFETCHT1        2560(DI)
-	PREFETCHT1        2624(DI)
-	VMOVDQU32         192(SI), Z0
-	VPANDD            bytes0f<>+0(SB), Z0, Z0
-	VPSHUFB           top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VPSRLD            $0x04, 192(SI), Z2
-	VPANDD            bytes0f<>+0(SB), Z2, Z2
-	VPSHUFB           top2<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8256(AX), Z2, Z2
-	VMOVDQU32         192(SI), Z3
-	VPANDD            bytes0f<>+0(SB), Z3, Z3
-	VPSHUFB           top3<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8192(AX), Z3, Z3
-	VPSRLD            $0x04, 192(SI), Z4
-	VPANDD            bytes0f<>+0(SB), Z4, Z4
-	VPSHUFB           top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            8256(AX), Z4, Z4
-	VMOVDQU32         192(R8), Z5
-	VPANDD            bytes0f<>+0(SB), Z5, Z5
-	VPSHUFB           top2<>+0(SB), Z5, Z5
-	VCVTDQ2PS         Z5, Z5
-	VMULPS            8576(AX), Z5, Z5
-	VPSRLD            $0x04, 192(R8), Z6
-	VPANDD            bytes0f<>+0(SB), Z6, Z6
-	VPSHUFB           top2<>+0(SB), Z6, Z6
-	VCVTDQ2PS         Z6, Z6
-	VMULPS            8640(AX), Z6, Z6
-	VMOVDQU32         192(R8), Z7
-	VPANDD            bytes0f<>+0(SB), Z7, Z7
-	VPSHUFB           top3<>+0(SB), Z7, Z7
-	VCVTDQ2PS         Z7, Z7
-	VMULPS            8576(AX), Z7, Z7
-	VPSRLD            $0x04, 192(R8), Z8
-	VPANDD            bytes0f<>+0(SB), Z8, Z8
-	VPSHUFB           top3<>+0(SB), Z8, Z8
-	VCVTDQ2PS         Z8, Z8
-	VMULPS            8640(AX), Z8, Z8
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x06, 768(SI), Z10
-	VPANDD            Z9, Z10, Z10
-	VPSRLD            $0x06, 832(SI), Z11
-	VPANDD            Z9, Z11, Z11
-	VPSRLD            $0x06, 896(SI), Z12
-	VPANDD            Z9, Z12, Z12
-	VPSRLD            $0x06, 960(SI), Z13
-	VPANDD            Z9, Z13, Z13
-	VPSRLD            $0x06, 1024(SI), Z14
-	VPANDD            Z9, Z14, Z14
-	VPSRLD            $0x06, 1088(SI), Z15
-	VPANDD            Z9, Z15, Z15
-	VPSRLD            $0x06, 1152(SI), Z16
-	VPANDD            Z9, Z16, Z16
-	VPSRLD            $0x06, 1216(SI), Z17
-	VPANDD            Z9, Z17, Z17
-	VMOVDQU32         bytes03<>+0(SB), Z9
-	VPSRLD            $0x06, 768(R8), Z18
-	VPANDD            Z9, Z18, Z18
-	VPSRLD            $0x06, 832(R8), Z19
-	VPANDD            Z9, Z19, Z19
-	VPSRLD            $0x06, 896(R8), Z20
-	VPANDD            Z9, Z20, Z20
-	VPSRLD            $0x06, 960(R8), Z21
-	VPANDD            Z9, Z21, Z21
-	VPSRLD            $0x06, 1024(R8), Z22
-	VPANDD            Z9, Z22, Z22
-	VPSRLD            $0x06, 1088(R8), Z23
-	VPANDD            Z9, Z23, Z23
-	VPSRLD            $0x06, 1152(R8), Z24
-	VPANDD            Z9, Z24, Z24
-	VPSRLD            $0x06, 1216(R8), Z25
-	VPANDD            Z9, Z25, Z25
-	MOVQ              BX, SI
-	MOVQ              BX, R8
-	ADDQ              tokens+80(FP), R8
-	MOVQ              AX, R9
+
+done6:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2304(DI)
+	PREFETCHT1 2368(DI)
+	PREFETCHT1 2432(DI)
+	PREFETCHT1 2496(DI)
+	PREFETCHT1 2560(DI)
+	PREFETCHT1 2624(DI)
+	VMOVDQU32  192(SI), Z0
+	VPANDD     bytes0f<>+0(SB), Z0, Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x04, 192(SI), Z2
+	VPANDD     bytes0f<>+0(SB), Z2, Z2
+	VPSHUFB    top2<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8256(AX), Z2, Z2
+	VMOVDQU32  192(SI), Z3
+	VPANDD     bytes0f<>+0(SB), Z3, Z3
+	VPSHUFB    top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8192(AX), Z3, Z3
+	VPSRLD     $0x04, 192(SI), Z4
+	VPANDD     bytes0f<>+0(SB), Z4, Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8256(AX), Z4, Z4
+	VMOVDQU32  192(R8), Z5
+	VPANDD     bytes0f<>+0(SB), Z5, Z5
+	VPSHUFB    top2<>+0(SB), Z5, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     8576(AX), Z5, Z5
+	VPSRLD     $0x04, 192(R8), Z6
+	VPANDD     bytes0f<>+0(SB), Z6, Z6
+	VPSHUFB    top2<>+0(SB), Z6, Z6
+	VCVTDQ2PS  Z6, Z6
+	VMULPS     8640(AX), Z6, Z6
+	VMOVDQU32  192(R8), Z7
+	VPANDD     bytes0f<>+0(SB), Z7, Z7
+	VPSHUFB    top3<>+0(SB), Z7, Z7
+	VCVTDQ2PS  Z7, Z7
+	VMULPS     8576(AX), Z7, Z7
+	VPSRLD     $0x04, 192(R8), Z8
+	VPANDD     bytes0f<>+0(SB), Z8, Z8
+	VPSHUFB    top3<>+0(SB), Z8, Z8
+	VCVTDQ2PS  Z8, Z8
+	VMULPS     8640(AX), Z8, Z8
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x06, 768(SI), Z10
+	VPANDD     Z9, Z10, Z10
+	VPSRLD     $0x06, 832(SI), Z11
+	VPANDD     Z9, Z11, Z11
+	VPSRLD     $0x06, 896(SI), Z12
+	VPANDD     Z9, Z12, Z12
+	VPSRLD     $0x06, 960(SI), Z13
+	VPANDD     Z9, Z13, Z13
+	VPSRLD     $0x06, 1024(SI), Z14
+	VPANDD     Z9, Z14, Z14
+	VPSRLD     $0x06, 1088(SI), Z15
+	VPANDD     Z9, Z15, Z15
+	VPSRLD     $0x06, 1152(SI), Z16
+	VPANDD     Z9, Z16, Z16
+	VPSRLD     $0x06, 1216(SI), Z17
+	VPANDD     Z9, Z17, Z17
+	VMOVDQU32  bytes03<>+0(SB), Z9
+	VPSRLD     $0x06, 768(R8), Z18
+	VPANDD     Z9, Z18, Z18
+	VPSRLD     $0x06, 832(R8), Z19
+	VPANDD     Z9, Z19, Z19
+	VPSRLD     $0x06, 896(R8), Z20
+	VPANDD     Z9, Z20, Z20
+	VPSRLD     $0x06, 960(R8), Z21
+	VPANDD     Z9, Z21, Z21
+	VPSRLD     $0x06, 1024(R8), Z22
+	VPANDD     Z9, Z22, Z22
+	VPSRLD     $0x06, 1088(R8), Z23
+	VPANDD     Z9, Z23, Z23
+	VPSRLD     $0x06, 1152(R8), Z24
+	VPANDD     Z9, Z24, Z24
+	VPSRLD     $0x06, 1216(R8), Z25
+	VPANDD     Z9, Z25, Z25
+	MOVQ       BX, SI
+	MOVQ       BX, R8
+	ADDQ       tokens+80(FP), R8
+	MOVQ       AX, R9
+	LEAQ       (R8), R10
+	CMPQ       SI, R10
+	JAE        rest7
+
+tokens7:
+	VPXORD            Z9, Z9, Z9
+	VPXORD            Z26, Z26, Z26
+	VPXORD            Z27, Z27, Z27
+	VPXORD            Z28, Z28, Z28
+	VPBROADCASTD      (SI), Z29
+	VPDPBUSD          Z29, Z10, Z9
+	VPDPBUSD          Z29, Z18, Z27
+	VPBROADCASTD      4(SI), Z29
+	VPDPBUSD          Z29, Z11, Z9
+	VPDPBUSD          Z29, Z19, Z27
+	VPBROADCASTD      8(SI), Z29
+	VPDPBUSD          Z29, Z12, Z9
+	VPDPBUSD          Z29, Z20, Z27
+	VPBROADCASTD      12(SI), Z29
+	VPDPBUSD          Z29, Z13, Z9
+	VPDPBUSD          Z29, Z21, Z27
+	VPBROADCASTD      16(SI), Z29
+	VPDPBUSD          Z29, Z14, Z26
+	VPDPBUSD          Z29, Z22, Z28
+	VPBROADCASTD      20(SI), Z29
+	VPDPBUSD          Z29, Z15, Z26
+	VPDPBUSD          Z29, Z23, Z28
+	VPBROADCASTD      24(SI), Z29
+	VPDPBUSD          Z29, Z16, Z26
+	VPDPBUSD          Z29, Z24, Z28
+	VPBROADCASTD      28(SI), Z29
+	VPDPBUSD          Z29, Z17, Z26
+	VPDPBUSD          Z29, Z25, Z28
+	VCVTDQ2PS         Z9, Z9
+	VCVTDQ2PS         Z26, Z26
+	VMULPS            Z0, Z9, Z9
+	VFMADD231PS       Z26, Z3, Z9
+	VMOVUPS           (R9), Z26
+	VFMADD231PS.BCST  32(SI), Z9, Z26
+	VFNMADD231PS.BCST 40(SI), Z2, Z26
+	VFNMADD231PS.BCST 44(SI), Z4, Z26
+	VMOVUPS           Z26, (R9)
+	VCVTDQ2PS         Z27, Z27
+	VCVTDQ2PS         Z28, Z28
+	VMULPS            Z5, Z27, Z27
+	VFMADD231PS       Z28, Z7, Z27
+	VMOVUPS           64(R9), Z9
+	VFMADD231PS.BCST  32(SI), Z27, Z9
+	VFNMADD231PS.BCST 40(SI), Z6, Z9
+	VFNMADD231PS.BCST 44(SI), Z8, Z9
+	VMOVUPS           Z9, 64(R9)
+	ADDQ              $+64, SI
+	ADDQ              $+128, R9
+	CMPQ              SI, R10
+	JB                tokens7
+
+rest7:
+	CMPQ SI, R8
+	JEQ  done7
 
 token7:
 	VPXORD            Z9, Z9, Z9
@@ -1210,20 +1696,22 @@ token7:
 	VFNMADD231PS.BCST 40(SI), Z6, Z9
 	VFNMADD231PS.BCST 44(SI), Z8, Z9
 	VMOVUPS           Z9, 64(R9)
-	ADDQ              $0x40, SI
+	ADDQ              $+64, SI
 	ADDQ              $+128, R9
 	CMPQ              SI, R8
 	JNE               token7
-	ADDQ              n+72(FP), BX
-	ADDQ              $+2688, DI
-	DECQ              (SP)
-	JNZ               block
-	MOVQ              dst+0(FP), CX
-	MOVQ              second+16(FP), DX
-	MOVQ              tokens+80(FP), SI
-	ADDQ              CX, DX
-	MOVQ              AX, BX
-	LEAQ              (BX)(SI*2), SI
+
+done7:
+	ADDQ n+72(FP), BX
+	ADDQ $+2688, DI
+	DECQ (SP)
+	JNZ  block
+	MOVQ dst+0(FP), CX
+	MOVQ second+16(FP), DX
+	MOVQ tokens+80(FP), SI
+	ADDQ CX, DX
+	MOVQ AX, BX
+	LEAQ (BX)(SI*2), SI
 
 store:
 	VMOVUPS (BX), Z0
@@ -1685,6 +2173,103 @@ ready:
 	MOVQ       BX, R10
 	ADDQ       tokens+80(FP), R10
 	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest0
+
+tokens0:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens0
+
+rest0:
+	CMPQ R9, R10
+	JEQ  done0
 
 token0:
 	VPBROADCASTD     52(R9), Z5
@@ -1729,106 +2314,205 @@ token0:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token0
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       384(DI)
-	PREFETCHT1       448(DI)
-	PREFETCHT1       512(DI)
-	PREFETCHT1       576(DI)
-	PREFETCHT1       640(DI)
-	PREFETCHT1       704(DI)
-	PREFETCHT1       768(DI)
-	VMOVDQU32        8256(AX), Z0
-	VPSHUFB          top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8256(AX), Z2
-	VPSHUFB          top3<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8640(AX), Z3
-	VPSHUFB          top2<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8640(AX), Z4
-	VPSHUFB          top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x03, 512(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSLLD           $0x03, 576(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSLLD           $0x03, 640(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSLLD           $0x03, 704(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSLLD           $0x03, 768(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSLLD           $0x03, 832(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSLLD           $0x03, 896(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSLLD           $0x03, 960(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x06, (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VPSLLD           $0x06, 64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VPSLLD           $0x06, 128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VPSLLD           $0x06, 192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VPSLLD           $0x06, 256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VPSLLD           $0x06, 320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VPSLLD           $0x06, 384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VPSLLD           $0x06, 448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x03, 512(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSLLD           $0x03, 576(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSLLD           $0x03, 640(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSLLD           $0x03, 704(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSLLD           $0x03, 768(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSLLD           $0x03, 832(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSLLD           $0x03, 896(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSLLD           $0x03, 960(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x06, (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VPSLLD           $0x06, 64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VPSLLD           $0x06, 128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VPSLLD           $0x06, 192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VPSLLD           $0x06, 256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VPSLLD           $0x06, 320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VPSLLD           $0x06, 384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VPSLLD           $0x06, 448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, R9
-	MOVQ             BX, R10
-	ADDQ             tokens+80(FP), R10
-	MOVQ             AX, R11
+
+done0:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 384(DI)
+	PREFETCHT1 448(DI)
+	PREFETCHT1 512(DI)
+	PREFETCHT1 576(DI)
+	PREFETCHT1 640(DI)
+	PREFETCHT1 704(DI)
+	PREFETCHT1 768(DI)
+	VMOVDQU32  8256(AX), Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8256(AX), Z2
+	VPSHUFB    top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8640(AX), Z3
+	VPSHUFB    top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8640(AX), Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x03, 512(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSLLD     $0x03, 576(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSLLD     $0x03, 640(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSLLD     $0x03, 704(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSLLD     $0x03, 768(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSLLD     $0x03, 832(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSLLD     $0x03, 896(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSLLD     $0x03, 960(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x06, (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VPSLLD     $0x06, 64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VPSLLD     $0x06, 128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VPSLLD     $0x06, 192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VPSLLD     $0x06, 256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VPSLLD     $0x06, 320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VPSLLD     $0x06, 384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VPSLLD     $0x06, 448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x03, 512(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSLLD     $0x03, 576(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSLLD     $0x03, 640(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSLLD     $0x03, 704(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSLLD     $0x03, 768(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSLLD     $0x03, 832(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSLLD     $0x03, 896(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSLLD     $0x03, 960(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x06, (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VPSLLD     $0x06, 64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VPSLLD     $0x06, 128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VPSLLD     $0x06, 192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VPSLLD     $0x06, 256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VPSLLD     $0x06, 320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VPSLLD     $0x06, 384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VPSLLD     $0x06, 448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest1
+
+tokens1:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens1
+
+rest1:
+	CMPQ R9, R10
+	JEQ  done1
 
 token1:
 	VPBROADCASTD     52(R9), Z5
@@ -1873,106 +2557,205 @@ token1:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token1
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       832(DI)
-	PREFETCHT1       896(DI)
-	PREFETCHT1       960(DI)
-	PREFETCHT1       1024(DI)
-	PREFETCHT1       1088(DI)
-	PREFETCHT1       1152(DI)
-	PREFETCHT1       1216(DI)
-	VMOVDQU32        8320(AX), Z0
-	VPSHUFB          top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8320(AX), Z2
-	VPSHUFB          top1<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8704(AX), Z3
-	VPSHUFB          top0<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8704(AX), Z4
-	VPSHUFB          top1<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x01, 512(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSLLD           $0x01, 576(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSLLD           $0x01, 640(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSLLD           $0x01, 704(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSLLD           $0x01, 768(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSLLD           $0x01, 832(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSLLD           $0x01, 896(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSLLD           $0x01, 960(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x05, (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VPSLLD           $0x05, 64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VPSLLD           $0x05, 128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VPSLLD           $0x05, 192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VPSLLD           $0x05, 256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VPSLLD           $0x05, 320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VPSLLD           $0x05, 384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VPSLLD           $0x05, 448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x01, 512(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSLLD           $0x01, 576(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSLLD           $0x01, 640(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSLLD           $0x01, 704(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSLLD           $0x01, 768(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSLLD           $0x01, 832(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSLLD           $0x01, 896(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSLLD           $0x01, 960(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x05, (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VPSLLD           $0x05, 64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VPSLLD           $0x05, 128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VPSLLD           $0x05, 192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VPSLLD           $0x05, 256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VPSLLD           $0x05, 320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VPSLLD           $0x05, 384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VPSLLD           $0x05, 448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, R9
-	MOVQ             BX, R10
-	ADDQ             tokens+80(FP), R10
-	MOVQ             AX, R11
+
+done1:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 832(DI)
+	PREFETCHT1 896(DI)
+	PREFETCHT1 960(DI)
+	PREFETCHT1 1024(DI)
+	PREFETCHT1 1088(DI)
+	PREFETCHT1 1152(DI)
+	PREFETCHT1 1216(DI)
+	VMOVDQU32  8320(AX), Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8320(AX), Z2
+	VPSHUFB    top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8704(AX), Z3
+	VPSHUFB    top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8704(AX), Z4
+	VPSHUFB    top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x01, 512(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSLLD     $0x01, 576(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSLLD     $0x01, 640(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSLLD     $0x01, 704(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSLLD     $0x01, 768(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSLLD     $0x01, 832(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSLLD     $0x01, 896(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSLLD     $0x01, 960(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x05, (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VPSLLD     $0x05, 64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VPSLLD     $0x05, 128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VPSLLD     $0x05, 192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VPSLLD     $0x05, 256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VPSLLD     $0x05, 320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VPSLLD     $0x05, 384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VPSLLD     $0x05, 448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x01, 512(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSLLD     $0x01, 576(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSLLD     $0x01, 640(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSLLD     $0x01, 704(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSLLD     $0x01, 768(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSLLD     $0x01, 832(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSLLD     $0x01, 896(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSLLD     $0x01, 960(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x05, (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VPSLLD     $0x05, 64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VPSLLD     $0x05, 128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VPSLLD     $0x05, 192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VPSLLD     $0x05, 256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VPSLLD     $0x05, 320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VPSLLD     $0x05, 384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VPSLLD     $0x05, 448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest2
+
+tokens2:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens2
+
+rest2:
+	CMPQ R9, R10
+	JEQ  done2
 
 token2:
 	VPBROADCASTD     52(R9), Z5
@@ -2017,106 +2800,205 @@ token2:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token2
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       1280(DI)
-	PREFETCHT1       1344(DI)
-	PREFETCHT1       1408(DI)
-	PREFETCHT1       1472(DI)
-	PREFETCHT1       1536(DI)
-	PREFETCHT1       1600(DI)
-	PREFETCHT1       1664(DI)
-	VMOVDQU32        8320(AX), Z0
-	VPSHUFB          top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8320(AX), Z2
-	VPSHUFB          top3<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8704(AX), Z3
-	VPSHUFB          top2<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8704(AX), Z4
-	VPSHUFB          top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSRLD           $0x01, 512(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSRLD           $0x01, 576(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSRLD           $0x01, 640(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSRLD           $0x01, 704(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSRLD           $0x01, 768(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSRLD           $0x01, 832(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSRLD           $0x01, 896(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSRLD           $0x01, 960(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x04, (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VPSLLD           $0x04, 64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VPSLLD           $0x04, 128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VPSLLD           $0x04, 192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VPSLLD           $0x04, 256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VPSLLD           $0x04, 320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VPSLLD           $0x04, 384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VPSLLD           $0x04, 448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSRLD           $0x01, 512(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSRLD           $0x01, 576(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSRLD           $0x01, 640(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSRLD           $0x01, 704(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSRLD           $0x01, 768(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSRLD           $0x01, 832(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSRLD           $0x01, 896(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSRLD           $0x01, 960(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x04, (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VPSLLD           $0x04, 64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VPSLLD           $0x04, 128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VPSLLD           $0x04, 192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VPSLLD           $0x04, 256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VPSLLD           $0x04, 320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VPSLLD           $0x04, 384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VPSLLD           $0x04, 448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, R9
-	MOVQ             BX, R10
-	ADDQ             tokens+80(FP), R10
-	MOVQ             AX, R11
+
+done2:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1280(DI)
+	PREFETCHT1 1344(DI)
+	PREFETCHT1 1408(DI)
+	PREFETCHT1 1472(DI)
+	PREFETCHT1 1536(DI)
+	PREFETCHT1 1600(DI)
+	PREFETCHT1 1664(DI)
+	VMOVDQU32  8320(AX), Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8320(AX), Z2
+	VPSHUFB    top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8704(AX), Z3
+	VPSHUFB    top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8704(AX), Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSRLD     $0x01, 512(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSRLD     $0x01, 576(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSRLD     $0x01, 640(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSRLD     $0x01, 704(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSRLD     $0x01, 768(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSRLD     $0x01, 832(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSRLD     $0x01, 896(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSRLD     $0x01, 960(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x04, (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VPSLLD     $0x04, 64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VPSLLD     $0x04, 128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VPSLLD     $0x04, 192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VPSLLD     $0x04, 256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VPSLLD     $0x04, 320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VPSLLD     $0x04, 384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VPSLLD     $0x04, 448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSRLD     $0x01, 512(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSRLD     $0x01, 576(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSRLD     $0x01, 640(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSRLD     $0x01, 704(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSRLD     $0x01, 768(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSRLD     $0x01, 832(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSRLD     $0x01, 896(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSRLD     $0x01, 960(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x04, (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VPSLLD     $0x04, 64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VPSLLD     $0x04, 128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VPSLLD     $0x04, 192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VPSLLD     $0x04, 256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VPSLLD     $0x04, 320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VPSLLD     $0x04, 384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VPSLLD     $0x04, 448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest3
+
+tokens3:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens3
+
+rest3:
+	CMPQ R9, R10
+	JEQ  done3
 
 token3:
 	VPBROADCASTD     52(R9), Z5
@@ -2161,106 +3043,205 @@ token3:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token3
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       1728(DI)
-	PREFETCHT1       1792(DI)
-	PREFETCHT1       1856(DI)
-	PREFETCHT1       1920(DI)
-	PREFETCHT1       1984(DI)
-	PREFETCHT1       2048(DI)
-	PREFETCHT1       2112(DI)
-	VMOVDQU32        8384(AX), Z0
-	VPSHUFB          top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8384(AX), Z2
-	VPSHUFB          top1<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8768(AX), Z3
-	VPSHUFB          top0<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8768(AX), Z4
-	VPSHUFB          top1<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x05, 1024(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSLLD           $0x05, 1088(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSLLD           $0x05, 1152(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSLLD           $0x05, 1216(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSLLD           $0x05, 1280(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSLLD           $0x05, 1344(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSLLD           $0x05, 1408(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSLLD           $0x05, 1472(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x03, (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VPSLLD           $0x03, 64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VPSLLD           $0x03, 128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VPSLLD           $0x03, 192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VPSLLD           $0x03, 256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VPSLLD           $0x03, 320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VPSLLD           $0x03, 384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VPSLLD           $0x03, 448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x05, 1024(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSLLD           $0x05, 1088(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSLLD           $0x05, 1152(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSLLD           $0x05, 1216(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSLLD           $0x05, 1280(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSLLD           $0x05, 1344(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSLLD           $0x05, 1408(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSLLD           $0x05, 1472(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x03, (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VPSLLD           $0x03, 64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VPSLLD           $0x03, 128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VPSLLD           $0x03, 192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VPSLLD           $0x03, 256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VPSLLD           $0x03, 320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VPSLLD           $0x03, 384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VPSLLD           $0x03, 448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, R9
-	MOVQ             BX, R10
-	ADDQ             tokens+80(FP), R10
-	MOVQ             AX, R11
+
+done3:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1728(DI)
+	PREFETCHT1 1792(DI)
+	PREFETCHT1 1856(DI)
+	PREFETCHT1 1920(DI)
+	PREFETCHT1 1984(DI)
+	PREFETCHT1 2048(DI)
+	PREFETCHT1 2112(DI)
+	VMOVDQU32  8384(AX), Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8384(AX), Z2
+	VPSHUFB    top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8768(AX), Z3
+	VPSHUFB    top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8768(AX), Z4
+	VPSHUFB    top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x05, 1024(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSLLD     $0x05, 1088(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSLLD     $0x05, 1152(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSLLD     $0x05, 1216(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSLLD     $0x05, 1280(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSLLD     $0x05, 1344(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSLLD     $0x05, 1408(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSLLD     $0x05, 1472(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x03, (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VPSLLD     $0x03, 64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VPSLLD     $0x03, 128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VPSLLD     $0x03, 192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VPSLLD     $0x03, 256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VPSLLD     $0x03, 320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VPSLLD     $0x03, 384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VPSLLD     $0x03, 448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x05, 1024(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSLLD     $0x05, 1088(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSLLD     $0x05, 1152(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSLLD     $0x05, 1216(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSLLD     $0x05, 1280(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSLLD     $0x05, 1344(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSLLD     $0x05, 1408(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSLLD     $0x05, 1472(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x03, (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VPSLLD     $0x03, 64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VPSLLD     $0x03, 128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VPSLLD     $0x03, 192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VPSLLD     $0x03, 256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VPSLLD     $0x03, 320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VPSLLD     $0x03, 384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VPSLLD     $0x03, 448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest4
+
+tokens4:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens4
+
+rest4:
+	CMPQ R9, R10
+	JEQ  done4
 
 token4:
 	VPBROADCASTD     52(R9), Z5
@@ -2305,106 +3286,205 @@ token4:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token4
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       2176(DI)
-	PREFETCHT1       2240(DI)
-	PREFETCHT1       2304(DI)
-	PREFETCHT1       2368(DI)
-	PREFETCHT1       2432(DI)
-	PREFETCHT1       2496(DI)
-	PREFETCHT1       2560(DI)
-	VMOVDQU32        8384(AX), Z0
-	VPSHUFB          top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8384(AX), Z2
-	VPSHUFB          top3<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8768(AX), Z3
-	VPSHUFB          top2<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8768(AX), Z4
-	VPSHUFB          top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x03, 1024(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSLLD           $0x03, 1088(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSLLD           $0x03, 1152(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSLLD           $0x03, 1216(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSLLD           $0x03, 1280(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSLLD           $0x03, 1344(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSLLD           $0x03, 1408(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSLLD           $0x03, 1472(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x02, (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VPSLLD           $0x02, 64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VPSLLD           $0x02, 128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VPSLLD           $0x02, 192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VPSLLD           $0x02, 256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VPSLLD           $0x02, 320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VPSLLD           $0x02, 384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VPSLLD           $0x02, 448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x03, 1024(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSLLD           $0x03, 1088(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSLLD           $0x03, 1152(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSLLD           $0x03, 1216(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSLLD           $0x03, 1280(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSLLD           $0x03, 1344(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSLLD           $0x03, 1408(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSLLD           $0x03, 1472(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x02, (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VPSLLD           $0x02, 64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VPSLLD           $0x02, 128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VPSLLD           $0x02, 192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VPSLLD           $0x02, 256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VPSLLD           $0x02, 320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VPSLLD           $0x02, 384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VPSLLD           $0x02, 448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, R9
-	MOVQ             BX, R10
-	ADDQ             tokens+80(FP), R10
-	MOVQ             AX, R11
+
+done4:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2176(DI)
+	PREFETCHT1 2240(DI)
+	PREFETCHT1 2304(DI)
+	PREFETCHT1 2368(DI)
+	PREFETCHT1 2432(DI)
+	PREFETCHT1 2496(DI)
+	PREFETCHT1 2560(DI)
+	VMOVDQU32  8384(AX), Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8384(AX), Z2
+	VPSHUFB    top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8768(AX), Z3
+	VPSHUFB    top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8768(AX), Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x03, 1024(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSLLD     $0x03, 1088(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSLLD     $0x03, 1152(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSLLD     $0x03, 1216(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSLLD     $0x03, 1280(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSLLD     $0x03, 1344(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSLLD     $0x03, 1408(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSLLD     $0x03, 1472(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x02, (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VPSLLD     $0x02, 64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VPSLLD     $0x02, 128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VPSLLD     $0x02, 192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VPSLLD     $0x02, 256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VPSLLD     $0x02, 320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VPSLLD     $0x02, 384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VPSLLD     $0x02, 448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x03, 1024(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSLLD     $0x03, 1088(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSLLD     $0x03, 1152(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSLLD     $0x03, 1216(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSLLD     $0x03, 1280(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSLLD     $0x03, 1344(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSLLD     $0x03, 1408(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSLLD     $0x03, 1472(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x02, (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VPSLLD     $0x02, 64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VPSLLD     $0x02, 128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VPSLLD     $0x02, 192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VPSLLD     $0x02, 256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VPSLLD     $0x02, 320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VPSLLD     $0x02, 384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VPSLLD     $0x02, 448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest5
+
+tokens5:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens5
+
+rest5:
+	CMPQ R9, R10
+	JEQ  done5
 
 token5:
 	VPBROADCASTD     52(R9), Z5
@@ -2449,106 +3529,205 @@ token5:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token5
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       2624(DI)
-	PREFETCHT1       2688(DI)
-	PREFETCHT1       2752(DI)
-	PREFETCHT1       2816(DI)
-	PREFETCHT1       2880(DI)
-	PREFETCHT1       2944(DI)
-	PREFETCHT1       3008(DI)
-	VMOVDQU32        8448(AX), Z0
-	VPSHUFB          top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8448(AX), Z2
-	VPSHUFB          top1<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8832(AX), Z3
-	VPSHUFB          top0<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8832(AX), Z4
-	VPSHUFB          top1<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x01, 1024(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSLLD           $0x01, 1088(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSLLD           $0x01, 1152(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSLLD           $0x01, 1216(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSLLD           $0x01, 1280(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSLLD           $0x01, 1344(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSLLD           $0x01, 1408(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSLLD           $0x01, 1472(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x01, (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VPSLLD           $0x01, 64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VPSLLD           $0x01, 128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VPSLLD           $0x01, 192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VPSLLD           $0x01, 256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VPSLLD           $0x01, 320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VPSLLD           $0x01, 384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VPSLLD           $0x01, 448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSLLD           $0x01, 1024(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSLLD           $0x01, 1088(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSLLD           $0x01, 1152(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSLLD           $0x01, 1216(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSLLD           $0x01, 1280(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSLLD           $0x01, 1344(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSLLD           $0x01, 1408(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSLLD           $0x01, 1472(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VPSLLD           $0x01, (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VPSLLD           $0x01, 64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VPSLLD           $0x01, 128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VPSLLD           $0x01, 192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VPSLLD           $0x01, 256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VPSLLD           $0x01, 320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VPSLLD           $0x01, 384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VPSLLD           $0x01, 448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, R9
-	MOVQ             BX, R10
-	ADDQ             tokens+80(FP), R10
-	MOVQ             AX, R11
+
+done5:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2624(DI)
+	PREFETCHT1 2688(DI)
+	PREFETCHT1 2752(DI)
+	PREFETCHT1 2816(DI)
+	PREFETCHT1 2880(DI)
+	PREFETCHT1 2944(DI)
+	PREFETCHT1 3008(DI)
+	VMOVDQU32  8448(AX), Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8448(AX), Z2
+	VPSHUFB    top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8832(AX), Z3
+	VPSHUFB    top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8832(AX), Z4
+	VPSHUFB    top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x01, 1024(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSLLD     $0x01, 1088(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSLLD     $0x01, 1152(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSLLD     $0x01, 1216(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSLLD     $0x01, 1280(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSLLD     $0x01, 1344(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSLLD     $0x01, 1408(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSLLD     $0x01, 1472(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x01, (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VPSLLD     $0x01, 64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VPSLLD     $0x01, 128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VPSLLD     $0x01, 192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VPSLLD     $0x01, 256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VPSLLD     $0x01, 320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VPSLLD     $0x01, 384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VPSLLD     $0x01, 448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSLLD     $0x01, 1024(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSLLD     $0x01, 1088(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSLLD     $0x01, 1152(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSLLD     $0x01, 1216(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSLLD     $0x01, 1280(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSLLD     $0x01, 1344(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSLLD     $0x01, 1408(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSLLD     $0x01, 1472(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VPSLLD     $0x01, (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VPSLLD     $0x01, 64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VPSLLD     $0x01, 128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VPSLLD     $0x01, 192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VPSLLD     $0x01, 256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VPSLLD     $0x01, 320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VPSLLD     $0x01, 384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VPSLLD     $0x01, 448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest6
+
+tokens6:
+	VPBROADCASTD     52(R9), Z5
+	VPBROADCASTD     56(R9), Z22
+	VPBROADCASTD     52(R9), Z23
+	VPBROADCASTD     56(R9), Z24
+	VPBROADCASTD     116(R9), Z25
+	VPBROADCASTD     120(R9), Z26
+	VPBROADCASTD     116(R9), Z27
+	VPBROADCASTD     120(R9), Z28
+	VPBROADCASTD     (R9), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(R9), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(R9), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(R9), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(R9), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(R9), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(R9), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(R9), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(R9), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(R9), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(R9), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(R9), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(R9), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(R9), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(R9), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(R9), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R11), Z22
+	VFMADD231PS.BCST 32(R9), Z5, Z22
+	VMOVUPS          Z22, (R11)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R11), Z5
+	VFMADD231PS.BCST 32(R9), Z23, Z5
+	VMOVUPS          Z5, 64(R11)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z25, Z5
+	VMOVUPS          Z5, 128(R11)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R11), Z5
+	VFMADD231PS.BCST 96(R9), Z27, Z5
+	VMOVUPS          Z5, 192(R11)
+	ADDQ             $+128, R9
+	ADDQ             $+256, R11
+	CMPQ             R9, R12
+	JB               tokens6
+
+rest6:
+	CMPQ R9, R10
+	JEQ  done6
 
 token6:
 	VPBROADCASTD     52(R9), Z5
@@ -2593,106 +3772,205 @@ token6:
 	VMOVUPS          64(R11), Z5
 	VFMADD231PS.BCST 32(R9), Z23, Z5
 	VMOVUPS          Z5, 64(R11)
-	ADDQ             $0x40, R9
+	ADDQ             $+64, R9
 	ADDQ             $+128, R11
 	CMPQ             R9, R10
 	JNE              token6
-	ADDQ             n+72(FP), BX
-	PREFETCHT1       3072(DI)
-	PREFETCHT1       3136(DI)
-	PREFETCHT1       3200(DI)
-	PREFETCHT1       3264(DI)
-	PREFETCHT1       3328(DI)
-	PREFETCHT1       3392(DI)
-	PREFETCHT1       3456(DI)
-	VMOVDQU32        8448(AX), Z0
-	VPSHUFB          top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS        Z0, Z0
-	VMULPS           8192(AX), Z0, Z0
-	VMOVDQU32        8448(AX), Z2
-	VPSHUFB          top3<>+0(SB), Z2, Z2
-	VCVTDQ2PS        Z2, Z2
-	VMULPS           8192(AX), Z2, Z2
-	VMOVDQU32        8832(AX), Z3
-	VPSHUFB          top2<>+0(SB), Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           8576(AX), Z3, Z3
-	VMOVDQU32        8832(AX), Z4
-	VPSHUFB          top3<>+0(SB), Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           8576(AX), Z4, Z4
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSRLD           $0x01, 1024(SI), Z6
-	VPANDD           Z5, Z6, Z6
-	VPSRLD           $0x01, 1088(SI), Z7
-	VPANDD           Z5, Z7, Z7
-	VPSRLD           $0x01, 1152(SI), Z8
-	VPANDD           Z5, Z8, Z8
-	VPSRLD           $0x01, 1216(SI), Z9
-	VPANDD           Z5, Z9, Z9
-	VPSRLD           $0x01, 1280(SI), Z10
-	VPANDD           Z5, Z10, Z10
-	VPSRLD           $0x01, 1344(SI), Z11
-	VPANDD           Z5, Z11, Z11
-	VPSRLD           $0x01, 1408(SI), Z12
-	VPANDD           Z5, Z12, Z12
-	VPSRLD           $0x01, 1472(SI), Z13
-	VPANDD           Z5, Z13, Z13
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VMOVDQU32        (SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z6
-	VMOVDQU32        64(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z7
-	VMOVDQU32        128(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z8
-	VMOVDQU32        192(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z9
-	VMOVDQU32        256(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z10
-	VMOVDQU32        320(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z11
-	VMOVDQU32        384(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z12
-	VMOVDQU32        448(SI), Z14
-	VPTERNLOGD       $0xf8, Z5, Z14, Z13
-	VMOVDQU32        bytes60<>+0(SB), Z5
-	VPSRLD           $0x01, 1024(R8), Z14
-	VPANDD           Z5, Z14, Z14
-	VPSRLD           $0x01, 1088(R8), Z15
-	VPANDD           Z5, Z15, Z15
-	VPSRLD           $0x01, 1152(R8), Z16
-	VPANDD           Z5, Z16, Z16
-	VPSRLD           $0x01, 1216(R8), Z17
-	VPANDD           Z5, Z17, Z17
-	VPSRLD           $0x01, 1280(R8), Z18
-	VPANDD           Z5, Z18, Z18
-	VPSRLD           $0x01, 1344(R8), Z19
-	VPANDD           Z5, Z19, Z19
-	VPSRLD           $0x01, 1408(R8), Z20
-	VPANDD           Z5, Z20, Z20
-	VPSRLD           $0x01, 1472(R8), Z21
-	VPANDD           Z5, Z21, Z21
-	VMOVDQU32        bytes80<>+0(SB), Z5
-	VMOVDQU32        (R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z14
-	VMOVDQU32        64(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z15
-	VMOVDQU32        128(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z16
-	VMOVDQU32        192(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z17
-	VMOVDQU32        256(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z18
-	VMOVDQU32        320(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z19
-	VMOVDQU32        384(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z20
-	VMOVDQU32        448(R8), Z22
-	VPTERNLOGD       $0xf8, Z5, Z22, Z21
-	MOVQ             BX, SI
-	MOVQ             BX, R8
-	ADDQ             tokens+80(FP), R8
-	MOVQ             AX, R9
+
+done6:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 3072(DI)
+	PREFETCHT1 3136(DI)
+	PREFETCHT1 3200(DI)
+	PREFETCHT1 3264(DI)
+	PREFETCHT1 3328(DI)
+	PREFETCHT1 3392(DI)
+	PREFETCHT1 3456(DI)
+	VMOVDQU32  8448(AX), Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8448(AX), Z2
+	VPSHUFB    top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8192(AX), Z2, Z2
+	VMOVDQU32  8832(AX), Z3
+	VPSHUFB    top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8576(AX), Z3, Z3
+	VMOVDQU32  8832(AX), Z4
+	VPSHUFB    top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS  Z4, Z4
+	VMULPS     8576(AX), Z4, Z4
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSRLD     $0x01, 1024(SI), Z6
+	VPANDD     Z5, Z6, Z6
+	VPSRLD     $0x01, 1088(SI), Z7
+	VPANDD     Z5, Z7, Z7
+	VPSRLD     $0x01, 1152(SI), Z8
+	VPANDD     Z5, Z8, Z8
+	VPSRLD     $0x01, 1216(SI), Z9
+	VPANDD     Z5, Z9, Z9
+	VPSRLD     $0x01, 1280(SI), Z10
+	VPANDD     Z5, Z10, Z10
+	VPSRLD     $0x01, 1344(SI), Z11
+	VPANDD     Z5, Z11, Z11
+	VPSRLD     $0x01, 1408(SI), Z12
+	VPANDD     Z5, Z12, Z12
+	VPSRLD     $0x01, 1472(SI), Z13
+	VPANDD     Z5, Z13, Z13
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VMOVDQU32  (SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z6
+	VMOVDQU32  64(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z7
+	VMOVDQU32  128(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z8
+	VMOVDQU32  192(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z9
+	VMOVDQU32  256(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z10
+	VMOVDQU32  320(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z11
+	VMOVDQU32  384(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z12
+	VMOVDQU32  448(SI), Z14
+	VPTERNLOGD $0xf8, Z5, Z14, Z13
+	VMOVDQU32  bytes60<>+0(SB), Z5
+	VPSRLD     $0x01, 1024(R8), Z14
+	VPANDD     Z5, Z14, Z14
+	VPSRLD     $0x01, 1088(R8), Z15
+	VPANDD     Z5, Z15, Z15
+	VPSRLD     $0x01, 1152(R8), Z16
+	VPANDD     Z5, Z16, Z16
+	VPSRLD     $0x01, 1216(R8), Z17
+	VPANDD     Z5, Z17, Z17
+	VPSRLD     $0x01, 1280(R8), Z18
+	VPANDD     Z5, Z18, Z18
+	VPSRLD     $0x01, 1344(R8), Z19
+	VPANDD     Z5, Z19, Z19
+	VPSRLD     $0x01, 1408(R8), Z20
+	VPANDD     Z5, Z20, Z20
+	VPSRLD     $0x01, 1472(R8), Z21
+	VPANDD     Z5, Z21, Z21
+	VMOVDQU32  bytes80<>+0(SB), Z5
+	VMOVDQU32  (R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z14
+	VMOVDQU32  64(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z15
+	VMOVDQU32  128(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z16
+	VMOVDQU32  192(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z17
+	VMOVDQU32  256(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z18
+	VMOVDQU32  320(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z19
+	VMOVDQU32  384(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z20
+	VMOVDQU32  448(R8), Z22
+	VPTERNLOGD $0xf8, Z5, Z22, Z21
+	MOVQ       BX, SI
+	MOVQ       BX, R8
+	ADDQ       tokens+80(FP), R8
+	MOVQ       AX, R9
+	LEAQ       -64(R8), R10
+	CMPQ       SI, R10
+	JAE        rest7
+
+tokens7:
+	VPBROADCASTD     52(SI), Z5
+	VPBROADCASTD     56(SI), Z22
+	VPBROADCASTD     52(SI), Z23
+	VPBROADCASTD     56(SI), Z24
+	VPBROADCASTD     116(SI), Z25
+	VPBROADCASTD     120(SI), Z26
+	VPBROADCASTD     116(SI), Z27
+	VPBROADCASTD     120(SI), Z28
+	VPBROADCASTD     (SI), Z29
+	VPDPBUSD         Z29, Z6, Z5
+	VPDPBUSD         Z29, Z14, Z23
+	VPBROADCASTD     64(SI), Z29
+	VPDPBUSD         Z29, Z6, Z25
+	VPDPBUSD         Z29, Z14, Z27
+	VPBROADCASTD     4(SI), Z29
+	VPDPBUSD         Z29, Z7, Z5
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     68(SI), Z29
+	VPDPBUSD         Z29, Z7, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     8(SI), Z29
+	VPDPBUSD         Z29, Z8, Z5
+	VPDPBUSD         Z29, Z16, Z23
+	VPBROADCASTD     72(SI), Z29
+	VPDPBUSD         Z29, Z8, Z25
+	VPDPBUSD         Z29, Z16, Z27
+	VPBROADCASTD     12(SI), Z29
+	VPDPBUSD         Z29, Z9, Z5
+	VPDPBUSD         Z29, Z17, Z23
+	VPBROADCASTD     76(SI), Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPDPBUSD         Z29, Z17, Z27
+	VPBROADCASTD     16(SI), Z29
+	VPDPBUSD         Z29, Z10, Z22
+	VPDPBUSD         Z29, Z18, Z24
+	VPBROADCASTD     80(SI), Z29
+	VPDPBUSD         Z29, Z10, Z26
+	VPDPBUSD         Z29, Z18, Z28
+	VPBROADCASTD     20(SI), Z29
+	VPDPBUSD         Z29, Z11, Z22
+	VPDPBUSD         Z29, Z19, Z24
+	VPBROADCASTD     84(SI), Z29
+	VPDPBUSD         Z29, Z11, Z26
+	VPDPBUSD         Z29, Z19, Z28
+	VPBROADCASTD     24(SI), Z29
+	VPDPBUSD         Z29, Z12, Z22
+	VPDPBUSD         Z29, Z20, Z24
+	VPBROADCASTD     88(SI), Z29
+	VPDPBUSD         Z29, Z12, Z26
+	VPDPBUSD         Z29, Z20, Z28
+	VPBROADCASTD     28(SI), Z29
+	VPDPBUSD         Z29, Z13, Z22
+	VPDPBUSD         Z29, Z21, Z24
+	VPBROADCASTD     92(SI), Z29
+	VPDPBUSD         Z29, Z13, Z26
+	VPDPBUSD         Z29, Z21, Z28
+	VCVTDQ2PS        Z5, Z5
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z0, Z5, Z5
+	VFMADD231PS      Z22, Z2, Z5
+	VMOVUPS          (R9), Z22
+	VFMADD231PS.BCST 32(SI), Z5, Z22
+	VMOVUPS          Z22, (R9)
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VMOVUPS          64(R9), Z5
+	VFMADD231PS.BCST 32(SI), Z23, Z5
+	VMOVUPS          Z5, 64(R9)
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST 96(SI), Z25, Z5
+	VMOVUPS          Z5, 128(R9)
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VMOVUPS          192(R9), Z5
+	VFMADD231PS.BCST 96(SI), Z27, Z5
+	VMOVUPS          Z5, 192(R9)
+	ADDQ             $+128, SI
+	ADDQ             $+256, R9
+	CMPQ             SI, R10
+	JB               tokens7
+
+rest7:
+	CMPQ SI, R8
+	JEQ  done7
 
 token7:
 	VPBROADCASTD     52(SI), Z5
@@ -2737,20 +4015,22 @@ token7:
 	VMOVUPS          64(R9), Z5
 	VFMADD231PS.BCST 32(SI), Z23, Z5
 	VMOVUPS          Z5, 64(R9)
-	ADDQ             $0x40, SI
+	ADDQ             $+64, SI
 	ADDQ             $+128, R9
 	CMPQ             SI, R8
 	JNE              token7
-	ADDQ             n+72(FP), BX
-	ADDQ             $+3520, DI
-	DECQ             (SP)
-	JNZ              block
-	MOVQ             dst+0(FP), CX
-	MOVQ             second+16(FP), DX
-	MOVQ             tokens+80(FP), SI
-	ADDQ             CX, DX
-	MOVQ             AX, BX
-	LEAQ             (BX)(SI*2), SI
+
+done7:
+	ADDQ n+72(FP), BX
+	ADDQ $+3520, DI
+	DECQ (SP)
+	JNZ  block
+	MOVQ dst+0(FP), CX
+	MOVQ second+16(FP), DX
+	MOVQ tokens+80(FP), SI
+	ADDQ CX, DX
+	MOVQ AX, BX
+	LEAQ (BX)(SI*2), SI
 
 store:
 	VMOVUPS (BX), Z0

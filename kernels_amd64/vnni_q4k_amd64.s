@@ -232,6 +232,91 @@ ready:
 	MOVQ       BX, R10
 	ADDQ       tokens+80(FP), R10
 	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest0
+
+tokens0:
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z20
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z20
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z20
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z20
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z20
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z20
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z4, Z20
+	VPDPBUSD          Z24, Z12, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z12, Z23
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z20, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z20
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z20
+	VFMADD213PS       128(R11), Z22, Z20
+	VFNMADD231PS.BCST 100(R9), Z1, Z20
+	VMOVUPS           Z20, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z20
+	VFMADD213PS       192(R11), Z23, Z20
+	VFNMADD231PS.BCST 100(R9), Z3, Z20
+	VMOVUPS           Z20, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens0
+
+rest0:
+	CMPQ R9, R10
+	JEQ  done0
 
 token0:
 	VPXORD            Z20, Z20, Z20
@@ -262,82 +347,169 @@ token0:
 	VPDPBUSD          Z22, Z12, Z21
 	VCVTDQ2PS         Z20, Z20
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z20
-	VFNMADD231PS.BCST 36(R9), Z1, Z20
-	VMOVUPS           Z20, (R11)
+	VFMADD213PS       (R11), Z20, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z20
-	VFMADD213PS       64(R11), Z20, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token0
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        576(DI)
-	PREFETCHT1        640(DI)
-	PREFETCHT1        704(DI)
-	PREFETCHT1        768(DI)
-	PREFETCHT1        832(DI)
-	PREFETCHT1        896(DI)
-	PREFETCHT1        960(DI)
-	PREFETCHT1        1024(DI)
-	PREFETCHT1        1088(DI)
-	VMOVDQU32         8320(AX), Z0
-	VPSHUFB           top1<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8448(AX), Z1
-	VPSHUFB           top1<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8704(AX), Z2
-	VPSHUFB           top1<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8832(AX), Z3
-	VPSHUFB           top1<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 256(SI), Z5
-	VPANDD            Z4, Z5, Z5
-	VPSRLD            $0x04, 320(SI), Z6
-	VPANDD            Z4, Z6, Z6
-	VPSRLD            $0x04, 384(SI), Z7
-	VPANDD            Z4, Z7, Z7
-	VPSRLD            $0x04, 448(SI), Z8
-	VPANDD            Z4, Z8, Z8
-	VPSRLD            $0x04, 512(SI), Z9
-	VPANDD            Z4, Z9, Z9
-	VPSRLD            $0x04, 576(SI), Z10
-	VPANDD            Z4, Z10, Z10
-	VPSRLD            $0x04, 640(SI), Z11
-	VPANDD            Z4, Z11, Z11
-	VPSRLD            $0x04, 704(SI), Z12
-	VPANDD            Z4, Z12, Z12
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 256(R8), Z13
-	VPANDD            Z4, Z13, Z13
-	VPSRLD            $0x04, 320(R8), Z14
-	VPANDD            Z4, Z14, Z14
-	VPSRLD            $0x04, 384(R8), Z15
-	VPANDD            Z4, Z15, Z15
-	VPSRLD            $0x04, 448(R8), Z16
-	VPANDD            Z4, Z16, Z16
-	VPSRLD            $0x04, 512(R8), Z17
-	VPANDD            Z4, Z17, Z17
-	VPSRLD            $0x04, 576(R8), Z18
-	VPANDD            Z4, Z18, Z18
-	VPSRLD            $0x04, 640(R8), Z19
-	VPANDD            Z4, Z19, Z19
-	VPSRLD            $0x04, 704(R8), Z20
-	VPANDD            Z4, Z20, Z20
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done0:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 576(DI)
+	PREFETCHT1 640(DI)
+	PREFETCHT1 704(DI)
+	PREFETCHT1 768(DI)
+	PREFETCHT1 832(DI)
+	PREFETCHT1 896(DI)
+	PREFETCHT1 960(DI)
+	PREFETCHT1 1024(DI)
+	PREFETCHT1 1088(DI)
+	VMOVDQU32  8320(AX), Z0
+	VPSHUFB    top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8448(AX), Z1
+	VPSHUFB    top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8704(AX), Z2
+	VPSHUFB    top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8832(AX), Z3
+	VPSHUFB    top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 256(SI), Z5
+	VPANDD     Z4, Z5, Z5
+	VPSRLD     $0x04, 320(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPSRLD     $0x04, 384(SI), Z7
+	VPANDD     Z4, Z7, Z7
+	VPSRLD     $0x04, 448(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPSRLD     $0x04, 512(SI), Z9
+	VPANDD     Z4, Z9, Z9
+	VPSRLD     $0x04, 576(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPSRLD     $0x04, 640(SI), Z11
+	VPANDD     Z4, Z11, Z11
+	VPSRLD     $0x04, 704(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 256(R8), Z13
+	VPANDD     Z4, Z13, Z13
+	VPSRLD     $0x04, 320(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPSRLD     $0x04, 384(R8), Z15
+	VPANDD     Z4, Z15, Z15
+	VPSRLD     $0x04, 448(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPSRLD     $0x04, 512(R8), Z17
+	VPANDD     Z4, Z17, Z17
+	VPSRLD     $0x04, 576(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPSRLD     $0x04, 640(R8), Z19
+	VPANDD     Z4, Z19, Z19
+	VPSRLD     $0x04, 704(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest1
+
+tokens1:
+	VPXORD            Z4, Z4, Z4
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z4
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z4
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z4
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z4
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z4
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z4
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z4
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z12, Z4
+	VPDPBUSD          Z24, Z20, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z12, Z22
+	VPDPBUSD          Z24, Z20, Z23
+	VCVTDQ2PS         Z4, Z4
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z4, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z4
+	VFMADD213PS       64(R11), Z21, Z4
+	VFNMADD231PS.BCST 36(R9), Z3, Z4
+	VMOVUPS           Z4, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z4
+	VFMADD213PS       128(R11), Z22, Z4
+	VFNMADD231PS.BCST 100(R9), Z1, Z4
+	VMOVUPS           Z4, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z4
+	VFMADD213PS       192(R11), Z23, Z4
+	VFNMADD231PS.BCST 100(R9), Z3, Z4
+	VMOVUPS           Z4, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens1
+
+rest1:
+	CMPQ R9, R10
+	JEQ  done1
 
 token1:
 	VPXORD            Z4, Z4, Z4
@@ -368,66 +540,153 @@ token1:
 	VPDPBUSD          Z22, Z20, Z21
 	VCVTDQ2PS         Z4, Z4
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z4
-	VFNMADD231PS.BCST 36(R9), Z1, Z4
-	VMOVUPS           Z4, (R11)
+	VFMADD213PS       (R11), Z4, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z4
-	VFMADD213PS       64(R11), Z4, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z4
+	VFNMADD231PS.BCST 36(R9), Z3, Z4
+	VMOVUPS           Z4, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token1
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        1152(DI)
-	PREFETCHT1        1216(DI)
-	PREFETCHT1        1280(DI)
-	PREFETCHT1        1344(DI)
-	PREFETCHT1        1408(DI)
-	PREFETCHT1        1472(DI)
-	PREFETCHT1        1536(DI)
-	PREFETCHT1        1600(DI)
-	PREFETCHT1        1664(DI)
-	VMOVDQU32         8320(AX), Z0
-	VPSHUFB           top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8448(AX), Z1
-	VPSHUFB           top2<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8704(AX), Z2
-	VPSHUFB           top2<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8832(AX), Z3
-	VPSHUFB           top2<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPANDD            768(SI), Z4, Z5
-	VPANDD            832(SI), Z4, Z6
-	VPANDD            896(SI), Z4, Z7
-	VPANDD            960(SI), Z4, Z8
-	VPANDD            1024(SI), Z4, Z9
-	VPANDD            1088(SI), Z4, Z10
-	VPANDD            1152(SI), Z4, Z11
-	VPANDD            1216(SI), Z4, Z4
-	VMOVDQU32         bytes0f<>+0(SB), Z12
-	VPANDD            768(R8), Z12, Z13
-	VPANDD            832(R8), Z12, Z14
-	VPANDD            896(R8), Z12, Z15
-	VPANDD            960(R8), Z12, Z16
-	VPANDD            1024(R8), Z12, Z17
-	VPANDD            1088(R8), Z12, Z18
-	VPANDD            1152(R8), Z12, Z19
-	VPANDD            1216(R8), Z12, Z12
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done1:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1152(DI)
+	PREFETCHT1 1216(DI)
+	PREFETCHT1 1280(DI)
+	PREFETCHT1 1344(DI)
+	PREFETCHT1 1408(DI)
+	PREFETCHT1 1472(DI)
+	PREFETCHT1 1536(DI)
+	PREFETCHT1 1600(DI)
+	PREFETCHT1 1664(DI)
+	VMOVDQU32  8320(AX), Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8448(AX), Z1
+	VPSHUFB    top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8704(AX), Z2
+	VPSHUFB    top2<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8832(AX), Z3
+	VPSHUFB    top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     768(SI), Z4, Z5
+	VPANDD     832(SI), Z4, Z6
+	VPANDD     896(SI), Z4, Z7
+	VPANDD     960(SI), Z4, Z8
+	VPANDD     1024(SI), Z4, Z9
+	VPANDD     1088(SI), Z4, Z10
+	VPANDD     1152(SI), Z4, Z11
+	VPANDD     1216(SI), Z4, Z4
+	VMOVDQU32  bytes0f<>+0(SB), Z12
+	VPANDD     768(R8), Z12, Z13
+	VPANDD     832(R8), Z12, Z14
+	VPANDD     896(R8), Z12, Z15
+	VPANDD     960(R8), Z12, Z16
+	VPANDD     1024(R8), Z12, Z17
+	VPANDD     1088(R8), Z12, Z18
+	VPANDD     1152(R8), Z12, Z19
+	VPANDD     1216(R8), Z12, Z12
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest2
+
+tokens2:
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z20
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z20
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z20
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z20
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z20
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z20
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z4, Z20
+	VPDPBUSD          Z24, Z12, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z12, Z23
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z20, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z20
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z20
+	VFMADD213PS       128(R11), Z22, Z20
+	VFNMADD231PS.BCST 100(R9), Z1, Z20
+	VMOVUPS           Z20, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z20
+	VFMADD213PS       192(R11), Z23, Z20
+	VFNMADD231PS.BCST 100(R9), Z3, Z20
+	VMOVUPS           Z20, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens2
+
+rest2:
+	CMPQ R9, R10
+	JEQ  done2
 
 token2:
 	VPXORD            Z20, Z20, Z20
@@ -458,82 +717,169 @@ token2:
 	VPDPBUSD          Z22, Z12, Z21
 	VCVTDQ2PS         Z20, Z20
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z20
-	VFNMADD231PS.BCST 36(R9), Z1, Z20
-	VMOVUPS           Z20, (R11)
+	VFMADD213PS       (R11), Z20, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z20
-	VFMADD213PS       64(R11), Z20, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token2
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        1728(DI)
-	PREFETCHT1        1792(DI)
-	PREFETCHT1        1856(DI)
-	PREFETCHT1        1920(DI)
-	PREFETCHT1        1984(DI)
-	PREFETCHT1        2048(DI)
-	PREFETCHT1        2112(DI)
-	PREFETCHT1        2176(DI)
-	PREFETCHT1        2240(DI)
-	VMOVDQU32         8320(AX), Z0
-	VPSHUFB           top3<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8448(AX), Z1
-	VPSHUFB           top3<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8704(AX), Z2
-	VPSHUFB           top3<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8832(AX), Z3
-	VPSHUFB           top3<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 768(SI), Z5
-	VPANDD            Z4, Z5, Z5
-	VPSRLD            $0x04, 832(SI), Z6
-	VPANDD            Z4, Z6, Z6
-	VPSRLD            $0x04, 896(SI), Z7
-	VPANDD            Z4, Z7, Z7
-	VPSRLD            $0x04, 960(SI), Z8
-	VPANDD            Z4, Z8, Z8
-	VPSRLD            $0x04, 1024(SI), Z9
-	VPANDD            Z4, Z9, Z9
-	VPSRLD            $0x04, 1088(SI), Z10
-	VPANDD            Z4, Z10, Z10
-	VPSRLD            $0x04, 1152(SI), Z11
-	VPANDD            Z4, Z11, Z11
-	VPSRLD            $0x04, 1216(SI), Z12
-	VPANDD            Z4, Z12, Z12
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 768(R8), Z13
-	VPANDD            Z4, Z13, Z13
-	VPSRLD            $0x04, 832(R8), Z14
-	VPANDD            Z4, Z14, Z14
-	VPSRLD            $0x04, 896(R8), Z15
-	VPANDD            Z4, Z15, Z15
-	VPSRLD            $0x04, 960(R8), Z16
-	VPANDD            Z4, Z16, Z16
-	VPSRLD            $0x04, 1024(R8), Z17
-	VPANDD            Z4, Z17, Z17
-	VPSRLD            $0x04, 1088(R8), Z18
-	VPANDD            Z4, Z18, Z18
-	VPSRLD            $0x04, 1152(R8), Z19
-	VPANDD            Z4, Z19, Z19
-	VPSRLD            $0x04, 1216(R8), Z20
-	VPANDD            Z4, Z20, Z20
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done2:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1728(DI)
+	PREFETCHT1 1792(DI)
+	PREFETCHT1 1856(DI)
+	PREFETCHT1 1920(DI)
+	PREFETCHT1 1984(DI)
+	PREFETCHT1 2048(DI)
+	PREFETCHT1 2112(DI)
+	PREFETCHT1 2176(DI)
+	PREFETCHT1 2240(DI)
+	VMOVDQU32  8320(AX), Z0
+	VPSHUFB    top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8448(AX), Z1
+	VPSHUFB    top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8704(AX), Z2
+	VPSHUFB    top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8832(AX), Z3
+	VPSHUFB    top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 768(SI), Z5
+	VPANDD     Z4, Z5, Z5
+	VPSRLD     $0x04, 832(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPSRLD     $0x04, 896(SI), Z7
+	VPANDD     Z4, Z7, Z7
+	VPSRLD     $0x04, 960(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPSRLD     $0x04, 1024(SI), Z9
+	VPANDD     Z4, Z9, Z9
+	VPSRLD     $0x04, 1088(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPSRLD     $0x04, 1152(SI), Z11
+	VPANDD     Z4, Z11, Z11
+	VPSRLD     $0x04, 1216(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 768(R8), Z13
+	VPANDD     Z4, Z13, Z13
+	VPSRLD     $0x04, 832(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPSRLD     $0x04, 896(R8), Z15
+	VPANDD     Z4, Z15, Z15
+	VPSRLD     $0x04, 960(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPSRLD     $0x04, 1024(R8), Z17
+	VPANDD     Z4, Z17, Z17
+	VPSRLD     $0x04, 1088(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPSRLD     $0x04, 1152(R8), Z19
+	VPANDD     Z4, Z19, Z19
+	VPSRLD     $0x04, 1216(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest3
+
+tokens3:
+	VPXORD            Z4, Z4, Z4
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z4
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z4
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z4
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z4
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z4
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z4
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z4
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z12, Z4
+	VPDPBUSD          Z24, Z20, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z12, Z22
+	VPDPBUSD          Z24, Z20, Z23
+	VCVTDQ2PS         Z4, Z4
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z4, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z4
+	VFMADD213PS       64(R11), Z21, Z4
+	VFNMADD231PS.BCST 36(R9), Z3, Z4
+	VMOVUPS           Z4, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z4
+	VFMADD213PS       128(R11), Z22, Z4
+	VFNMADD231PS.BCST 100(R9), Z1, Z4
+	VMOVUPS           Z4, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z4
+	VFMADD213PS       192(R11), Z23, Z4
+	VFNMADD231PS.BCST 100(R9), Z3, Z4
+	VMOVUPS           Z4, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens3
+
+rest3:
+	CMPQ R9, R10
+	JEQ  done3
 
 token3:
 	VPXORD            Z4, Z4, Z4
@@ -564,66 +910,153 @@ token3:
 	VPDPBUSD          Z22, Z20, Z21
 	VCVTDQ2PS         Z4, Z4
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z4
-	VFNMADD231PS.BCST 36(R9), Z1, Z4
-	VMOVUPS           Z4, (R11)
+	VFMADD213PS       (R11), Z4, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z4
-	VFMADD213PS       64(R11), Z4, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z4
+	VFNMADD231PS.BCST 36(R9), Z3, Z4
+	VMOVUPS           Z4, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token3
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        2304(DI)
-	PREFETCHT1        2368(DI)
-	PREFETCHT1        2432(DI)
-	PREFETCHT1        2496(DI)
-	PREFETCHT1        2560(DI)
-	PREFETCHT1        2624(DI)
-	PREFETCHT1        2688(DI)
-	PREFETCHT1        2752(DI)
-	PREFETCHT1        2816(DI)
-	VMOVDQU32         8384(AX), Z0
-	VPSHUFB           top0<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8512(AX), Z1
-	VPSHUFB           top0<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8768(AX), Z2
-	VPSHUFB           top0<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8896(AX), Z3
-	VPSHUFB           top0<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPANDD            1280(SI), Z4, Z5
-	VPANDD            1344(SI), Z4, Z6
-	VPANDD            1408(SI), Z4, Z7
-	VPANDD            1472(SI), Z4, Z8
-	VPANDD            1536(SI), Z4, Z9
-	VPANDD            1600(SI), Z4, Z10
-	VPANDD            1664(SI), Z4, Z11
-	VPANDD            1728(SI), Z4, Z4
-	VMOVDQU32         bytes0f<>+0(SB), Z12
-	VPANDD            1280(R8), Z12, Z13
-	VPANDD            1344(R8), Z12, Z14
-	VPANDD            1408(R8), Z12, Z15
-	VPANDD            1472(R8), Z12, Z16
-	VPANDD            1536(R8), Z12, Z17
-	VPANDD            1600(R8), Z12, Z18
-	VPANDD            1664(R8), Z12, Z19
-	VPANDD            1728(R8), Z12, Z12
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done3:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2304(DI)
+	PREFETCHT1 2368(DI)
+	PREFETCHT1 2432(DI)
+	PREFETCHT1 2496(DI)
+	PREFETCHT1 2560(DI)
+	PREFETCHT1 2624(DI)
+	PREFETCHT1 2688(DI)
+	PREFETCHT1 2752(DI)
+	PREFETCHT1 2816(DI)
+	VMOVDQU32  8384(AX), Z0
+	VPSHUFB    top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8512(AX), Z1
+	VPSHUFB    top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8768(AX), Z2
+	VPSHUFB    top0<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8896(AX), Z3
+	VPSHUFB    top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1280(SI), Z4, Z5
+	VPANDD     1344(SI), Z4, Z6
+	VPANDD     1408(SI), Z4, Z7
+	VPANDD     1472(SI), Z4, Z8
+	VPANDD     1536(SI), Z4, Z9
+	VPANDD     1600(SI), Z4, Z10
+	VPANDD     1664(SI), Z4, Z11
+	VPANDD     1728(SI), Z4, Z4
+	VMOVDQU32  bytes0f<>+0(SB), Z12
+	VPANDD     1280(R8), Z12, Z13
+	VPANDD     1344(R8), Z12, Z14
+	VPANDD     1408(R8), Z12, Z15
+	VPANDD     1472(R8), Z12, Z16
+	VPANDD     1536(R8), Z12, Z17
+	VPANDD     1600(R8), Z12, Z18
+	VPANDD     1664(R8), Z12, Z19
+	VPANDD     1728(R8), Z12, Z12
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest4
+
+tokens4:
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z20
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z20
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z20
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z20
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z20
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z20
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z4, Z20
+	VPDPBUSD          Z24, Z12, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z12, Z23
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z20, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z20
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z20
+	VFMADD213PS       128(R11), Z22, Z20
+	VFNMADD231PS.BCST 100(R9), Z1, Z20
+	VMOVUPS           Z20, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z20
+	VFMADD213PS       192(R11), Z23, Z20
+	VFNMADD231PS.BCST 100(R9), Z3, Z20
+	VMOVUPS           Z20, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens4
+
+rest4:
+	CMPQ R9, R10
+	JEQ  done4
 
 token4:
 	VPXORD            Z20, Z20, Z20
@@ -654,82 +1087,169 @@ token4:
 	VPDPBUSD          Z22, Z12, Z21
 	VCVTDQ2PS         Z20, Z20
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z20
-	VFNMADD231PS.BCST 36(R9), Z1, Z20
-	VMOVUPS           Z20, (R11)
+	VFMADD213PS       (R11), Z20, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z20
-	VFMADD213PS       64(R11), Z20, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token4
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        2880(DI)
-	PREFETCHT1        2944(DI)
-	PREFETCHT1        3008(DI)
-	PREFETCHT1        3072(DI)
-	PREFETCHT1        3136(DI)
-	PREFETCHT1        3200(DI)
-	PREFETCHT1        3264(DI)
-	PREFETCHT1        3328(DI)
-	PREFETCHT1        3392(DI)
-	VMOVDQU32         8384(AX), Z0
-	VPSHUFB           top1<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8512(AX), Z1
-	VPSHUFB           top1<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8768(AX), Z2
-	VPSHUFB           top1<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8896(AX), Z3
-	VPSHUFB           top1<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 1280(SI), Z5
-	VPANDD            Z4, Z5, Z5
-	VPSRLD            $0x04, 1344(SI), Z6
-	VPANDD            Z4, Z6, Z6
-	VPSRLD            $0x04, 1408(SI), Z7
-	VPANDD            Z4, Z7, Z7
-	VPSRLD            $0x04, 1472(SI), Z8
-	VPANDD            Z4, Z8, Z8
-	VPSRLD            $0x04, 1536(SI), Z9
-	VPANDD            Z4, Z9, Z9
-	VPSRLD            $0x04, 1600(SI), Z10
-	VPANDD            Z4, Z10, Z10
-	VPSRLD            $0x04, 1664(SI), Z11
-	VPANDD            Z4, Z11, Z11
-	VPSRLD            $0x04, 1728(SI), Z12
-	VPANDD            Z4, Z12, Z12
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 1280(R8), Z13
-	VPANDD            Z4, Z13, Z13
-	VPSRLD            $0x04, 1344(R8), Z14
-	VPANDD            Z4, Z14, Z14
-	VPSRLD            $0x04, 1408(R8), Z15
-	VPANDD            Z4, Z15, Z15
-	VPSRLD            $0x04, 1472(R8), Z16
-	VPANDD            Z4, Z16, Z16
-	VPSRLD            $0x04, 1536(R8), Z17
-	VPANDD            Z4, Z17, Z17
-	VPSRLD            $0x04, 1600(R8), Z18
-	VPANDD            Z4, Z18, Z18
-	VPSRLD            $0x04, 1664(R8), Z19
-	VPANDD            Z4, Z19, Z19
-	VPSRLD            $0x04, 1728(R8), Z20
-	VPANDD            Z4, Z20, Z20
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done4:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2880(DI)
+	PREFETCHT1 2944(DI)
+	PREFETCHT1 3008(DI)
+	PREFETCHT1 3072(DI)
+	PREFETCHT1 3136(DI)
+	PREFETCHT1 3200(DI)
+	PREFETCHT1 3264(DI)
+	PREFETCHT1 3328(DI)
+	PREFETCHT1 3392(DI)
+	VMOVDQU32  8384(AX), Z0
+	VPSHUFB    top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8512(AX), Z1
+	VPSHUFB    top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8768(AX), Z2
+	VPSHUFB    top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8896(AX), Z3
+	VPSHUFB    top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 1280(SI), Z5
+	VPANDD     Z4, Z5, Z5
+	VPSRLD     $0x04, 1344(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPSRLD     $0x04, 1408(SI), Z7
+	VPANDD     Z4, Z7, Z7
+	VPSRLD     $0x04, 1472(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPSRLD     $0x04, 1536(SI), Z9
+	VPANDD     Z4, Z9, Z9
+	VPSRLD     $0x04, 1600(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPSRLD     $0x04, 1664(SI), Z11
+	VPANDD     Z4, Z11, Z11
+	VPSRLD     $0x04, 1728(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 1280(R8), Z13
+	VPANDD     Z4, Z13, Z13
+	VPSRLD     $0x04, 1344(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPSRLD     $0x04, 1408(R8), Z15
+	VPANDD     Z4, Z15, Z15
+	VPSRLD     $0x04, 1472(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPSRLD     $0x04, 1536(R8), Z17
+	VPANDD     Z4, Z17, Z17
+	VPSRLD     $0x04, 1600(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPSRLD     $0x04, 1664(R8), Z19
+	VPANDD     Z4, Z19, Z19
+	VPSRLD     $0x04, 1728(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest5
+
+tokens5:
+	VPXORD            Z4, Z4, Z4
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z4
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z4
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z4
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z4
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z4
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z4
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z4
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z12, Z4
+	VPDPBUSD          Z24, Z20, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z12, Z22
+	VPDPBUSD          Z24, Z20, Z23
+	VCVTDQ2PS         Z4, Z4
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z4, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z4
+	VFMADD213PS       64(R11), Z21, Z4
+	VFNMADD231PS.BCST 36(R9), Z3, Z4
+	VMOVUPS           Z4, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z4
+	VFMADD213PS       128(R11), Z22, Z4
+	VFNMADD231PS.BCST 100(R9), Z1, Z4
+	VMOVUPS           Z4, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z4
+	VFMADD213PS       192(R11), Z23, Z4
+	VFNMADD231PS.BCST 100(R9), Z3, Z4
+	VMOVUPS           Z4, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens5
+
+rest5:
+	CMPQ R9, R10
+	JEQ  done5
 
 token5:
 	VPXORD            Z4, Z4, Z4
@@ -760,66 +1280,153 @@ token5:
 	VPDPBUSD          Z22, Z20, Z21
 	VCVTDQ2PS         Z4, Z4
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z4
-	VFNMADD231PS.BCST 36(R9), Z1, Z4
-	VMOVUPS           Z4, (R11)
+	VFMADD213PS       (R11), Z4, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z4
-	VFMADD213PS       64(R11), Z4, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z4
+	VFNMADD231PS.BCST 36(R9), Z3, Z4
+	VMOVUPS           Z4, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token5
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        3456(DI)
-	PREFETCHT1        3520(DI)
-	PREFETCHT1        3584(DI)
-	PREFETCHT1        3648(DI)
-	PREFETCHT1        3712(DI)
-	PREFETCHT1        3776(DI)
-	PREFETCHT1        3840(DI)
-	PREFETCHT1        3904(DI)
-	PREFETCHT1        3968(DI)
-	VMOVDQU32         8384(AX), Z0
-	VPSHUFB           top2<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8512(AX), Z1
-	VPSHUFB           top2<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8768(AX), Z2
-	VPSHUFB           top2<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8896(AX), Z3
-	VPSHUFB           top2<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPANDD            1792(SI), Z4, Z5
-	VPANDD            1856(SI), Z4, Z6
-	VPANDD            1920(SI), Z4, Z7
-	VPANDD            1984(SI), Z4, Z8
-	VPANDD            2048(SI), Z4, Z9
-	VPANDD            2112(SI), Z4, Z10
-	VPANDD            2176(SI), Z4, Z11
-	VPANDD            2240(SI), Z4, Z4
-	VMOVDQU32         bytes0f<>+0(SB), Z12
-	VPANDD            1792(R8), Z12, Z13
-	VPANDD            1856(R8), Z12, Z14
-	VPANDD            1920(R8), Z12, Z15
-	VPANDD            1984(R8), Z12, Z16
-	VPANDD            2048(R8), Z12, Z17
-	VPANDD            2112(R8), Z12, Z18
-	VPANDD            2176(R8), Z12, Z19
-	VPANDD            2240(R8), Z12, Z12
-	MOVQ              BX, R9
-	MOVQ              BX, R10
-	ADDQ              tokens+80(FP), R10
-	MOVQ              AX, R11
+
+done5:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 3456(DI)
+	PREFETCHT1 3520(DI)
+	PREFETCHT1 3584(DI)
+	PREFETCHT1 3648(DI)
+	PREFETCHT1 3712(DI)
+	PREFETCHT1 3776(DI)
+	PREFETCHT1 3840(DI)
+	PREFETCHT1 3904(DI)
+	PREFETCHT1 3968(DI)
+	VMOVDQU32  8384(AX), Z0
+	VPSHUFB    top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8512(AX), Z1
+	VPSHUFB    top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8768(AX), Z2
+	VPSHUFB    top2<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8896(AX), Z3
+	VPSHUFB    top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1792(SI), Z4, Z5
+	VPANDD     1856(SI), Z4, Z6
+	VPANDD     1920(SI), Z4, Z7
+	VPANDD     1984(SI), Z4, Z8
+	VPANDD     2048(SI), Z4, Z9
+	VPANDD     2112(SI), Z4, Z10
+	VPANDD     2176(SI), Z4, Z11
+	VPANDD     2240(SI), Z4, Z4
+	VMOVDQU32  bytes0f<>+0(SB), Z12
+	VPANDD     1792(R8), Z12, Z13
+	VPANDD     1856(R8), Z12, Z14
+	VPANDD     1920(R8), Z12, Z15
+	VPANDD     1984(R8), Z12, Z16
+	VPANDD     2048(R8), Z12, Z17
+	VPANDD     2112(R8), Z12, Z18
+	VPANDD     2176(R8), Z12, Z19
+	VPANDD     2240(R8), Z12, Z12
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest6
+
+tokens6:
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (R9), Z24
+	VPDPBUSD          Z24, Z5, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(R9), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(R9), Z24
+	VPDPBUSD          Z24, Z6, Z20
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(R9), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(R9), Z24
+	VPDPBUSD          Z24, Z7, Z20
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(R9), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(R9), Z24
+	VPDPBUSD          Z24, Z8, Z20
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(R9), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(R9), Z24
+	VPDPBUSD          Z24, Z9, Z20
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(R9), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(R9), Z24
+	VPDPBUSD          Z24, Z10, Z20
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(R9), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(R9), Z24
+	VPDPBUSD          Z24, Z11, Z20
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(R9), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(R9), Z24
+	VPDPBUSD          Z24, Z4, Z20
+	VPDPBUSD          Z24, Z12, Z21
+	VPBROADCASTD      92(R9), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z12, Z23
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(R9), Z0, Z24
+	VFMADD213PS       (R11), Z20, Z24
+	VFNMADD231PS.BCST 36(R9), Z1, Z24
+	VMOVUPS           Z24, (R11)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(R9), Z2, Z20
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(R9), Z0, Z20
+	VFMADD213PS       128(R11), Z22, Z20
+	VFNMADD231PS.BCST 100(R9), Z1, Z20
+	VMOVUPS           Z20, 128(R11)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(R9), Z2, Z20
+	VFMADD213PS       192(R11), Z23, Z20
+	VFNMADD231PS.BCST 100(R9), Z3, Z20
+	VMOVUPS           Z20, 192(R11)
+	ADDQ              $+128, R9
+	ADDQ              $+256, R11
+	CMPQ              R9, R12
+	JB                tokens6
+
+rest6:
+	CMPQ R9, R10
+	JEQ  done6
 
 token6:
 	VPXORD            Z20, Z20, Z20
@@ -850,82 +1457,169 @@ token6:
 	VPDPBUSD          Z22, Z12, Z21
 	VCVTDQ2PS         Z20, Z20
 	VMULPS.BCST       32(R9), Z0, Z22
-	VFMADD213PS       (R11), Z22, Z20
-	VFNMADD231PS.BCST 36(R9), Z1, Z20
-	VMOVUPS           Z20, (R11)
+	VFMADD213PS       (R11), Z20, Z22
+	VFNMADD231PS.BCST 36(R9), Z1, Z22
+	VMOVUPS           Z22, (R11)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(R9), Z2, Z20
-	VFMADD213PS       64(R11), Z20, Z21
-	VFNMADD231PS.BCST 36(R9), Z3, Z21
-	VMOVUPS           Z21, 64(R11)
-	ADDQ              $0x40, R9
+	VFMADD213PS       64(R11), Z21, Z20
+	VFNMADD231PS.BCST 36(R9), Z3, Z20
+	VMOVUPS           Z20, 64(R11)
+	ADDQ              $+64, R9
 	ADDQ              $+128, R11
 	CMPQ              R9, R10
 	JNE               token6
-	ADDQ              n+72(FP), BX
-	PREFETCHT1        4032(DI)
-	PREFETCHT1        4096(DI)
-	PREFETCHT1        4160(DI)
-	PREFETCHT1        4224(DI)
-	PREFETCHT1        4288(DI)
-	PREFETCHT1        4352(DI)
-	PREFETCHT1        4416(DI)
-	PREFETCHT1        4480(DI)
-	PREFETCHT1        4544(DI)
-	VMOVDQU32         8384(AX), Z0
-	VPSHUFB           top3<>+0(SB), Z0, Z0
-	VCVTDQ2PS         Z0, Z0
-	VMULPS            8192(AX), Z0, Z0
-	VMOVDQU32         8512(AX), Z1
-	VPSHUFB           top3<>+0(SB), Z1, Z1
-	VCVTDQ2PS         Z1, Z1
-	VMULPS            8256(AX), Z1, Z1
-	VMOVDQU32         8768(AX), Z2
-	VPSHUFB           top3<>+0(SB), Z2, Z2
-	VCVTDQ2PS         Z2, Z2
-	VMULPS            8576(AX), Z2, Z2
-	VMOVDQU32         8896(AX), Z3
-	VPSHUFB           top3<>+0(SB), Z3, Z3
-	VCVTDQ2PS         Z3, Z3
-	VMULPS            8640(AX), Z3, Z3
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 1792(SI), Z5
-	VPANDD            Z4, Z5, Z5
-	VPSRLD            $0x04, 1856(SI), Z6
-	VPANDD            Z4, Z6, Z6
-	VPSRLD            $0x04, 1920(SI), Z7
-	VPANDD            Z4, Z7, Z7
-	VPSRLD            $0x04, 1984(SI), Z8
-	VPANDD            Z4, Z8, Z8
-	VPSRLD            $0x04, 2048(SI), Z9
-	VPANDD            Z4, Z9, Z9
-	VPSRLD            $0x04, 2112(SI), Z10
-	VPANDD            Z4, Z10, Z10
-	VPSRLD            $0x04, 2176(SI), Z11
-	VPANDD            Z4, Z11, Z11
-	VPSRLD            $0x04, 2240(SI), Z12
-	VPANDD            Z4, Z12, Z12
-	VMOVDQU32         bytes0f<>+0(SB), Z4
-	VPSRLD            $0x04, 1792(R8), Z13
-	VPANDD            Z4, Z13, Z13
-	VPSRLD            $0x04, 1856(R8), Z14
-	VPANDD            Z4, Z14, Z14
-	VPSRLD            $0x04, 1920(R8), Z15
-	VPANDD            Z4, Z15, Z15
-	VPSRLD            $0x04, 1984(R8), Z16
-	VPANDD            Z4, Z16, Z16
-	VPSRLD            $0x04, 2048(R8), Z17
-	VPANDD            Z4, Z17, Z17
-	VPSRLD            $0x04, 2112(R8), Z18
-	VPANDD            Z4, Z18, Z18
-	VPSRLD            $0x04, 2176(R8), Z19
-	VPANDD            Z4, Z19, Z19
-	VPSRLD            $0x04, 2240(R8), Z20
-	VPANDD            Z4, Z20, Z20
-	MOVQ              BX, SI
-	MOVQ              BX, R8
-	ADDQ              tokens+80(FP), R8
-	MOVQ              AX, R9
+
+done6:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 4032(DI)
+	PREFETCHT1 4096(DI)
+	PREFETCHT1 4160(DI)
+	PREFETCHT1 4224(DI)
+	PREFETCHT1 4288(DI)
+	PREFETCHT1 4352(DI)
+	PREFETCHT1 4416(DI)
+	PREFETCHT1 4480(DI)
+	PREFETCHT1 4544(DI)
+	VMOVDQU32  8384(AX), Z0
+	VPSHUFB    top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VMOVDQU32  8512(AX), Z1
+	VPSHUFB    top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS  Z1, Z1
+	VMULPS     8256(AX), Z1, Z1
+	VMOVDQU32  8768(AX), Z2
+	VPSHUFB    top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  8896(AX), Z3
+	VPSHUFB    top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS  Z3, Z3
+	VMULPS     8640(AX), Z3, Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 1792(SI), Z5
+	VPANDD     Z4, Z5, Z5
+	VPSRLD     $0x04, 1856(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPSRLD     $0x04, 1920(SI), Z7
+	VPANDD     Z4, Z7, Z7
+	VPSRLD     $0x04, 1984(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPSRLD     $0x04, 2048(SI), Z9
+	VPANDD     Z4, Z9, Z9
+	VPSRLD     $0x04, 2112(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPSRLD     $0x04, 2176(SI), Z11
+	VPANDD     Z4, Z11, Z11
+	VPSRLD     $0x04, 2240(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPSRLD     $0x04, 1792(R8), Z13
+	VPANDD     Z4, Z13, Z13
+	VPSRLD     $0x04, 1856(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPSRLD     $0x04, 1920(R8), Z15
+	VPANDD     Z4, Z15, Z15
+	VPSRLD     $0x04, 1984(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPSRLD     $0x04, 2048(R8), Z17
+	VPANDD     Z4, Z17, Z17
+	VPSRLD     $0x04, 2112(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPSRLD     $0x04, 2176(R8), Z19
+	VPANDD     Z4, Z19, Z19
+	VPSRLD     $0x04, 2240(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	MOVQ       BX, SI
+	MOVQ       BX, R8
+	ADDQ       tokens+80(FP), R8
+	MOVQ       AX, R9
+	LEAQ       -64(R8), R10
+	CMPQ       SI, R10
+	JAE        rest7
+
+tokens7:
+	VPXORD            Z4, Z4, Z4
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (SI), Z24
+	VPDPBUSD          Z24, Z5, Z4
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(SI), Z24
+	VPDPBUSD          Z24, Z5, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(SI), Z24
+	VPDPBUSD          Z24, Z6, Z4
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      68(SI), Z24
+	VPDPBUSD          Z24, Z6, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      8(SI), Z24
+	VPDPBUSD          Z24, Z7, Z4
+	VPDPBUSD          Z24, Z15, Z21
+	VPBROADCASTD      72(SI), Z24
+	VPDPBUSD          Z24, Z7, Z22
+	VPDPBUSD          Z24, Z15, Z23
+	VPBROADCASTD      12(SI), Z24
+	VPDPBUSD          Z24, Z8, Z4
+	VPDPBUSD          Z24, Z16, Z21
+	VPBROADCASTD      76(SI), Z24
+	VPDPBUSD          Z24, Z8, Z22
+	VPDPBUSD          Z24, Z16, Z23
+	VPBROADCASTD      16(SI), Z24
+	VPDPBUSD          Z24, Z9, Z4
+	VPDPBUSD          Z24, Z17, Z21
+	VPBROADCASTD      80(SI), Z24
+	VPDPBUSD          Z24, Z9, Z22
+	VPDPBUSD          Z24, Z17, Z23
+	VPBROADCASTD      20(SI), Z24
+	VPDPBUSD          Z24, Z10, Z4
+	VPDPBUSD          Z24, Z18, Z21
+	VPBROADCASTD      84(SI), Z24
+	VPDPBUSD          Z24, Z10, Z22
+	VPDPBUSD          Z24, Z18, Z23
+	VPBROADCASTD      24(SI), Z24
+	VPDPBUSD          Z24, Z11, Z4
+	VPDPBUSD          Z24, Z19, Z21
+	VPBROADCASTD      88(SI), Z24
+	VPDPBUSD          Z24, Z11, Z22
+	VPDPBUSD          Z24, Z19, Z23
+	VPBROADCASTD      28(SI), Z24
+	VPDPBUSD          Z24, Z12, Z4
+	VPDPBUSD          Z24, Z20, Z21
+	VPBROADCASTD      92(SI), Z24
+	VPDPBUSD          Z24, Z12, Z22
+	VPDPBUSD          Z24, Z20, Z23
+	VCVTDQ2PS         Z4, Z4
+	VMULPS.BCST       32(SI), Z0, Z24
+	VFMADD213PS       (R9), Z4, Z24
+	VFNMADD231PS.BCST 36(SI), Z1, Z24
+	VMOVUPS           Z24, (R9)
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(SI), Z2, Z4
+	VFMADD213PS       64(R9), Z21, Z4
+	VFNMADD231PS.BCST 36(SI), Z3, Z4
+	VMOVUPS           Z4, 64(R9)
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(SI), Z0, Z4
+	VFMADD213PS       128(R9), Z22, Z4
+	VFNMADD231PS.BCST 100(SI), Z1, Z4
+	VMOVUPS           Z4, 128(R9)
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(SI), Z2, Z4
+	VFMADD213PS       192(R9), Z23, Z4
+	VFNMADD231PS.BCST 100(SI), Z3, Z4
+	VMOVUPS           Z4, 192(R9)
+	ADDQ              $+128, SI
+	ADDQ              $+256, R9
+	CMPQ              SI, R10
+	JB                tokens7
+
+rest7:
+	CMPQ SI, R8
+	JEQ  done7
 
 token7:
 	VPXORD            Z4, Z4, Z4
@@ -956,28 +1650,30 @@ token7:
 	VPDPBUSD          Z22, Z20, Z21
 	VCVTDQ2PS         Z4, Z4
 	VMULPS.BCST       32(SI), Z0, Z22
-	VFMADD213PS       (R9), Z22, Z4
-	VFNMADD231PS.BCST 36(SI), Z1, Z4
-	VMOVUPS           Z4, (R9)
+	VFMADD213PS       (R9), Z4, Z22
+	VFNMADD231PS.BCST 36(SI), Z1, Z22
+	VMOVUPS           Z22, (R9)
 	VCVTDQ2PS         Z21, Z21
 	VMULPS.BCST       32(SI), Z2, Z4
-	VFMADD213PS       64(R9), Z4, Z21
-	VFNMADD231PS.BCST 36(SI), Z3, Z21
-	VMOVUPS           Z21, 64(R9)
-	ADDQ              $0x40, SI
+	VFMADD213PS       64(R9), Z21, Z4
+	VFNMADD231PS.BCST 36(SI), Z3, Z4
+	VMOVUPS           Z4, 64(R9)
+	ADDQ              $+64, SI
 	ADDQ              $+128, R9
 	CMPQ              SI, R8
 	JNE               token7
-	ADDQ              n+72(FP), BX
-	ADDQ              $+4608, DI
-	DECQ              (SP)
-	JNZ               block
-	MOVQ              dst+0(FP), CX
-	MOVQ              second+16(FP), DX
-	MOVQ              tokens+80(FP), SI
-	ADDQ              CX, DX
-	MOVQ              AX, BX
-	LEAQ              (BX)(SI*2), SI
+
+done7:
+	ADDQ n+72(FP), BX
+	ADDQ $+4608, DI
+	DECQ (SP)
+	JNZ  block
+	MOVQ dst+0(FP), CX
+	MOVQ second+16(FP), DX
+	MOVQ tokens+80(FP), SI
+	ADDQ CX, DX
+	MOVQ AX, BX
+	LEAQ (BX)(SI*2), SI
 
 store:
 	VMOVUPS (BX), Z0
@@ -1395,6 +2091,87 @@ ready:
 	MOVQ       BX, R10
 	ADDQ       tokens+80(FP), R10
 	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest0
+
+tokens0:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens0
+
+rest0:
+	CMPQ R9, R10
+	JEQ  done0
 
 token0:
 	VPBROADCASTD 48(R9), Z3
@@ -1425,86 +2202,169 @@ token0:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token0
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   512(DI)
-	PREFETCHT1   576(DI)
-	PREFETCHT1   640(DI)
-	PREFETCHT1   704(DI)
-	PREFETCHT1   768(DI)
-	PREFETCHT1   832(DI)
-	PREFETCHT1   896(DI)
-	PREFETCHT1   960(DI)
-	PREFETCHT1   1024(DI)
-	VPSLLD       $0x16, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x1c, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSLLD       $0x16, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x1c, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       384(SI), Z4, Z5
-	VPSRLD       $0x04, 384(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       448(SI), Z4, Z7
-	VPSRLD       $0x04, 448(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       512(SI), Z4, Z9
-	VPSRLD       $0x04, 512(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       576(SI), Z4, Z11
-	VPSRLD       $0x04, 576(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       384(R8), Z4, Z13
-	VPSRLD       $0x04, 384(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       448(R8), Z4, Z15
-	VPSRLD       $0x04, 448(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       512(R8), Z4, Z17
-	VPSRLD       $0x04, 512(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       576(R8), Z4, Z19
-	VPSRLD       $0x04, 576(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, R9
-	MOVQ         BX, R10
-	ADDQ         tokens+80(FP), R10
-	MOVQ         AX, R11
+
+done0:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 512(DI)
+	PREFETCHT1 576(DI)
+	PREFETCHT1 640(DI)
+	PREFETCHT1 704(DI)
+	PREFETCHT1 768(DI)
+	PREFETCHT1 832(DI)
+	PREFETCHT1 896(DI)
+	PREFETCHT1 960(DI)
+	PREFETCHT1 1024(DI)
+	VPSLLD     $0x16, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x1c, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSLLD     $0x16, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x1c, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     384(SI), Z4, Z5
+	VPSRLD     $0x04, 384(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     448(SI), Z4, Z7
+	VPSRLD     $0x04, 448(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     512(SI), Z4, Z9
+	VPSRLD     $0x04, 512(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     576(SI), Z4, Z11
+	VPSRLD     $0x04, 576(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     384(R8), Z4, Z13
+	VPSRLD     $0x04, 384(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     448(R8), Z4, Z15
+	VPSRLD     $0x04, 448(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     512(R8), Z4, Z17
+	VPSRLD     $0x04, 512(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     576(R8), Z4, Z19
+	VPSRLD     $0x04, 576(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest1
+
+tokens1:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens1
+
+rest1:
+	CMPQ R9, R10
+	JEQ  done1
 
 token1:
 	VPBROADCASTD 48(R9), Z3
@@ -1535,85 +2395,168 @@ token1:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token1
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   1088(DI)
-	PREFETCHT1   1152(DI)
-	PREFETCHT1   1216(DI)
-	PREFETCHT1   1280(DI)
-	PREFETCHT1   1344(DI)
-	PREFETCHT1   1408(DI)
-	PREFETCHT1   1472(DI)
-	PREFETCHT1   1536(DI)
-	VPSLLD       $0x12, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x1a, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSLLD       $0x12, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x1a, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       640(SI), Z4, Z5
-	VPSRLD       $0x04, 640(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       704(SI), Z4, Z7
-	VPSRLD       $0x04, 704(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       768(SI), Z4, Z9
-	VPSRLD       $0x04, 768(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       832(SI), Z4, Z11
-	VPSRLD       $0x04, 832(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       640(R8), Z4, Z13
-	VPSRLD       $0x04, 640(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       704(R8), Z4, Z15
-	VPSRLD       $0x04, 704(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       768(R8), Z4, Z17
-	VPSRLD       $0x04, 768(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       832(R8), Z4, Z19
-	VPSRLD       $0x04, 832(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, R9
-	MOVQ         BX, R10
-	ADDQ         tokens+80(FP), R10
-	MOVQ         AX, R11
+
+done1:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1088(DI)
+	PREFETCHT1 1152(DI)
+	PREFETCHT1 1216(DI)
+	PREFETCHT1 1280(DI)
+	PREFETCHT1 1344(DI)
+	PREFETCHT1 1408(DI)
+	PREFETCHT1 1472(DI)
+	PREFETCHT1 1536(DI)
+	VPSLLD     $0x12, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x1a, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSLLD     $0x12, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x1a, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     640(SI), Z4, Z5
+	VPSRLD     $0x04, 640(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     704(SI), Z4, Z7
+	VPSRLD     $0x04, 704(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     768(SI), Z4, Z9
+	VPSRLD     $0x04, 768(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     832(SI), Z4, Z11
+	VPSRLD     $0x04, 832(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     640(R8), Z4, Z13
+	VPSRLD     $0x04, 640(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     704(R8), Z4, Z15
+	VPSRLD     $0x04, 704(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     768(R8), Z4, Z17
+	VPSRLD     $0x04, 768(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     832(R8), Z4, Z19
+	VPSRLD     $0x04, 832(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest2
+
+tokens2:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens2
+
+rest2:
+	CMPQ R9, R10
+	JEQ  done2
 
 token2:
 	VPBROADCASTD 48(R9), Z3
@@ -1644,86 +2587,169 @@ token2:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token2
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   1600(DI)
-	PREFETCHT1   1664(DI)
-	PREFETCHT1   1728(DI)
-	PREFETCHT1   1792(DI)
-	PREFETCHT1   1856(DI)
-	PREFETCHT1   1920(DI)
-	PREFETCHT1   1984(DI)
-	PREFETCHT1   2048(DI)
-	PREFETCHT1   2112(DI)
-	VPSLLD       $0x0e, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x18, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSLLD       $0x0e, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x18, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       896(SI), Z4, Z5
-	VPSRLD       $0x04, 896(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       960(SI), Z4, Z7
-	VPSRLD       $0x04, 960(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       1024(SI), Z4, Z9
-	VPSRLD       $0x04, 1024(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       1088(SI), Z4, Z11
-	VPSRLD       $0x04, 1088(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       896(R8), Z4, Z13
-	VPSRLD       $0x04, 896(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       960(R8), Z4, Z15
-	VPSRLD       $0x04, 960(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       1024(R8), Z4, Z17
-	VPSRLD       $0x04, 1024(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       1088(R8), Z4, Z19
-	VPSRLD       $0x04, 1088(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, R9
-	MOVQ         BX, R10
-	ADDQ         tokens+80(FP), R10
-	MOVQ         AX, R11
+
+done2:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 1600(DI)
+	PREFETCHT1 1664(DI)
+	PREFETCHT1 1728(DI)
+	PREFETCHT1 1792(DI)
+	PREFETCHT1 1856(DI)
+	PREFETCHT1 1920(DI)
+	PREFETCHT1 1984(DI)
+	PREFETCHT1 2048(DI)
+	PREFETCHT1 2112(DI)
+	VPSLLD     $0x0e, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x18, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSLLD     $0x0e, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x18, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     896(SI), Z4, Z5
+	VPSRLD     $0x04, 896(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     960(SI), Z4, Z7
+	VPSRLD     $0x04, 960(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     1024(SI), Z4, Z9
+	VPSRLD     $0x04, 1024(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     1088(SI), Z4, Z11
+	VPSRLD     $0x04, 1088(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     896(R8), Z4, Z13
+	VPSRLD     $0x04, 896(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     960(R8), Z4, Z15
+	VPSRLD     $0x04, 960(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     1024(R8), Z4, Z17
+	VPSRLD     $0x04, 1024(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     1088(R8), Z4, Z19
+	VPSRLD     $0x04, 1088(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest3
+
+tokens3:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens3
+
+rest3:
+	CMPQ R9, R10
+	JEQ  done3
 
 token3:
 	VPBROADCASTD 48(R9), Z3
@@ -1754,85 +2780,168 @@ token3:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token3
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   2176(DI)
-	PREFETCHT1   2240(DI)
-	PREFETCHT1   2304(DI)
-	PREFETCHT1   2368(DI)
-	PREFETCHT1   2432(DI)
-	PREFETCHT1   2496(DI)
-	PREFETCHT1   2560(DI)
-	PREFETCHT1   2624(DI)
-	VPSLLD       $0x0a, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x16, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSLLD       $0x0a, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x16, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1152(SI), Z4, Z5
-	VPSRLD       $0x04, 1152(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       1216(SI), Z4, Z7
-	VPSRLD       $0x04, 1216(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       1280(SI), Z4, Z9
-	VPSRLD       $0x04, 1280(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       1344(SI), Z4, Z11
-	VPSRLD       $0x04, 1344(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1152(R8), Z4, Z13
-	VPSRLD       $0x04, 1152(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       1216(R8), Z4, Z15
-	VPSRLD       $0x04, 1216(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       1280(R8), Z4, Z17
-	VPSRLD       $0x04, 1280(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       1344(R8), Z4, Z19
-	VPSRLD       $0x04, 1344(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, R9
-	MOVQ         BX, R10
-	ADDQ         tokens+80(FP), R10
-	MOVQ         AX, R11
+
+done3:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2176(DI)
+	PREFETCHT1 2240(DI)
+	PREFETCHT1 2304(DI)
+	PREFETCHT1 2368(DI)
+	PREFETCHT1 2432(DI)
+	PREFETCHT1 2496(DI)
+	PREFETCHT1 2560(DI)
+	PREFETCHT1 2624(DI)
+	VPSLLD     $0x0a, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x16, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSLLD     $0x0a, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x16, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1152(SI), Z4, Z5
+	VPSRLD     $0x04, 1152(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     1216(SI), Z4, Z7
+	VPSRLD     $0x04, 1216(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     1280(SI), Z4, Z9
+	VPSRLD     $0x04, 1280(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     1344(SI), Z4, Z11
+	VPSRLD     $0x04, 1344(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1152(R8), Z4, Z13
+	VPSRLD     $0x04, 1152(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     1216(R8), Z4, Z15
+	VPSRLD     $0x04, 1216(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     1280(R8), Z4, Z17
+	VPSRLD     $0x04, 1280(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     1344(R8), Z4, Z19
+	VPSRLD     $0x04, 1344(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest4
+
+tokens4:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens4
+
+rest4:
+	CMPQ R9, R10
+	JEQ  done4
 
 token4:
 	VPBROADCASTD 48(R9), Z3
@@ -1863,86 +2972,169 @@ token4:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token4
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   2688(DI)
-	PREFETCHT1   2752(DI)
-	PREFETCHT1   2816(DI)
-	PREFETCHT1   2880(DI)
-	PREFETCHT1   2944(DI)
-	PREFETCHT1   3008(DI)
-	PREFETCHT1   3072(DI)
-	PREFETCHT1   3136(DI)
-	PREFETCHT1   3200(DI)
-	VPSLLD       $0x06, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x14, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSLLD       $0x06, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x14, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1408(SI), Z4, Z5
-	VPSRLD       $0x04, 1408(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       1472(SI), Z4, Z7
-	VPSRLD       $0x04, 1472(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       1536(SI), Z4, Z9
-	VPSRLD       $0x04, 1536(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       1600(SI), Z4, Z11
-	VPSRLD       $0x04, 1600(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1408(R8), Z4, Z13
-	VPSRLD       $0x04, 1408(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       1472(R8), Z4, Z15
-	VPSRLD       $0x04, 1472(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       1536(R8), Z4, Z17
-	VPSRLD       $0x04, 1536(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       1600(R8), Z4, Z19
-	VPSRLD       $0x04, 1600(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, R9
-	MOVQ         BX, R10
-	ADDQ         tokens+80(FP), R10
-	MOVQ         AX, R11
+
+done4:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 2688(DI)
+	PREFETCHT1 2752(DI)
+	PREFETCHT1 2816(DI)
+	PREFETCHT1 2880(DI)
+	PREFETCHT1 2944(DI)
+	PREFETCHT1 3008(DI)
+	PREFETCHT1 3072(DI)
+	PREFETCHT1 3136(DI)
+	PREFETCHT1 3200(DI)
+	VPSLLD     $0x06, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x14, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSLLD     $0x06, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x14, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1408(SI), Z4, Z5
+	VPSRLD     $0x04, 1408(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     1472(SI), Z4, Z7
+	VPSRLD     $0x04, 1472(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     1536(SI), Z4, Z9
+	VPSRLD     $0x04, 1536(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     1600(SI), Z4, Z11
+	VPSRLD     $0x04, 1600(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1408(R8), Z4, Z13
+	VPSRLD     $0x04, 1408(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     1472(R8), Z4, Z15
+	VPSRLD     $0x04, 1472(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     1536(R8), Z4, Z17
+	VPSRLD     $0x04, 1536(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     1600(R8), Z4, Z19
+	VPSRLD     $0x04, 1600(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest5
+
+tokens5:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens5
+
+rest5:
+	CMPQ R9, R10
+	JEQ  done5
 
 token5:
 	VPBROADCASTD 48(R9), Z3
@@ -1973,85 +3165,168 @@ token5:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token5
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   3264(DI)
-	PREFETCHT1   3328(DI)
-	PREFETCHT1   3392(DI)
-	PREFETCHT1   3456(DI)
-	PREFETCHT1   3520(DI)
-	PREFETCHT1   3584(DI)
-	PREFETCHT1   3648(DI)
-	PREFETCHT1   3712(DI)
-	VPSLLD       $0x02, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x12, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSLLD       $0x02, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x12, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1664(SI), Z4, Z5
-	VPSRLD       $0x04, 1664(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       1728(SI), Z4, Z7
-	VPSRLD       $0x04, 1728(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       1792(SI), Z4, Z9
-	VPSRLD       $0x04, 1792(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       1856(SI), Z4, Z11
-	VPSRLD       $0x04, 1856(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1664(R8), Z4, Z13
-	VPSRLD       $0x04, 1664(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       1728(R8), Z4, Z15
-	VPSRLD       $0x04, 1728(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       1792(R8), Z4, Z17
-	VPSRLD       $0x04, 1792(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       1856(R8), Z4, Z19
-	VPSRLD       $0x04, 1856(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, R9
-	MOVQ         BX, R10
-	ADDQ         tokens+80(FP), R10
-	MOVQ         AX, R11
+
+done5:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 3264(DI)
+	PREFETCHT1 3328(DI)
+	PREFETCHT1 3392(DI)
+	PREFETCHT1 3456(DI)
+	PREFETCHT1 3520(DI)
+	PREFETCHT1 3584(DI)
+	PREFETCHT1 3648(DI)
+	PREFETCHT1 3712(DI)
+	VPSLLD     $0x02, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x12, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSLLD     $0x02, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x12, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1664(SI), Z4, Z5
+	VPSRLD     $0x04, 1664(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     1728(SI), Z4, Z7
+	VPSRLD     $0x04, 1728(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     1792(SI), Z4, Z9
+	VPSRLD     $0x04, 1792(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     1856(SI), Z4, Z11
+	VPSRLD     $0x04, 1856(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1664(R8), Z4, Z13
+	VPSRLD     $0x04, 1664(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     1728(R8), Z4, Z15
+	VPSRLD     $0x04, 1728(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     1792(R8), Z4, Z17
+	VPSRLD     $0x04, 1792(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     1856(R8), Z4, Z19
+	VPSRLD     $0x04, 1856(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, R9
+	MOVQ       BX, R10
+	ADDQ       tokens+80(FP), R10
+	MOVQ       AX, R11
+	LEAQ       -64(R10), R12
+	CMPQ       R9, R12
+	JAE        rest6
+
+tokens6:
+	VPBROADCASTD 48(R9), Z3
+	VPBROADCASTD 48(R9), Z4
+	VPBROADCASTD 112(R9), Z21
+	VPBROADCASTD 112(R9), Z22
+	VPBROADCASTD (R9), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(R9), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(R9), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(R9), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(R9), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(R9), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(R9), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(R9), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(R9), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(R9), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(R9), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(R9), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(R9), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(R9), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(R9), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(R9), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(R9), Z0, Z23
+	VFMADD213PS  (R11), Z3, Z23
+	VMOVUPS      Z23, (R11)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(R9), Z2, Z3
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(R9), Z0, Z3
+	VFMADD213PS  128(R11), Z21, Z3
+	VMOVUPS      Z3, 128(R11)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(R9), Z2, Z3
+	VFMADD213PS  192(R11), Z22, Z3
+	VMOVUPS      Z3, 192(R11)
+	ADDQ         $+128, R9
+	ADDQ         $+256, R11
+	CMPQ         R9, R12
+	JB           tokens6
+
+rest6:
+	CMPQ R9, R10
+	JEQ  done6
 
 token6:
 	VPBROADCASTD 48(R9), Z3
@@ -2082,86 +3357,169 @@ token6:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(R9), Z0, Z21
-	VFMADD213PS  (R11), Z21, Z3
-	VMOVUPS      Z3, (R11)
+	VFMADD213PS  (R11), Z3, Z21
+	VMOVUPS      Z21, (R11)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(R9), Z2, Z3
-	VFMADD213PS  64(R11), Z3, Z4
-	VMOVUPS      Z4, 64(R11)
-	ADDQ         $0x40, R9
+	VFMADD213PS  64(R11), Z4, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         $+64, R9
 	ADDQ         $+128, R11
 	CMPQ         R9, R10
 	JNE          token6
-	ADDQ         n+72(FP), BX
-	PREFETCHT1   3776(DI)
-	PREFETCHT1   3840(DI)
-	PREFETCHT1   3904(DI)
-	PREFETCHT1   3968(DI)
-	PREFETCHT1   4032(DI)
-	PREFETCHT1   4096(DI)
-	PREFETCHT1   4160(DI)
-	PREFETCHT1   4224(DI)
-	PREFETCHT1   4288(DI)
-	VPSRLD       $0x02, 64(SI), Z0
-	VPANDD       low4<>+0(SB), Z0, Z0
-	VPSLLD       $0x10, 8256(AX), Z2
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       8192(AX), Z0, Z0
-	VPSRLD       $0x02, 64(R8), Z2
-	VPANDD       low4<>+0(SB), Z2, Z2
-	VPSLLD       $0x10, 8640(AX), Z3
-	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       8576(AX), Z2, Z2
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1920(SI), Z4, Z5
-	VPSRLD       $0x04, 1920(SI), Z6
-	VPANDD       Z4, Z6, Z6
-	VPANDD       1984(SI), Z4, Z7
-	VPSRLD       $0x04, 1984(SI), Z8
-	VPANDD       Z4, Z8, Z8
-	VPANDD       2048(SI), Z4, Z9
-	VPSRLD       $0x04, 2048(SI), Z10
-	VPANDD       Z4, Z10, Z10
-	VPANDD       2112(SI), Z4, Z11
-	VPSRLD       $0x04, 2112(SI), Z12
-	VPANDD       Z4, Z12, Z12
-	VPSHUFB      Z5, Z3, Z5
-	VPSHUFB      Z7, Z3, Z7
-	VPSHUFB      Z9, Z3, Z9
-	VPSHUFB      Z11, Z3, Z11
-	VPSHUFB      Z6, Z3, Z6
-	VPSHUFB      Z8, Z3, Z8
-	VPSHUFB      Z10, Z3, Z10
-	VPSHUFB      Z12, Z3, Z12
-	VMOVDQU32    nonlinear<>+0(SB), Z3
-	VMOVDQU32    bytes0f<>+0(SB), Z4
-	VPANDD       1920(R8), Z4, Z13
-	VPSRLD       $0x04, 1920(R8), Z14
-	VPANDD       Z4, Z14, Z14
-	VPANDD       1984(R8), Z4, Z15
-	VPSRLD       $0x04, 1984(R8), Z16
-	VPANDD       Z4, Z16, Z16
-	VPANDD       2048(R8), Z4, Z17
-	VPSRLD       $0x04, 2048(R8), Z18
-	VPANDD       Z4, Z18, Z18
-	VPANDD       2112(R8), Z4, Z19
-	VPSRLD       $0x04, 2112(R8), Z20
-	VPANDD       Z4, Z20, Z20
-	VPSHUFB      Z13, Z3, Z13
-	VPSHUFB      Z15, Z3, Z15
-	VPSHUFB      Z17, Z3, Z17
-	VPSHUFB      Z19, Z3, Z19
-	VPSHUFB      Z14, Z3, Z14
-	VPSHUFB      Z16, Z3, Z16
-	VPSHUFB      Z18, Z3, Z18
-	VPSHUFB      Z20, Z3, Z20
-	MOVQ         BX, SI
-	MOVQ         BX, R8
-	ADDQ         tokens+80(FP), R8
-	MOVQ         AX, R9
+
+done6:
+	ADDQ       n+72(FP), BX
+	PREFETCHT1 3776(DI)
+	PREFETCHT1 3840(DI)
+	PREFETCHT1 3904(DI)
+	PREFETCHT1 3968(DI)
+	PREFETCHT1 4032(DI)
+	PREFETCHT1 4096(DI)
+	PREFETCHT1 4160(DI)
+	PREFETCHT1 4224(DI)
+	PREFETCHT1 4288(DI)
+	VPSRLD     $0x02, 64(SI), Z0
+	VPANDD     low4<>+0(SB), Z0, Z0
+	VPSLLD     $0x10, 8256(AX), Z2
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS     8192(AX), Z0, Z0
+	VPSRLD     $0x02, 64(R8), Z2
+	VPANDD     low4<>+0(SB), Z2, Z2
+	VPSLLD     $0x10, 8640(AX), Z3
+	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS  Z2, Z2
+	VMULPS     8576(AX), Z2, Z2
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1920(SI), Z4, Z5
+	VPSRLD     $0x04, 1920(SI), Z6
+	VPANDD     Z4, Z6, Z6
+	VPANDD     1984(SI), Z4, Z7
+	VPSRLD     $0x04, 1984(SI), Z8
+	VPANDD     Z4, Z8, Z8
+	VPANDD     2048(SI), Z4, Z9
+	VPSRLD     $0x04, 2048(SI), Z10
+	VPANDD     Z4, Z10, Z10
+	VPANDD     2112(SI), Z4, Z11
+	VPSRLD     $0x04, 2112(SI), Z12
+	VPANDD     Z4, Z12, Z12
+	VPSHUFB    Z5, Z3, Z5
+	VPSHUFB    Z7, Z3, Z7
+	VPSHUFB    Z9, Z3, Z9
+	VPSHUFB    Z11, Z3, Z11
+	VPSHUFB    Z6, Z3, Z6
+	VPSHUFB    Z8, Z3, Z8
+	VPSHUFB    Z10, Z3, Z10
+	VPSHUFB    Z12, Z3, Z12
+	VMOVDQU32  nonlinear<>+0(SB), Z3
+	VMOVDQU32  bytes0f<>+0(SB), Z4
+	VPANDD     1920(R8), Z4, Z13
+	VPSRLD     $0x04, 1920(R8), Z14
+	VPANDD     Z4, Z14, Z14
+	VPANDD     1984(R8), Z4, Z15
+	VPSRLD     $0x04, 1984(R8), Z16
+	VPANDD     Z4, Z16, Z16
+	VPANDD     2048(R8), Z4, Z17
+	VPSRLD     $0x04, 2048(R8), Z18
+	VPANDD     Z4, Z18, Z18
+	VPANDD     2112(R8), Z4, Z19
+	VPSRLD     $0x04, 2112(R8), Z20
+	VPANDD     Z4, Z20, Z20
+	VPSHUFB    Z13, Z3, Z13
+	VPSHUFB    Z15, Z3, Z15
+	VPSHUFB    Z17, Z3, Z17
+	VPSHUFB    Z19, Z3, Z19
+	VPSHUFB    Z14, Z3, Z14
+	VPSHUFB    Z16, Z3, Z16
+	VPSHUFB    Z18, Z3, Z18
+	VPSHUFB    Z20, Z3, Z20
+	MOVQ       BX, SI
+	MOVQ       BX, R8
+	ADDQ       tokens+80(FP), R8
+	MOVQ       AX, R9
+	LEAQ       -64(R8), R10
+	CMPQ       SI, R10
+	JAE        rest7
+
+tokens7:
+	VPBROADCASTD 48(SI), Z3
+	VPBROADCASTD 48(SI), Z4
+	VPBROADCASTD 112(SI), Z21
+	VPBROADCASTD 112(SI), Z22
+	VPBROADCASTD (SI), Z23
+	VPDPBUSD     Z23, Z5, Z3
+	VPDPBUSD     Z23, Z13, Z4
+	VPBROADCASTD 64(SI), Z23
+	VPDPBUSD     Z23, Z5, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(SI), Z23
+	VPDPBUSD     Z23, Z7, Z3
+	VPDPBUSD     Z23, Z15, Z4
+	VPBROADCASTD 68(SI), Z23
+	VPDPBUSD     Z23, Z7, Z21
+	VPDPBUSD     Z23, Z15, Z22
+	VPBROADCASTD 8(SI), Z23
+	VPDPBUSD     Z23, Z9, Z3
+	VPDPBUSD     Z23, Z17, Z4
+	VPBROADCASTD 72(SI), Z23
+	VPDPBUSD     Z23, Z9, Z21
+	VPDPBUSD     Z23, Z17, Z22
+	VPBROADCASTD 12(SI), Z23
+	VPDPBUSD     Z23, Z11, Z3
+	VPDPBUSD     Z23, Z19, Z4
+	VPBROADCASTD 76(SI), Z23
+	VPDPBUSD     Z23, Z11, Z21
+	VPDPBUSD     Z23, Z19, Z22
+	VPBROADCASTD 16(SI), Z23
+	VPDPBUSD     Z23, Z6, Z3
+	VPDPBUSD     Z23, Z14, Z4
+	VPBROADCASTD 80(SI), Z23
+	VPDPBUSD     Z23, Z6, Z21
+	VPDPBUSD     Z23, Z14, Z22
+	VPBROADCASTD 20(SI), Z23
+	VPDPBUSD     Z23, Z8, Z3
+	VPDPBUSD     Z23, Z16, Z4
+	VPBROADCASTD 84(SI), Z23
+	VPDPBUSD     Z23, Z8, Z21
+	VPDPBUSD     Z23, Z16, Z22
+	VPBROADCASTD 24(SI), Z23
+	VPDPBUSD     Z23, Z10, Z3
+	VPDPBUSD     Z23, Z18, Z4
+	VPBROADCASTD 88(SI), Z23
+	VPDPBUSD     Z23, Z10, Z21
+	VPDPBUSD     Z23, Z18, Z22
+	VPBROADCASTD 28(SI), Z23
+	VPDPBUSD     Z23, Z12, Z3
+	VPDPBUSD     Z23, Z20, Z4
+	VPBROADCASTD 92(SI), Z23
+	VPDPBUSD     Z23, Z12, Z21
+	VPDPBUSD     Z23, Z20, Z22
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(SI), Z0, Z23
+	VFMADD213PS  (R9), Z3, Z23
+	VMOVUPS      Z23, (R9)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS.BCST  32(SI), Z2, Z3
+	VFMADD213PS  64(R9), Z4, Z3
+	VMOVUPS      Z3, 64(R9)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(SI), Z0, Z3
+	VFMADD213PS  128(R9), Z21, Z3
+	VMOVUPS      Z3, 128(R9)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(SI), Z2, Z3
+	VFMADD213PS  192(R9), Z22, Z3
+	VMOVUPS      Z3, 192(R9)
+	ADDQ         $+128, SI
+	ADDQ         $+256, R9
+	CMPQ         SI, R10
+	JB           tokens7
+
+rest7:
+	CMPQ SI, R8
+	JEQ  done7
 
 token7:
 	VPBROADCASTD 48(SI), Z3
@@ -2192,26 +3550,28 @@ token7:
 	VPDPBUSD     Z21, Z20, Z4
 	VCVTDQ2PS    Z3, Z3
 	VMULPS.BCST  32(SI), Z0, Z21
-	VFMADD213PS  (R9), Z21, Z3
-	VMOVUPS      Z3, (R9)
+	VFMADD213PS  (R9), Z3, Z21
+	VMOVUPS      Z21, (R9)
 	VCVTDQ2PS    Z4, Z4
 	VMULPS.BCST  32(SI), Z2, Z3
-	VFMADD213PS  64(R9), Z3, Z4
-	VMOVUPS      Z4, 64(R9)
-	ADDQ         $0x40, SI
+	VFMADD213PS  64(R9), Z4, Z3
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         $+64, SI
 	ADDQ         $+128, R9
 	CMPQ         SI, R8
 	JNE          token7
-	ADDQ         n+72(FP), BX
-	ADDQ         $+4352, DI
-	DECQ         (SP)
-	JNZ          block
-	MOVQ         dst+0(FP), CX
-	MOVQ         second+16(FP), DX
-	MOVQ         tokens+80(FP), SI
-	ADDQ         CX, DX
-	MOVQ         AX, BX
-	LEAQ         (BX)(SI*2), SI
+
+done7:
+	ADDQ n+72(FP), BX
+	ADDQ $+4352, DI
+	DECQ (SP)
+	JNZ  block
+	MOVQ dst+0(FP), CX
+	MOVQ second+16(FP), DX
+	MOVQ tokens+80(FP), SI
+	ADDQ CX, DX
+	MOVQ AX, BX
+	LEAQ (BX)(SI*2), SI
 
 store:
 	VMOVUPS (BX), Z0

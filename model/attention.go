@@ -2,36 +2,54 @@ package model
 
 import (
 	"math"
+	"sync/atomic"
 
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
 	"siskin/model/quant"
 )
 
-// blockRows is the most rows that one piece of attention serves: each page is unpacked once for the query vectors of all
-// of them, 48 for the default model, and a pass still has pieces for all workers. Pieces end at multiples of it, so no two
-// workers write keys to one cache line, of which 16 positions share one.
-const blockRows = 16
+const (
+	// blockRows is the most rows that one piece of attention serves: each page is unpacked once for the query vectors of
+	// all of them, 48 for the default model, and a pass still has pieces for all workers. Blocks end at multiples of it, so
+	// no two workers write keys to one cache line, of which 16 positions share one.
+	blockRows = 16
+	// partPages and maxParts divide a context: a part is long enough to hide its cost, and few parts need little memory for
+	// their results.
+	partPages = 4
+	maxParts  = 8
+	// splitRows is the number of rows up to which the parts of a context are tasks of their own: a pass of one row has only
+	// as many blocks as key-value heads.
+	splitRows = 8
+)
 
-// rowBlock is some rows of the pass, [from, to), that follow each other in one sequence.
-type rowBlock struct{ from, to int }
-
-// rotateAndStore rotates the queries and keys of the pass by their positions and appends keys and values to the cache.
-func (s *State) rotateAndStore(layer int) {
-	s.phase.layer = layer
-	if layer == 0 {
-		s.divide()
-	}
-	if len(s.rows) <= serialRows {
-		for i := range len(s.blocks) * s.model.Config.KVHeads {
-			s.rotateBlock(0, i)
-		}
-		return
-	}
-	s.pool.Run(len(s.blocks)*s.model.Config.KVHeads, s.phase.rotateTask)
+// rowBlock is some rows of the pass, [from, to), that follow each other in one sequence and lie in one page.
+type rowBlock struct {
+	from, to int
+	pages    int // of the context up to the last row
+	each     int // pages of a part
+	task     int // number of the first task of this block
 }
 
-// divide makes the blocks of the pass.
+// parts is the number of parts of the context. The division depends on positions in steps of blockRows alone, so that a
+// row's result is the same to the bit whatever shares its pass.
+func (b *rowBlock) parts() int { return (b.pages + b.each - 1) / b.each }
+
+// splitAttention is what the tasks of one pass share when parts are tasks of their own.
+type splitAttention struct {
+	memory []float32      // (splitRows*heads/kvHeads query vectors, kvHeads, maxParts) kernel.PartLen
+	left   []atomic.Int32 // (splitRows, kvHeads) parts of a block that are not finished
+}
+
+func newSplitAttention(c *Config, rows int) splitAttention {
+	rows = min(rows, splitRows)
+	return splitAttention{
+		memory: kernel.AlignedFloats(rows * c.KVHeads * maxParts * kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads)),
+		left:   make([]atomic.Int32, rows*c.KVHeads),
+	}
+}
+
+// divide makes the blocks of the pass, once for all layers.
 func (s *State) divide() {
 	s.blocks = s.blocks[:0]
 	for i, row := range s.rows {
@@ -40,7 +58,28 @@ func (s *State) divide() {
 			s.blocks[last].to = i + 1
 			continue
 		}
-		s.blocks = append(s.blocks, rowBlock{i, i + 1})
+		pages := row.Pos/kvcache.PageLen + 1
+		b := rowBlock{from: i, to: i + 1, pages: pages, each: max(partPages, (pages+maxParts-1)/maxParts)}
+		if last >= 0 {
+			b.task = s.blocks[last].task + s.blocks[last].parts()*s.model.Config.KVHeads
+		}
+		s.blocks = append(s.blocks, b)
+	}
+}
+
+// rotateAndStore rotates the queries and keys of the pass by their positions and appends keys and values to the cache.
+func (s *State) rotateAndStore(layer int) {
+	s.phase.layer = layer
+	if layer == 0 {
+		s.divide()
+	}
+	tasks := len(s.blocks) * s.model.Config.KVHeads
+	if len(s.rows) > serialRows {
+		s.pool.Run(tasks, s.phase.rotateTask)
+		return
+	}
+	for i := range tasks {
+		s.rotateBlock(0, i)
 	}
 }
 
@@ -70,7 +109,17 @@ func (s *State) attend(layer int, next quant.Type) bool {
 	c := &s.model.Config
 	s.phase.layer = layer
 	s.phase.quantise = !next.IsFloat() && c.Heads/c.KVHeads*c.HeadDim%quant.ActBlock == 0
-	s.pool.Run(len(s.blocks)*c.KVHeads, s.phase.attendTask)
+	heads, last := c.KVHeads, &s.blocks[len(s.blocks)-1]
+	if len(s.rows) > splitRows {
+		s.pool.Run(len(s.blocks)*heads, s.phase.attendTask)
+		return s.phase.quantise
+	}
+	for i := range s.blocks {
+		for head := range heads {
+			s.splits.left[i*heads+head].Store(int32(s.blocks[i].parts()))
+		}
+	}
+	s.pool.Run(last.task+last.parts()*heads, s.phase.partTask)
 	return s.phase.quantise
 }
 
@@ -78,36 +127,87 @@ func (s *State) attend(layer int, next quant.Type) bool {
 // 2305.13245): each key and value is read and unpacked once for all of them. The last blocks, which have the most pages to
 // go through, come first.
 func (s *State) attendBlock(worker, i int) {
+	heads := s.model.Config.KVHeads
+	block, head := &s.blocks[len(s.blocks)-1-i/heads], i%heads
+	a := s.startAttend(worker, block, head)
+	for part := range block.parts() {
+		s.attendPart(a, block, head, part, nil)
+		a.Fold(nil)
+	}
+	s.finishAttend(a, block, head)
+}
+
+// attendOne serves one part of the context of one block and key-value head. Who finishes the last part folds all.
+func (s *State) attendOne(worker, i int) {
+	heads, index := s.model.Config.KVHeads, len(s.blocks)-1
+	for s.blocks[index].task > i {
+		index--
+	}
+	block := &s.blocks[index]
+	parts := block.parts()
+	head, part := (i-block.task)/parts, (i-block.task)%parts
+	a := s.startAttend(worker, block, head)
+	s.attendPart(a, block, head, part, s.partMemory(block, head, part))
+	if s.splits.left[index*heads+head].Add(-1) > 0 {
+		return
+	}
+	for part := range parts {
+		a.Fold(s.partMemory(block, head, part))
+	}
+	s.finishAttend(a, block, head)
+}
+
+// partMemory is the place of the result of one part.
+func (s *State) partMemory(block *rowBlock, head, part int) []float32 {
 	c := &s.model.Config
-	block, head := s.blocks[len(s.blocks)-1-i/c.KVHeads], i%c.KVHeads
+	one := kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads) // of one row; PartLen of several is at most as many times that
+	start := (block.from*c.KVHeads+head*(block.to-block.from))*maxParts + part*(block.to-block.from)
+	return s.splits.memory[start*one:][:kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads*(block.to-block.from))]
+}
+
+// startAttend gives the query vectors of a block and key-value head to the worker's Attend.
+func (s *State) startAttend(worker int, block *rowBlock, head int) *kernel.Attend {
+	c, a := &s.model.Config, s.attends[worker]
 	group, dim := c.Heads/c.KVHeads, c.HeadDim
-	rows, first := block.to-block.from, s.rows[block.from]
-	a := s.attends[worker]
-	a.Start(rows * group)
-	for r := range rows {
-		q := s.q[((block.from+r)*c.Heads+head*group)*dim:]
+	a.Start((block.to - block.from) * group)
+	for i := block.from; i < block.to; i++ {
+		q := s.q[(i*c.Heads+head*group)*dim:]
 		for g := range group {
-			copy(a.Query(r*group+g), q[g*dim:(g+1)*dim])
+			copy(a.Query((i-block.from)*group+g), q[g*dim:(g+1)*dim])
 		}
 	}
-	p := kernel.Page{Keys: s.Cache.Keys(first.Seq, 0, s.phase.layer, head), Values: s.Cache.Values(first.Seq, 0, s.phase.layer, head)}
-	for page, last := 0, (first.Pos+rows-1)/kvcache.PageLen; page <= last; page++ {
+	return a
+}
+
+// attendPart goes through the pages of one part.
+func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, memory []float32) {
+	c, row := &s.model.Config, s.rows[block.from]
+	page, end := part*block.each, min((part+1)*block.each, block.pages)
+	a.Begin(memory)
+	p := kernel.Page{Keys: s.Cache.Keys(row.Seq, page, s.phase.layer, head), Values: s.Cache.Values(row.Seq, page, s.phase.layer, head)}
+	for ; page < end; page++ {
 		p.NextKeys, p.NextValues = nil, nil
-		if page < last {
-			p.NextKeys = s.Cache.Keys(first.Seq, page+1, s.phase.layer, head)
-			p.NextValues = s.Cache.Values(first.Seq, page+1, s.phase.layer, head)
+		if page+1 < end {
+			p.NextKeys = s.Cache.Keys(row.Seq, page+1, s.phase.layer, head)
+			p.NextValues = s.Cache.Values(row.Seq, page+1, s.phase.layer, head)
 		}
-		a.Page(p, first.Pos+1-page*kvcache.PageLen, group)
+		a.Page(p, row.Pos+1-page*kvcache.PageLen, c.Heads/c.KVHeads)
 		p.Keys, p.Values = p.NextKeys, p.NextValues
 	}
-	for r := range rows {
-		out := s.heads[((block.from+r)*c.Heads+head*group)*dim:]
+}
+
+// finishAttend writes the results, and their quantised form.
+func (s *State) finishAttend(a *kernel.Attend, block *rowBlock, head int) {
+	c := &s.model.Config
+	group, dim := c.Heads/c.KVHeads, c.HeadDim
+	for i := block.from; i < block.to; i++ {
+		out := s.heads[(i*c.Heads+head*group)*dim:]
 		for g := range group {
-			a.Result(r*group+g, out[g*dim:(g+1)*dim])
+			a.Result((i-block.from)*group+g, out[g*dim:(g+1)*dim])
 		}
 		if s.phase.quantise {
 			at, n := head*group*dim/quant.ActBlock, len(s.rows)
-			s.set.QuantizeRefined(s.phase.acts[at*2*n*quant.ActBytes:], out[:group*dim], 2*n, block.from+r, n+block.from+r)
+			s.set.QuantizeRefined(s.phase.acts[at*2*n*quant.ActBytes:], out[:group*dim], 2*n, i, n+i)
 		}
 	}
 }

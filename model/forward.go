@@ -12,6 +12,7 @@ func (s *State) Forward(rows []Row) error {
 	if err := s.admit(rows); err != nil {
 		return err
 	}
+	s.pool.Begin(len(rows))
 	c, w := &s.model.Config, &s.model.Weights
 	s.embed()
 	s.rotations()

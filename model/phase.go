@@ -67,12 +67,12 @@ type phase struct {
 	next     []byte    // the same for the region that follows
 	scratch  []float32 // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
 
-	multiplyTask, prepareTask, rotateTask, attendTask func(worker, i int)
+	multiplyTask, prepareTask, rotateTask, attendTask, partTask func(worker, i int)
 }
 
 func (p *phase) bind(s *State) {
 	p.multiplyTask, p.prepareTask = s.multiplyChunk, s.prepareRow
-	p.rotateTask, p.attendTask = s.rotateBlock, s.attendBlock
+	p.rotateTask, p.attendTask, p.partTask = s.rotateBlock, s.attendBlock, s.attendOne
 	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
 	c := &s.model.Config
 	size := s.limits.Rows * max(c.Dim, c.FFN, c.Heads*c.HeadDim, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes

@@ -64,6 +64,7 @@ type State struct {
 	freqs   []float64        // (ropeDim/2) angle per position
 	attends []*kernel.Attend // (workers) attention under way
 	blocks  []rowBlock       // (at most rows) the rows of the pass in pieces that share keys and values
+	splits  splitAttention
 
 	phase phase
 }
@@ -109,6 +110,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		ropeS:  make([]float32, n*c.RopeDim/2),
 		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
 		blocks: make([]rowBlock, 0, n),
+		splits: newSplitAttention(c, n),
 	}
 	for range pool.Workers() {
 		s.attends = append(s.attends, kernel.NewAttend(set, limits.KV, c.HeadDim, min(n, blockRows)*c.Heads/c.KVHeads))
@@ -131,7 +133,7 @@ type Memory struct {
 func (s *State) Memory() Memory {
 	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.up) +
 		len(s.ropeC) + len(s.ropeS)
-	attends := 0
+	attends := 4 * (len(s.splits.memory) + len(s.splits.left))
 	for _, a := range s.attends {
 		attends += a.Bytes()
 	}

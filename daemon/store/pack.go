@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"siskin/model"
 	"siskin/model/kernel"
@@ -118,7 +118,8 @@ func packedPaths(path string, p quant.Packing, cache string) []string {
 	if err != nil {
 		return paths // there is no working directory: then there is hardly a cache folder
 	}
-	name := strings.ReplaceAll(strings.TrimPrefix(whole, string(filepath.Separator)), string(filepath.Separator), "+")
+	folder := sha256.Sum256([]byte(filepath.Dir(whole)))
+	name := fmt.Sprintf("%x-%s", folder[:4], filepath.Base(whole))
 	return append(paths, filepath.Join(cache, pack.Name(name, p)))
 }
 

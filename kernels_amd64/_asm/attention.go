@@ -19,6 +19,7 @@ func attentionKernels(a *asm) {
 	for _, k := range []attention{{a, "AVX2", 32}, {a, "AVX512", 64}} {
 		k.tileProduct()
 		k.softmaxTile()
+		k.foldRows()
 		k.keyTileF16()
 		k.keyTileQ8()
 		k.valueTileF16()
@@ -261,6 +262,33 @@ func (k attention) softmaxTile() {
 	k.ADDQ(Imm(4), top)
 	k.ADDQ(Imm(panelBytes), sum)
 	k.ADDQ(Imm(4), scale)
+	k.DECQ(rows)
+	k.JNZ(LabelRef("row"))
+	k.ret()
+}
+
+func (k attention) foldRows() {
+	k.function("foldRows", "func(dst, src *float32, width, m int, keep, add *float32)",
+		"sets dst[r*width+j] = keep[r]*dst[r*width+j] + add[r]*src[r*width+j], the second product rounded,",
+		"then fused, for r < m, j < width, a multiple of 16. No alignment is needed; nothing else is touched.")
+	dst, src, rows, keep, add := k.param("dst"), k.param("src"), k.param("m"), k.param("keep"), k.param("add")
+	k.Label("row")
+	left, a, b := k.param("width"), k.vec(), k.vec()
+	k.VBROADCASTSS(at(keep, 0), a)
+	k.VBROADCASTSS(at(add, 0), b)
+	k.Label("columns")
+	for o := 0; o < panelBytes; o += k.bytes {
+		v := k.vec()
+		k.VMULPS(at(src, o), b, v)
+		k.VFMADD231PS(at(dst, o), a, v)
+		k.VMOVUPS(v, at(dst, o))
+	}
+	k.ADDQ(Imm(panelBytes), dst)
+	k.ADDQ(Imm(panelBytes), src)
+	k.SUBQ(Imm(16), left)
+	k.JNZ(LabelRef("columns"))
+	k.ADDQ(Imm(4), keep)
+	k.ADDQ(Imm(4), add)
 	k.DECQ(rows)
 	k.JNZ(LabelRef("row"))
 	k.ret()

@@ -19,19 +19,19 @@ const readSpan = 512
 // peakKernels are loops that do nothing but saturate the units: the machine's own limits, for the benchmark.
 func peakKernels(a *asm) {
 	a.peak("peakVNNI", "VPDPBUSD of 64 bytes", func(i int) {
-		a.VPDPBUSD(reg.Z14, reg.Z15, vector('Z', i))
+		a.VPDPBUSD(reg.Z14, reg.Z15, physical('Z', i))
 	})
 	a.peak("peakAVXVNNI", "VPDPBUSD of 32 bytes in its VEX form", func(i int) {
 		a.vexDotProduct(i, 15, 14)
 	})
 	a.peak("peakAVX2", "VPMADDUBSW of 32 bytes, each with its VPADDW", func(i int) {
 		if i%2 == 0 { // one register for the products, one for their sum
-			a.VPMADDUBSW(reg.Y14, reg.Y15, vector('Y', i))
-			a.VPADDW(vector('Y', i), vector('Y', i+1), vector('Y', i+1))
+			a.VPMADDUBSW(reg.Y14, reg.Y15, physical('Y', i))
+			a.VPADDW(physical('Y', i), physical('Y', i+1), physical('Y', i+1))
 		}
 	})
-	a.read("readVNNI", 64, func(from operand.Op, i int) { a.VMOVDQU64(from, vector('Z', i)) })
-	a.read("readAVX2", 32, func(from operand.Op, i int) { a.VMOVDQU(from, vector('Y', i)) })
+	a.read("readVNNI", 64, func(from operand.Op, i int) { a.VMOVDQU64(from, physical('Z', i)) })
+	a.read("readAVX2", 32, func(from operand.Op, i int) { a.VMOVDQU(from, physical('Y', i)) })
 }
 
 // peak writes a loop of step(0) to step(peakChains-1), on registers that hold zero.
@@ -43,7 +43,7 @@ func (a *asm) peak(name, what string, step func(i int)) {
 	a.Pragma("noescape")
 	n := a.Load(a.Param("n"), reg.RCX)
 	for i := range 16 {
-		a.VPXOR(vector('Y', i), vector('Y', i), vector('Y', i)) // clears the upper half of a Z register too
+		a.VPXOR(physical('Y', i), physical('Y', i), physical('Y', i)) // clears the upper half of a Z register too
 	}
 	a.Label(name + "Turn")
 	for i := range peakChains {
@@ -69,8 +69,8 @@ func (a *asm) vexDotProduct(d, v, m int) {
 	a.Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []operand.Op{operand.U8(0xc0 | (d&7)<<3 | m&7)}})
 }
 
-// vector is the register Yi or Zi, for i up to 15.
-func vector(width byte, i int) reg.Register {
+// physical is the register Yi or Zi, for i up to 15.
+func physical(width byte, i int) reg.Register {
 	ymm := []reg.Register{
 		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
 		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,

@@ -207,25 +207,52 @@ func (k *vnniKernel) sub(s int) {
 	for g := range v {
 		v[g].w = k.weights(k, g, s)
 	}
-	a, end, sums := k.GP64(), k.GP64(), k.GP64()
-	k.MOVQ(k.act, a)
-	k.MOVQ(k.act, end)
-	k.ADDQ(k.paramMem("tokens"), end)
-	k.MOVQ(k.sums, sums)
-	token := fmt.Sprintf("token%d", s)
-	k.Label(token)
-	isum := k.dot(a, v)
-	for g := range v {
-		if k.halves {
-			k.addHalves(a, at(sums, 64*g), isum[g], v[g])
-		} else {
-			k.addBlock(a, at(sums, 64*g), isum[g][0], v[g])
+	r := tokenRegs{a: k.GP64(), end: k.GP64(), sums: k.GP64()}
+	k.MOVQ(k.act, r.a)
+	k.MOVQ(k.act, r.end)
+	k.ADDQ(k.paramMem("tokens"), r.end)
+	k.MOVQ(k.sums, r.sums)
+	label := func(name string) string { return fmt.Sprintf("%s%d", name, s) }
+	together, last := k.together(), k.GP64()
+	k.LEAQ(at(r.end, -actBytes*(together-1)), last)
+	k.CMPQ(r.a, last)
+	k.JAE(LabelRef(label("rest")))
+	k.Label(label("tokens"))
+	k.tokens(r, v, together)
+	k.CMPQ(r.a, last)
+	k.JB(LabelRef(label("tokens")))
+	k.Label(label("rest"))
+	k.CMPQ(r.a, r.end)
+	k.JEQ(LabelRef(label("done")))
+	k.Label(label("token"))
+	k.tokens(r, v, 1)
+	k.CMPQ(r.a, r.end)
+	k.JNE(LabelRef(label("token")))
+	k.Label(label("done"))
+}
+
+// together is how many activation rows are multiplied at a time: as many as there are registers for.
+func (k *vnniKernel) together() int {
+	if k.halves && k.hasMin {
+		return 1
+	}
+	return 2
+}
+
+// tokenRegs point at the activations and the sums of a token, and at the end of the activations.
+type tokenRegs struct{ a, end, sums reg.Register }
+
+// tokens multiplies a sub-block with that block of some activation rows, adds to their sums, and moves on. Several rows at
+// a time: their sums of products depend on one another within a row only, and the CPU looks ahead only so far.
+func (k *vnniKernel) tokens(r tokenRegs, v [2]vnniVectors, count int) {
+	isum := k.dot(r.a, v, count)
+	for t := range isum {
+		for g := range v {
+			k.add(at(r.sums, vnniRecord*t+64*g), r.a, actBytes*t, isum[t][g], v[g])
 		}
 	}
-	k.ADDQ(Imm(actBytes), a)
-	k.ADDQ(I32(vnniRecord), sums)
-	k.CMPQ(a, end)
-	k.JNE(LabelRef(token))
+	k.ADDQ(I32(int32(count*actBytes)), r.a)
+	k.ADDQ(I32(int32(count*vnniRecord)), r.sums)
 }
 
 // clearRegister sets v to zero. The generator has to be told that this does not read v: it would keep v alive from the
@@ -239,57 +266,60 @@ func (k *vnniKernel) clearRegister(v reg.VecVirtual) {
 	k.Instruction(i)
 }
 
-// dot returns the integer products of both groups with the activations at a: of each half, if halves have scales.
-func (k *vnniKernel) dot(a reg.Register, v [2]vnniVectors) (sum [2][]reg.VecVirtual) {
-	parts, starts := 1, []int{actN}
+// dot returns the integer products of both groups with count activation rows: of each half, if halves have scales.
+func (k *vnniKernel) dot(a reg.Register, v [2]vnniVectors, count int) [][2][]reg.VecVirtual {
+	starts := []int{actN}
 	if k.halves {
-		parts, starts = 2, []int{actNA, actNB}
+		starts = []int{actNA, actNB}
 	}
-	for g := range sum {
-		for part := range parts {
-			c := k.ZMM()
-			if k.offset {
-				k.VPBROADCASTD(at(a, starts[part]), c)
-			} else {
-				k.clearRegister(c)
+	sum := make([][2][]reg.VecVirtual, count)
+	for t := range sum {
+		for g := range v {
+			for _, start := range starts {
+				c := k.ZMM()
+				if k.offset {
+					k.VPBROADCASTD(at(a, actBytes*t+start), c)
+				} else {
+					k.clearRegister(c)
+				}
+				sum[t][g] = append(sum[t][g], c)
 			}
-			sum[g] = append(sum[g], c)
 		}
 	}
 	for j := range 8 {
-		x := k.ZMM()
-		k.VPBROADCASTD(at(a, 4*j), x)
-		for g := range sum {
-			k.VPDPBUSD(x, v[g].w[j], sum[g][j*parts/8])
+		for t := range sum {
+			x := k.ZMM()
+			k.VPBROADCASTD(at(a, actBytes*t+4*j), x)
+			for g := range v {
+				k.VPDPBUSD(x, v[g].w[j], sum[t][g][j*len(starts)/8])
+			}
 		}
 	}
 	return sum
 }
 
-// addBlock adds the product of a block: acc = fma(d*dx, isum, acc), acc = fma(m, s, acc).
-func (k *vnniKernel) addBlock(a reg.Register, acc Mem, isum reg.VecVirtual, v vnniVectors) {
-	scale := k.ZMM()
-	k.VCVTDQ2PS(isum, isum)
-	k.VMULPS_BCST(at(a, actD), v.d[0], scale)
-	k.VFMADD213PS(acc, scale, isum)
-	if k.hasMin {
-		k.addMin(at(a, actS), v.m[0], isum)
+// add adds the products of a block to a sum, as quant.MatMulQ8 says. The Act is at a+act. One scale:
+// acc = fma(d*dx, isum, acc), acc = fma(m, s, acc). Two: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both minima.
+func (k *vnniKernel) add(acc Mem, a reg.Register, act int, isum []reg.VecVirtual, v vnniVectors) {
+	for _, i := range isum {
+		k.VCVTDQ2PS(i, i)
 	}
-	k.VMOVUPS(isum, acc)
-}
-
-// addHalves adds the product of two halves: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both minima.
-func (k *vnniKernel) addHalves(a reg.Register, acc Mem, isum []reg.VecVirtual, v vnniVectors) {
-	k.VCVTDQ2PS(isum[0], isum[0])
-	k.VCVTDQ2PS(isum[1], isum[1])
-	k.VMULPS(v.d[0], isum[0], isum[0])
-	k.VFMADD231PS(isum[1], v.d[1], isum[0])
 	sum := k.ZMM()
-	k.VMOVUPS(acc, sum)
-	k.VFMADD231PS_BCST(at(a, actD), isum[0], sum)
-	if k.hasMin {
-		k.addMin(at(a, actSA), v.m[0], sum)
-		k.addMin(at(a, actSB), v.m[1], sum)
+	if k.halves {
+		k.VMULPS(v.d[0], isum[0], isum[0])
+		k.VFMADD231PS(isum[1], v.d[1], isum[0])
+		k.VMOVUPS(acc, sum)
+		k.VFMADD231PS_BCST(at(a, act+actD), isum[0], sum)
+	} else {
+		k.VMULPS_BCST(at(a, act+actD), v.d[0], sum)
+		k.VFMADD213PS(acc, isum[0], sum)
+	}
+	for i, m := range v.m {
+		s := actS
+		if k.halves {
+			s = []int{actSA, actSB}[i]
+		}
+		k.addMin(at(a, act+s), m, sum)
 	}
 	k.VMOVUPS(sum, acc)
 }

@@ -7,12 +7,12 @@ import (
 	"siskin/model/quant"
 )
 
-// KeyTile and ValueTile unpack a block of keys or values as quant.KeyTile and quant.ValueTile do. What lies at the same
-// place of ahead, which is another block or empty, is brought into the cache meanwhile.
-type (
-	KeyTile   func(dst []float32, block, ahead []byte, headDim, n int)
-	ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
-)
+// KeyTile unpacks a block of keys as quant.KeyTile does. What lies at the same place of ahead, which is another block or
+// empty, is brought into the cache meanwhile.
+type KeyTile func(dst []float32, block, ahead []byte, headDim, n int)
+
+// ValueTile is KeyTile for values, as quant.ValueTile does.
+type ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
 
 // Attention is the part of a Set that serves attention; see quant for what each function computes.
 type Attention struct {
@@ -20,11 +20,14 @@ type Attention struct {
 	ValueTile   [quant.NumKVFormats]ValueTile
 	TileProduct func(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32)
 	SoftmaxTile func(scores []float32, m, cols int, top, sum, scale []float32)
+	FoldRows    func(dst, src []float32, width, m int, keep, add []float32)
 	Rotate      func(x []float32, heads, headDim int, cos, sin []float32, scale float32)
 }
 
 func genericAttention() Attention {
-	a := Attention{TileProduct: quant.TileProduct, SoftmaxTile: quant.SoftmaxTile, Rotate: quant.Rotate}
+	a := Attention{
+		TileProduct: quant.TileProduct, SoftmaxTile: quant.SoftmaxTile, FoldRows: quant.FoldRows, Rotate: quant.Rotate,
+	}
 	for f := range quant.NumKVFormats {
 		a.KeyTile[f] = func(dst []float32, block, _ []byte, headDim, n int) { quant.KeyTile(f, dst, block, headDim, n) }
 		a.ValueTile[f] = func(dst []float32, block, _ []byte, headDim, n int) { quant.ValueTile(f, dst, block, headDim, n) }
@@ -32,8 +35,9 @@ func genericAttention() Attention {
 	return a
 }
 
-// Attend computes attention for some query vectors of one key-value head, page by page. It holds what a worker needs,
-// which does not depend on the length of the context; it belongs to one goroutine.
+// Attend computes attention for some query vectors of one key-value head: for each part of the context Begin, Page for its
+// pages, and Fold. Parts may be computed by several workers, if one of them folds all in order. An Attend holds what a
+// worker needs, which does not depend on the length of the context; it belongs to one goroutine.
 type Attend struct {
 	set    *Set
 	format quant.KVFormat
@@ -44,23 +48,51 @@ type Attend struct {
 	tile   []float32 // (dim, 64) keys, then (64, width) values
 	query  []float32 // (rows, dim)
 	score  []float32 // (rows, 64)
-	out    []float32 // (rows, width)
-	top    []float32 // (rows)
-	sum    []float32 // (rows, 16)
 	scale  []float32 // (rows)
+	own    []float32 // a part, where the caller has no place for it
+	whole  []float32 // the parts that were folded
+	part   Part      // under way
+	total  Part      // in whole
+	unused []float32 // (rows, 16) sums that nobody asks for
 	hidden [quant.KVPage]float32
 	acts   []byte // (dim/32) quant.Acts
+}
+
+// Part is what attention over some pages leaves for some query vectors.
+type Part struct {
+	out []float32 // (rows, width)
+	sum []float32 // (rows, 16)
+	top []float32 // (rows)
+}
+
+// PartLen is the number of float32 values of a Part of some query vectors.
+func PartLen(headDim, rows int) int {
+	return rows*(quant.KVWidth(headDim)+sumLanes) + (rows+sumLanes-1)/sumLanes*sumLanes
+}
+
+// partIn divides memory of PartLen values.
+func (a *Attend) partIn(memory []float32, rows int) Part {
+	sums := memory[rows*a.width:]
+	return Part{out: memory[:rows*a.width], sum: sums[:rows*sumLanes], top: sums[rows*sumLanes:][:rows]}
+}
+
+func (p *Part) reset() {
+	clear(p.out)
+	clear(p.sum)
+	for i := range p.top {
+		p.top[i] = float32(math.Inf(-1))
+	}
 }
 
 // NewAttend makes one for at most rows query vectors of headDim columns over keys and values in format f.
 func NewAttend(set *Set, f quant.KVFormat, headDim, rows int) *Attend {
 	a := &Attend{set: set, format: f, dim: headDim, width: quant.KVWidth(headDim)}
-	a.tile = aligned(quant.KVPage * a.width)
-	a.query = aligned(rows * headDim)
-	a.score = aligned(rows * quant.KVPage)
-	a.out = aligned(rows * a.width)
-	a.top, a.scale = aligned(rows), aligned(rows)
-	a.sum = aligned(rows * sumLanes)
+	a.tile = AlignedFloats(quant.KVPage * a.width)
+	a.query = AlignedFloats(rows * headDim)
+	a.score = AlignedFloats(rows * quant.KVPage)
+	a.scale = AlignedFloats(2 * rows)
+	a.own, a.whole = AlignedFloats(PartLen(headDim, rows)), AlignedFloats(PartLen(headDim, rows))
+	a.unused = AlignedFloats(rows * sumLanes)
 	for i := range a.hidden {
 		a.hidden[i] = float32(math.Inf(-1))
 	}
@@ -71,15 +103,15 @@ func NewAttend(set *Set, f quant.KVFormat, headDim, rows int) *Attend {
 // sumLanes is the number of partial sums of the weights of a query.
 const sumLanes = 16
 
-// aligned returns n zeros that begin a cache line: a vector of 64 bytes that straddles two costs two loads.
-func aligned(n int) []float32 {
+// AlignedFloats returns n zeros that begin a cache line: a vector of 64 bytes that straddles two costs two loads.
+func AlignedFloats(n int) []float32 {
 	b := quant.NewActs(4 * n)
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), n)
 }
 
 // Bytes returns the memory that a holds.
 func (a *Attend) Bytes() int {
-	return 4*(len(a.tile)+len(a.query)+len(a.score)+len(a.out)+len(a.top)+len(a.sum)+len(a.scale)+len(a.hidden)) + len(a.acts)
+	return 4*(len(a.tile)+len(a.query)+len(a.score)+len(a.scale)+len(a.own)+len(a.whole)+len(a.unused)+len(a.hidden)) + len(a.acts)
 }
 
 // Store keeps the key and the value (headDim each) of position pos of a page in its blocks.
@@ -100,11 +132,8 @@ func (a *Attend) Store(keys, values []byte, pos int, key, value []float32) {
 // Start begins the attention of rows query vectors.
 func (a *Attend) Start(rows int) {
 	a.rows = rows
-	clear(a.out[:rows*a.width])
-	clear(a.sum[:rows*sumLanes])
-	for i := range rows {
-		a.top[i] = float32(math.Inf(-1))
-	}
+	a.total = a.partIn(a.whole, rows)
+	a.total.reset()
 }
 
 // Query is the place of query vector r (headDim), multiplied by log2(e)/sqrt(headDim); to be filled after Start.
@@ -116,8 +145,17 @@ type Page struct {
 	NextKeys, NextValues []byte // empty after the last
 }
 
-// Page goes on with the next page. Query vector r sees its first visible + r/group positions; that may be none, and all
-// from 64 on. At least one query vector sees one.
+// Begin starts a part in memory, PartLen values, or in a place of its own for nil.
+func (a *Attend) Begin(memory []float32) {
+	if memory == nil {
+		memory = a.own
+	}
+	a.part = a.partIn(memory, a.rows)
+	a.part.reset()
+}
+
+// Page goes on with the next page of the part. Query vector r sees its first visible + r/group positions; that may be none,
+// and all from 64 on. At least one query vector sees one.
 func (a *Attend) Page(p Page, visible, group int) {
 	first := 0 // the first that sees something
 	if visible < 1 {
@@ -125,9 +163,9 @@ func (a *Attend) Page(p Page, visible, group int) {
 	}
 	n := min(quant.KVPage, visible+(a.rows-1)/group)
 	cols := (n + sumLanes - 1) / sumLanes * sumLanes
-	m, set, dim, width := a.rows-first, a.set, a.dim, a.width
+	m, set, dim, width, part := a.rows-first, a.set, a.dim, a.width, &a.part
 	score := a.score[first*quant.KVPage : a.rows*quant.KVPage]
-	scale := a.scale[first:a.rows]
+	scale := a.scale[:m]
 
 	set.KeyTile[a.format](a.tile[:dim*quant.KVPage], p.Keys, p.NextKeys, dim, n)
 	set.TileProduct(score, quant.KVPage, a.query[first*dim:a.rows*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
@@ -136,20 +174,41 @@ func (a *Attend) Page(p Page, visible, group int) {
 			copy(score[(r-first)*quant.KVPage+sees:][:cols-sees], a.hidden[:])
 		}
 	}
-	set.SoftmaxTile(score, m, cols, a.top[first:a.rows], a.sum[first*sumLanes:a.rows*sumLanes], scale)
+	set.SoftmaxTile(score, m, cols, part.top[first:], part.sum[first*sumLanes:], scale)
 	set.ValueTile[a.format](a.tile, p.Values, p.NextValues, dim, n)
-	set.TileProduct(a.out[first*width:a.rows*width], width, score, quant.KVPage, a.tile, width, m, n, width, scale)
+	set.TileProduct(part.out[first*width:], width, score, quant.KVPage, a.tile, width, m, n, width, scale)
+}
+
+// Fold adds the part in memory, or the one in the place of its own for nil, to the result.
+func (a *Attend) Fold(memory []float32) {
+	if memory == nil {
+		memory = a.own
+	}
+	p, m := a.partIn(memory, a.rows), a.rows
+	// The maximum of the part is one more score.
+	for r := range m {
+		row := a.score[r*quant.KVPage:][:sumLanes]
+		copy(row, a.hidden[:])
+		row[0] = p.top[r]
+	}
+	keep, add := a.scale[:m], a.scale[m:2*m]
+	a.set.SoftmaxTile(a.score, m, sumLanes, a.total.top, a.unused, keep)
+	for r := range m {
+		add[r] = a.score[r*quant.KVPage]
+	}
+	a.set.FoldRows(a.total.out, p.out, a.width, m, keep, add)
+	a.set.FoldRows(a.total.sum, p.sum, sumLanes, m, keep, add)
 }
 
 // Result writes the output of query vector r (headDim) to dst.
 func (a *Attend) Result(r int, dst []float32) {
-	s := (*[sumLanes]float32)(a.sum[r*sumLanes:])
+	s := (*[sumLanes]float32)(a.total.sum[r*sumLanes:])
 	var half [8]float32
 	for l := range half {
 		half[l] = s[l] + s[l+8]
 	}
 	by := 1 / (((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7])))
-	for j, f := range a.out[r*a.width:][:len(dst)] {
+	for j, f := range a.total.out[r*a.width:][:len(dst)] {
 		dst[j] = f * by
 	}
 }

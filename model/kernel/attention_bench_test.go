@@ -35,6 +35,7 @@ func BenchmarkAttendDecode(b *testing.B) {
 				for b.Loop() {
 					for i := range benchLayers * benchHeads {
 						a.Start(benchGroup)
+						a.Begin(nil)
 						layer, head := i/benchHeads, i%benchHeads
 						for page := range pages {
 							p := Page{Keys: block(layer, page, head, 0), Values: block(layer, page, head, 1)}
@@ -76,6 +77,7 @@ func BenchmarkAttendPrefill(b *testing.B) {
 				for b.Loop() {
 					for first := positions - pass; first < positions; first += rows {
 						a.Start(rows * benchGroup)
+						a.Begin(nil)
 						for page := range (first + rows + quant.KVPage - 1) / quant.KVPage {
 							a.Page(Page{Keys: c.keys[page], Values: c.vals[page]}, first+1-page*quant.KVPage, benchGroup)
 						}
@@ -95,9 +97,9 @@ func BenchmarkTileProduct(b *testing.B) {
 	for _, set := range All() {
 		for _, m := range []int{benchGroup, 48} {
 			b.Run(fmt.Sprintf("%s/%d", set.Name, m), func(b *testing.B) {
-				tile := aligned(benchDim * quant.KVPage)
+				tile := AlignedFloats(benchDim * quant.KVPage)
 				copy(tile, gaussian(rng, len(tile)))
-				left, out := gaussian(rng, m*benchDim), aligned(m*quant.KVPage)
+				left, out := gaussian(rng, m*benchDim), AlignedFloats(m*quant.KVPage)
 				for b.Loop() {
 					set.TileProduct(out, quant.KVPage, left, benchDim, tile, quant.KVPage, m, benchDim, quant.KVPage, nil)
 				}

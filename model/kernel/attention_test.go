@@ -44,8 +44,9 @@ func newContext(rng *rand.Rand, set *Set, f quant.KVFormat, dim, positions int) 
 	return c
 }
 
-// attend computes the query vectors q, (rows*group, dim), of rows that follow each other up to position last.
-func (c *context) attend(a *Attend, q []float32, last, group int) []float32 {
+// attend computes the query vectors q, (rows*group, dim), of rows that follow each other up to position last, in parts of
+// some pages.
+func (c *context) attend(a *Attend, q []float32, last, group, pages int) []float32 {
 	m := len(q) / c.dim
 	a.Start(m)
 	for r := range m {
@@ -57,7 +58,13 @@ func (c *context) attend(a *Attend, q []float32, last, group int) []float32 {
 		if page+1 < len(c.keys) {
 			p.NextKeys, p.NextValues = c.keys[page+1], c.vals[page+1]
 		}
+		if page%pages == 0 {
+			a.Begin(nil)
+		}
 		a.Page(p, first+1-page*quant.KVPage, group)
+		if page%pages == pages-1 || page == last/quant.KVPage {
+			a.Fold(nil)
+		}
 	}
 	out := make([]float32, len(q))
 	for r := range m {
@@ -126,12 +133,12 @@ func checkAttention(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c 
 	for i := range q {
 		q[i] *= float32(3 / math.Sqrt(float64(c.dim)))
 	}
-	together := c.attend(NewAttend(set, f, c.dim, rows*group), q, last, group)
+	together := c.attend(NewAttend(set, f, c.dim, rows*group), q, last, group, 1+last%3)
 	alone := NewAttend(set, f, c.dim, group)
 	for r := range rows {
 		size := group * c.dim
 		pos := last + 1 - rows + r
-		one := c.attend(alone, q[r*size:][:size], pos, group)
+		one := c.attend(alone, q[r*size:][:size], pos, group, 1+last%3)
 		if !slices.Equal(one, together[r*size:][:size]) {
 			t.Fatalf("group %d, position %d: alone and among %d rows differ", group, pos, rows)
 		}
@@ -162,6 +169,7 @@ func TestAttentionFunctions(t *testing.T) {
 				testProduct(t, rng, set, m, 1+rng.IntN(70), cols, m%2 == 0)
 			}
 			testSoftmax(t, rng, set, m, 16+m%4*16)
+			testFold(t, rng, set, m, 16+m%4*16)
 		}
 		for _, pairs := range []int{0, 1, 4, 7, 8, 32} {
 			testRotate(t, rng, set, pairs)
@@ -213,6 +221,15 @@ func testSoftmax(t *testing.T, rng *rand.Rand, set *Set, m, cols int) {
 			copy(rest[m:], sum)
 			s.SoftmaxTile(dst[:m*quant.KVPage], m, cols, rest[:m], rest[m:17*m], rest[17*m:])
 		})
+}
+
+func testFold(t *testing.T, rng *rand.Rand, set *Set, m, width int) {
+	t.Helper()
+	before, src, keep, add := gaussian(rng, m*width), gaussian(rng, m*width), gaussian(rng, m), gaussian(rng, m)
+	same(t, fmt.Sprintf("%s: fold of %d rows, %d columns", set.Name, m, width), set, m*width, 1e-6, func(s *Set, dst []float32) {
+		copy(dst, before)
+		s.FoldRows(dst, src, width, m, keep, add)
+	})
 }
 
 func testRotate(t *testing.T, rng *rand.Rand, set *Set, pairs int) {

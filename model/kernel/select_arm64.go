@@ -2,7 +2,10 @@
 
 package kernel
 
-import kernels "siskin/kernels_arm64"
+import (
+	kernels "siskin/kernels_arm64"
+	"siskin/model/quant"
+)
 
 // candidates lists the sets in assembly that this CPU can run, the fastest first.
 func candidates() []*Set {
@@ -25,9 +28,21 @@ func neonSet() *Set {
 		MatMulF32:  kernels.MatMulF32F32NEON,
 		MatMulF16:  kernels.MatMulF16F32NEON,
 		MatMulBF16: kernels.MatMulBF16F32NEON,
+		Attention:  neonAttention(),
 		ToF16:      kernels.ToF16NEON,
 		RMSNorm:    kernels.RMSNormNEON,
 		SiluMul:    kernels.SiluMulNEON,
 		Add:        kernels.AddNEON,
 	})
+}
+
+func neonAttention() Attention {
+	return Attention{
+		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16NEON, kernels.KeyTileQ8NEON},
+		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16NEON, kernels.ValueTileQ8NEON},
+		TileProduct: kernels.TileProductNEON,
+		SoftmaxTile: kernels.SoftmaxTileNEON,
+		FoldRows:    kernels.FoldRowsNEON,
+		Rotate:      kernels.RotateNEON,
+	}
 }

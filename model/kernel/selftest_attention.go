@@ -40,6 +40,7 @@ func attendAll(s *Set, f quant.KVFormat, dst, q, rows []float32, dim, positions 
 	for g := range group {
 		copy(a.Query(g), q[g*dim:])
 	}
+	a.Begin(nil)
 	size := f.BlockBytes(dim)
 	p := Page{Keys: make([]byte, size), Values: make([]byte, size)}
 	for base := 0; base < positions; base += quant.KVPage {
@@ -49,6 +50,7 @@ func attendAll(s *Set, f quant.KVFormat, dst, q, rows []float32, dim, positions 
 		}
 		a.Page(p, positions-base, group)
 	}
+	a.Fold(nil)
 	for g := range group {
 		a.Result(g, dst[g*dim:(g+1)*dim])
 	}

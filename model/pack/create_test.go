@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,18 +24,20 @@ type failing struct {
 	calls int
 	at    int
 	crash bool
+	log   []string // names of the calls
 }
 
 var errInjected = errors.New("injected failure")
 
 // fails counts a call.
-func (s *failing) fails() bool {
+func (s *failing) fails(name string) bool {
 	s.calls++
+	s.log = append(s.log, name)
 	return s.calls == s.at || s.crash && s.calls > s.at
 }
 
 func (s *failing) open(path string, flag int, mode fs.FileMode) (target, error) {
-	if s.fails() {
+	if s.fails("open") {
 		return nil, errInjected
 	}
 	f, err := s.disk.open(path, flag, mode)
@@ -45,28 +48,28 @@ func (s *failing) open(path string, flag int, mode fs.FileMode) (target, error) 
 }
 
 func (s *failing) stat(path string) (fs.FileInfo, error) {
-	if s.fails() {
+	if s.fails("stat") {
 		return nil, errInjected
 	}
 	return s.disk.stat(path)
 }
 
 func (s *failing) rename(from, to string) error {
-	if s.fails() {
+	if s.fails("rename") {
 		return errInjected
 	}
 	return s.disk.rename(from, to)
 }
 
 func (s *failing) remove(path string) error {
-	if s.fails() {
+	if s.fails("remove") {
 		return errInjected
 	}
 	return s.disk.remove(path)
 }
 
 func (s *failing) syncDir(dir string) error {
-	if s.fails() {
+	if s.fails("syncDir") {
 		return errInjected
 	}
 	return s.disk.syncDir(dir)
@@ -78,14 +81,14 @@ type failingFile struct {
 }
 
 func (f failingFile) ReadAt(p []byte, off int64) (int, error) {
-	if f.s.fails() {
+	if f.s.fails("ReadAt") {
 		return 0, errInjected
 	}
 	return f.target.ReadAt(p, off)
 }
 
 func (f failingFile) WriteAt(p []byte, off int64) (int, error) {
-	if !f.s.fails() {
+	if !f.s.fails("WriteAt") {
 		return f.target.WriteAt(p, off)
 	}
 	if f.s.calls > f.s.at {
@@ -96,35 +99,35 @@ func (f failingFile) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f failingFile) Stat() (fs.FileInfo, error) {
-	if f.s.fails() {
+	if f.s.fails("Stat") {
 		return nil, errInjected
 	}
 	return f.target.Stat()
 }
 
 func (f failingFile) Truncate(n int64) error {
-	if f.s.fails() {
+	if f.s.fails("Truncate") {
 		return errInjected
 	}
 	return f.target.Truncate(n)
 }
 
 func (f failingFile) Chmod(m fs.FileMode) error {
-	if f.s.fails() {
+	if f.s.fails("Chmod") {
 		return errInjected
 	}
 	return f.target.Chmod(m)
 }
 
 func (f failingFile) Sync() error {
-	if f.s.fails() {
+	if f.s.fails("Sync") {
 		return errInjected
 	}
 	return f.target.Sync()
 }
 
 func (f failingFile) lock() (bool, error) {
-	if f.s.fails() {
+	if f.s.fails("lock") {
 		return false, errInjected
 	}
 	return f.target.lock()
@@ -132,7 +135,7 @@ func (f failingFile) lock() (bool, error) {
 
 // Close always closes, so that the test does not run out of descriptors; the lock of a stopped machine is gone too.
 func (f failingFile) Close() error {
-	failed := f.s.fails()
+	failed := f.s.fails("Close")
 	err := f.target.Close()
 	if failed {
 		return errInjected
@@ -176,6 +179,34 @@ func TestEveryFailure(t *testing.T) {
 		if at < 30 {
 			t.Errorf("only %d calls were made to fail", at)
 		}
+	}
+}
+
+// Data is on disk before the header is written, the header before the file gets its name, and then the name.
+func TestOrder(t *testing.T) {
+	f := small(t)
+	sys := &failing{}
+	if err := create(sys, f.dst, f.job); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, name := range sys.log {
+		if slices.Contains([]string{"WriteAt", "Sync", "rename", "syncDir"}, name) && (len(order) == 0 || order[len(order)-1] != name) {
+			order = append(order, name)
+		}
+	}
+	if got := strings.Join(order, " "); got != "WriteAt Sync WriteAt Sync rename syncDir" {
+		t.Errorf("order: %s", got)
+	}
+}
+
+// What an interrupted Create left, longer than the file will be, is gone.
+func TestLongLeftover(t *testing.T) {
+	f := small(t)
+	good := f.create(t)
+	f.write(t, f.dst+temporary, bytes.Repeat([]byte{1}, 2*len(good)))
+	if got := f.create(t); !bytes.Equal(got, good) {
+		t.Errorf("%d bytes, want %d", len(got), len(good))
 	}
 }
 

@@ -129,6 +129,23 @@ func SoftmaxTile(scores []float32, m, cols int, top, sum, scale []float32) {
 	}
 }
 
+// FoldRows computes dst[r*width+j] = keep[r]*dst[r*width+j] + add[r]*src[r*width+j] for r < m, j < width, with the second
+// product rounded and the sum fused, here by way of float64: it puts the parts of a long context together. width is a
+// multiple of 16. It panics if a length does not fit.
+func FoldRows(dst, src []float32, width, m int, keep, add []float32) {
+	if m < 1 || width < 1 || width%kvLanes != 0 {
+		panic(fmt.Sprintf("quant: fold of %d rows of %d columns", m, width))
+	}
+	mustAtLeast("results", len(dst), m*width)
+	mustAtLeast("rows to add", len(src), m*width)
+	mustAtLeast("factors", min(len(keep), len(add)), m)
+	for r := range m {
+		for j := r * width; j < (r+1)*width; j++ {
+			dst[j] = fma(keep[r], dst[j], float32(add[r]*src[j]))
+		}
+	}
+}
+
 // exp2 is 2^x, zero where that is no normal number.
 func exp2(x float32) float32 {
 	if x < -126 {

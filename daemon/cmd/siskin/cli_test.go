@@ -182,7 +182,7 @@ func TestCheck(t *testing.T) {
 	model := tinyModel(t)
 	settings := file(t, "ok.toml", "device = \"kitchen\"\n[model]\npath = \""+model+"\"\ncontext = 128\n")
 	code, out, stderr := cli(t, "", "check", "--config", settings)
-	if code != 0 || !strings.Contains(out, "the configuration is valid") || !strings.Contains(out, "kitchen") {
+	if code != 0 || !strings.Contains(out, "the configuration is valid") || !strings.Contains(out, "kitchen") || !strings.Contains(out, " for answers, ") {
 		t.Errorf("check: exit code %d, %q, %s", code, out, stderr)
 	}
 }

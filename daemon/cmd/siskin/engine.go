@@ -11,7 +11,7 @@ import (
 type modelFlags struct {
 	Model   string `required:"" type:"path" help:"Model file (GGUF)."`
 	Kernels string `default:"auto" env:"SISKIN_KERNELS" help:"Kernel set: auto, or a name that 'siskin check' lists."`
-	Threads int    `default:"0" help:"Worker threads; 0: one per core."`
+	Threads int    `default:"0" help:"Worker threads; 0: one for each fast core."`
 	Plain   bool   `help:"Use the model file even if there is a packed one."`
 	cacheFlag
 }
@@ -40,7 +40,12 @@ func (f *modelFlags) open(warn io.Writer) (*engine, error) {
 	if !f.Plain {
 		usePacked(m, f.Model, set, f.Cache, warn)
 	}
-	return &engine{model: m, set: set, pool: kernel.NewPool(kernel.Threads(f.Threads))}, nil
+	threads := f.Threads
+	if threads == 0 {
+		here := machine()
+		threads = here.Threads()
+	}
+	return &engine{model: m, set: set, pool: kernel.NewPool(threads)}, nil
 }
 
 func (e *engine) close() error {
