@@ -117,6 +117,7 @@ PEER_FILE := run/peer-models/$(basename $(basename $(notdir $(MODEL))))
 PEER_MODELS ?= $(MODEL) $(PEER_FILE).Q4_0.gguf $(PEER_FILE).Q8_0.gguf
 PEER_FLAGS ?= --threads 2 --runs 5
 bench-peer: build $(PEER)/version $(PEER_MODELS) ## siskin and llama.cpp on the same files, in turn, as ratios (builds it: C++ compiler, cmake)
+	for m in $(PEER_MODELS); do $(BIN) model pack "$$m" || exit 1; done
 	$(PEER)/bin/python daemon/doc/bench/peer.py compare $(PEER_FLAGS) --siskin $(BIN) --json run/peer.lines $(PEER_MODELS)
 
 $(PEER)/version:
@@ -128,7 +129,8 @@ $(PEER_FILE).%.gguf: | $(PEER)/version
 # The record keeps the comparison of the last bench-peer, if there is one.
 RECORD ?= daemon/doc/bench/$(shell date +%Y-%m-%d)-$(shell uname -m)
 BENCH_FLAGS ?= --kernels all --roof --contend $(shell nproc)
-bench-record: build ## measure everything, write daemon/doc/bench/DATE-MACHINE.json and draw it
+bench-record: build model ## measure everything, write daemon/doc/bench/DATE-MACHINE.json and draw it
+	$(BIN) model pack $(MODEL)
 	mkdir -p run && $(BIN) bench --model $(MODEL) --json $(BENCH_FLAGS) >run/bench.lines
 	python3 daemon/doc/bench/record.py $(RECORD).json --peer run/peer.lines \
 		--command '$(BIN) bench --model $(MODEL) --json $(BENCH_FLAGS)' <run/bench.lines

@@ -19,6 +19,6 @@ fi
 rm -rf "$folder"
 python3 -m venv "$folder"
 CFLAGS=$flags CXXFLAGS=$flags CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-1} \
-	CMAKE_ARGS='-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF' \
+	CMAKE_ARGS='-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF' \
 	nice -n 19 "$folder/bin/pip" install --no-cache-dir --no-binary llama-cpp-python "llama-cpp-python==$version"
 echo "$version${AMX:+ amx}" >"$folder/version"

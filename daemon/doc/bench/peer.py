@@ -4,7 +4,7 @@ It runs in the virtual environment that "make bench-peer" sets up; nothing else 
 
     peer.py quantize SOURCE FOLDER TYPE...   SOURCE in other formats, one file each
     peer.py compare MODEL...                 speeds of both, in turn, and their ratios
-    peer.py measure MODEL THREADS            one run of the peer, as JSON
+    peer.py measure MODEL THREADS PROMPT GENERATE   one run of the peer, as JSON
 """
 
 import argparse
@@ -18,7 +18,6 @@ import time
 
 import llama_cpp
 
-PROMPT, GENERATE = 512, 128  # tokens of the two measurements
 # Types of the library's header, llama.h (llama_ftype), by the name that files carry.
 TYPES = {
     "F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K_M": 12,
@@ -53,13 +52,13 @@ def quantize(source, folder, types):
         raise SystemExit("\n".join(refused))
 
 
-def measure(path, threads):
+def measure(path, threads, prompt, generate):
     """One run of the peer: tokens a second of a prefill and of decoding from an empty context."""
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
     if not model:
         raise SystemExit(f"{path}: the peer cannot load it")
     p = llama_cpp.llama_context_default_params()
-    p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch = 2 * PROMPT, 512, 512, threads, threads
+    p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch = max(prompt, generate) + 32, 512, 512, threads, threads
     context = llama_cpp.llama_init_from_model(model, p)
     if not context:
         raise SystemExit(f"{path}: the peer makes no context")
@@ -79,25 +78,27 @@ def measure(path, threads):
 
     run(32, 1)  # warms up
     run(1, 4)
-    result = {"prefill": PROMPT / run(PROMPT, 1), "decode": GENERATE / run(1, GENERATE)}
+    result = {"prefill": prompt / run(prompt, 1), "decode": generate / run(1, generate)}
     llama_cpp.llama_free(context)
     llama_cpp.llama_model_free(model)
     return result
 
 
-def ours(siskin, path, threads, kernels):
-    """One run of siskin, the same work."""
+def ours(args, path):
+    """One run of siskin, the same work; with the packed file where there is one, as the daemon does."""
     out = subprocess.run(
-        [siskin, "bench", "--model", path, "--json", "--quick", "--runs", "1", "--prompts", str(PROMPT),
-         "--tokens", str(GENERATE), "--threads", str(threads), "--kernels", kernels],
+        [args.siskin, "bench", "--model", path, "--json", "--quick", "--runs", "1", "--prompts", str(args.prompt),
+         "--tokens", str(args.generate), "--threads", str(args.threads), "--kernels", args.kernels],
         check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    r = json.loads(out)
-    return {"prefill": r[f"prefill_{PROMPT}_tok_s"], "decode": r["decode_tok_s"], "kernels": r["kernels"]}
+    r = json.loads(out.splitlines()[-1])  # plain, then packed
+    return {"prefill": r[f"prefill_{args.prompt}_tok_s"], "decode": r["decode_tok_s"], "kernels": r["kernels"], "packed": r["packed"]}
 
 
-def peers(path, threads):
+def peers(args, path):
     """One run of the peer, in a process of its own as ours is."""
-    out = subprocess.run([sys.executable, __file__, "measure", path, str(threads)], check=True, stdout=subprocess.PIPE).stdout
+    out = subprocess.run(
+        [sys.executable, __file__, "measure", path, str(args.threads), str(args.prompt), str(args.generate)],
+        check=True, stdout=subprocess.PIPE).stdout
     return json.loads(out)
 
 
@@ -108,14 +109,14 @@ def compare(args):
         runs = {"siskin": [], "peer": []}
         for i in range(args.runs):
             print(f"peer.py: {path.name}: run {i + 1} of {args.runs}", file=sys.stderr)
-            runs["siskin"].append(ours(args.siskin, str(path), args.threads, args.kernels))
-            runs["peer"].append(peers(str(path), args.threads))
-        kernels = runs["siskin"][0]["kernels"]
-        record = {"model": path.name, "kernels": kernels, "threads": args.threads, "runs": args.runs,
+            runs["siskin"].append(ours(args, str(path)))
+            runs["peer"].append(peers(args, str(path)))
+        kernels, packed = runs["siskin"][0]["kernels"], runs["siskin"][0]["packed"]
+        record = {"model": path.name, "kernels": kernels, "packed": packed, "threads": args.threads, "runs": args.runs,
                   "peer": "llama-cpp-python " + llama_cpp.__version__,
                   "peer_system": llama_cpp.llama_print_system_info().decode().strip(" |")}
-        print(f"{path.name}, kernels {kernels}, {args.threads} threads, {args.runs} runs in turn: median (extremes), tok/s")
-        for key, what in (("prefill", f"prefill_{PROMPT}_tok_s"), ("decode", "decode_tok_s")):
+        print(f"{path.name}, {'packed' if packed else 'plain'}, kernels {kernels}, {args.threads} threads, {args.runs} runs in turn: median (extremes), tok/s")
+        for key, what in (("prefill", f"prefill_{args.prompt}_tok_s"), ("decode", "decode_tok_s")):
             median = {}
             for who, prefix in (("siskin", ""), ("peer", "peer_")):
                 values = sorted(r[key] for r in runs[who])
@@ -143,10 +144,13 @@ def main():
     c.add_argument("--threads", type=int, default=2)
     c.add_argument("--kernels", default="auto")
     c.add_argument("--runs", type=int, default=5)
+    c.add_argument("--prompt", type=int, default=512, help="tokens of the prefill")
+    c.add_argument("--generate", type=int, default=128, help="tokens to decode")
     c.add_argument("--json", help="file to write one JSON object a model to")
     m = commands.add_parser("measure")
     m.add_argument("model", type=pathlib.Path)
-    m.add_argument("threads", type=int)
+    for name in ("threads", "prompt", "generate"):
+        m.add_argument(name, type=int)
     args = parser.parse_args()
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
@@ -155,7 +159,7 @@ def main():
     elif args.command == "compare":
         compare(args)
     else:
-        print(json.dumps(measure(args.model, args.threads)))
+        print(json.dumps(measure(args.model, args.threads, args.prompt, args.generate)))
 
 
 main()
