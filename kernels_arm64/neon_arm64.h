@@ -16,6 +16,7 @@
 
 // Widening int8 products, d.8H = or += n.8B * m.8B; the 2 forms take the upper halves.
 #define SMULL(m, n, d) WORD $(0x0E20C000 | (m)<<16 | (n)<<5 | (d))
+#define SMULL2(m, n, d) WORD $(0x4E20C000 | (m)<<16 | (n)<<5 | (d))
 #define SMLAL(m, n, d) WORD $(0x0E208000 | (m)<<16 | (n)<<5 | (d))
 #define SMLAL2(m, n, d) WORD $(0x4E208000 | (m)<<16 | (n)<<5 | (d))
 
@@ -28,7 +29,8 @@
 #define SADALP_4S(n, d) WORD $(0x4E606800 | (n)<<5 | (d))
 #define SADDLV_8H(n, d) WORD $(0x4E703800 | (n)<<5 | (d))
 
-// Bytes: not, and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half.
+// Bytes: not, and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half;
+// SXTL widens the lower or (2) upper half.
 #define NOT_16B(n, d) WORD $(0x6E205800 | (n)<<5 | (d))
 #define BIC_16B(m, n, d) WORD $(0x4E601C00 | (m)<<16 | (n)<<5 | (d))
 #define SMAX_16B(m, n, d) WORD $(0x4E206400 | (m)<<16 | (n)<<5 | (d))
@@ -36,6 +38,10 @@
 #define SQXTN2_8H(n, d) WORD $(0x4E614800 | (n)<<5 | (d))
 #define SQXTN_8B(n, d) WORD $(0x0E214800 | (n)<<5 | (d))
 #define SQXTN2_16B(n, d) WORD $(0x4E214800 | (n)<<5 | (d))
+#define SXTL_8H(n, d) WORD $(0x0F08A400 | (n)<<5 | (d))
+#define SXTL2_8H(n, d) WORD $(0x4F08A400 | (n)<<5 | (d))
+#define SXTL_4S(n, d) WORD $(0x0F10A400 | (n)<<5 | (d))
+#define SXTL2_4S(n, d) WORD $(0x4F10A400 | (n)<<5 | (d))
 #define UMAXV_4S(n, d) WORD $(0x6EB0A800 | (n)<<5 | (d))
 
 // float32 x 4.
