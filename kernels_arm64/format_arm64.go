@@ -69,7 +69,7 @@ func (f Format) layout() layout {
 	}
 }
 
-// unpack turns packed blocks of a group of rows into a tile.
+// unpack turns packed blocks of a group of rows into a tile; Q8_0 needs none.
 func (f Format) unpack(tile *unpacked, src *byte, blocks int) {
 	switch f {
 	case Q40:
@@ -80,8 +80,6 @@ func (f Format) unpack(tile *unpacked, src *byte, blocks int) {
 		unpackQ50(tile, src, blocks)
 	case Q51:
 		unpackQ51(tile, src, blocks)
-	case Q80:
-		unpackQ80(tile, src, blocks)
 	case IQ4NL:
 		unpackIQ4NL(tile, src, blocks)
 	case IQ4XS:
@@ -99,57 +97,111 @@ func (f Format) unpack(tile *unpacked, src *byte, blocks int) {
 	}
 }
 
-// dotProd4 and the next three choose the product of a tile for the format: for four, two or one activation rows.
-func (l *layout) dotProd4(p *pass) {
-	switch {
-	case l.halves && l.min:
+// dotProd4 and the next three choose the product for the format: of a tile, or of packed Q8_0, with groups of four, two or
+// one activation rows.
+func (f Format) dotProd4(p *pass) {
+	switch f {
+	case Q80:
+		tileDotProdPacked4(p)
+	case Q2K:
 		tileDotProdHalvesMin4(p)
-	case l.halves:
+	case Q3K, Q6K:
 		tileDotProdHalves4(p)
-	case l.min:
+	case Q41, Q51, Q4K, Q5K:
 		tileDotProdMin4(p)
 	default:
 		tileDotProd4(p)
 	}
 }
 
-func (l *layout) dotProd1(p *pass) {
-	switch {
-	case l.halves && l.min:
+func (f Format) dotProd1(p *pass) {
+	switch f {
+	case Q80:
+		tileDotProdPacked1(p)
+	case Q2K:
 		tileDotProdHalvesMin1(p)
-	case l.halves:
+	case Q3K, Q6K:
 		tileDotProdHalves1(p)
-	case l.min:
+	case Q41, Q51, Q4K, Q5K:
 		tileDotProdMin1(p)
 	default:
 		tileDotProd1(p)
 	}
 }
 
-func (l *layout) neon2(p *pass) {
-	switch {
-	case l.size == upTo31:
+func (f Format) neon2(p *pass) {
+	switch f {
+	case Q51, Q5K:
 		tileNEONFiveMin2(p)
-	case l.min:
+	case Q41, Q4K:
 		tileNEONMin2(p)
 	default:
 		tileNEON2(p)
 	}
 }
 
-func (l *layout) neon1(p *pass) {
-	switch {
-	case l.halves && l.min:
-		tileNEONHalvesMin1(p)
-	case l.halves:
-		tileNEONHalves1(p)
-	case l.size == anySize:
+func (f Format) neon1(p *pass) {
+	switch f {
+	case Q80:
+		tileNEONPacked1(p)
+	case IQ4NL, IQ4XS:
 		tileNEONLarge1(p)
-	case l.size == upTo31:
+	case Q2K:
+		tileNEONHalvesMin1(p)
+	case Q3K, Q6K:
+		tileNEONHalves1(p)
+	case Q51, Q5K:
 		tileNEONFiveMin1(p)
-	case l.min:
+	case Q41, Q4K:
 		tileNEONMin1(p)
 	default:
 		tileNEON1(p)
+	}
+}
+
+// hasDirect reports whether one activation row is multiplied without a tile.
+func (f Format) hasDirect(dotProd bool) bool {
+	switch f {
+	case Q40, Q41, Q4K, Q5K, Q6K:
+		return true
+	case IQ4NL, IQ4XS:
+		return dotProd
+	default:
+		return false
+	}
+}
+
+// directDotProd and directNEON multiply with one activation row.
+func (f Format) directDotProd(d *direct) {
+	switch f {
+	case Q40:
+		directQ40DotProd(d)
+	case Q41:
+		directQ41DotProd(d)
+	case IQ4NL:
+		directIQ4NLDotProd(d)
+	case IQ4XS:
+		directIQ4XSDotProd(d)
+	case Q4K:
+		directQ4KDotProd(d)
+	case Q5K:
+		directQ5KDotProd(d)
+	case Q6K:
+		directQ6KDotProd(d)
+	}
+}
+
+func (f Format) directNEON(d *direct) {
+	switch f {
+	case Q40:
+		directQ40NEON(d)
+	case Q41:
+		directQ41NEON(d)
+	case Q4K:
+		directQ4KNEON(d)
+	case Q5K:
+		directQ5KNEON(d)
+	case Q6K:
+		directQ6KNEON(d)
 	}
 }

@@ -22,6 +22,9 @@ const (
 	maxTokens = 128
 	// fewTokens is how many activation rows the last rows of a matrix, fewer than packRows, are computed with at a time.
 	fewTokens = 16
+	// directMACs bounds the multiplications of one call for one activation row; a Cortex-A53 at 1 GHz does at least 1.5 per
+	// nanosecond (static estimate, llvm-mca, in order): 175 us.
+	directMACs = 1 << 18
 )
 
 // unpacked is a tile: packRows rows of up to unpackedBlocks blocks, as kernels_arm64/_asm describes it.
@@ -33,7 +36,7 @@ type unpacked [unpackedBlocks]struct {
 
 // pass is the argument of a product of a tile. Assembly reads the fields by name (go_asm.h).
 type pass struct {
-	tile      *unpacked
+	tile      *byte // an unpacked, or packed blocks of Q8_0
 	acts      *byte // the first activation row's block
 	stride    int   // bytes from one block of activations to the next
 	blocks    int   // in the tile, at least 1
@@ -41,6 +44,18 @@ type pass struct {
 	dstStride int // bytes
 	groups    int // groups of activation rows of the function's size, at least 1
 	add       int // 0: dst is overwritten
+}
+
+// direct is the argument of a product of packed rows with one activation row.
+type direct struct {
+	tile   *unpacked // place for the scales of a block
+	w      *byte
+	acts   *byte
+	stride int // bytes from one block of activations to the next
+	blocks int // of the format, at least 1
+	groups int // of packRows rows, one behind the other in w and in dst; at least 1
+	dst    *float32
+	add    int // 0: dst is overwritten
 }
 
 // Format is a format of quantised weights, named as in GGUF.
@@ -84,6 +99,7 @@ func MatMulDotProd(f Format, packed bool, dst []float32, dstStride int, w []byte
 type product8 struct {
 	layout
 	dotProd   bool
+	direct    bool // there is a product for one activation row
 	format    Format
 	packed    bool
 	dst       []float32
@@ -100,7 +116,7 @@ func matMul(dotProd bool, f Format, packed bool, dst []float32, dstStride int, w
 		panic(fmt.Sprintf("kernels: format %d", f))
 	}
 	p := product8{
-		layout: f.layout(), dotProd: dotProd, format: f, packed: packed, dst: dst, dstStride: dstStride, w: w,
+		layout: f.layout(), dotProd: dotProd, direct: f.hasDirect(dotProd), format: f, packed: packed, dst: dst, dstStride: dstStride, w: w,
 		blocks: cols / blockLen, acts: acts, n: n,
 	}
 	if cols%p.columns != 0 || packed && rows%packRows != 0 {
@@ -123,22 +139,31 @@ func matMul(dotProd bool, f Format, packed bool, dst []float32, dstStride int, w
 // run computes groups of packRows rows, weights outermost so that each is fetched from memory once.
 func (p *product8) run(rows int) {
 	var t tiler
-	for row := 0; row < rows; row += packRows {
-		if rows-row >= packRows {
+	for row := 0; row < rows; {
+		in := min(packRows, rows-row)
+		switch {
+		case p.packed && p.n == 1 && p.direct:
+			in = min(rows-row, max(1, directMACs/(packRows*blockLen*p.blocks))*packRows)
+			p.multiplyDirect(&direct{
+				tile: &t.tile, w: &p.w[row*p.rowBytes], acts: &p.acts[0], stride: actBytes,
+				blocks: p.blocks * blockLen / p.columns, groups: in / packRows, dst: &p.dst[row],
+			})
+		case in == packRows:
 			t.start(p, row, packRows)
 			t.tokens(p, &p.dst[row], p.dstStride, 0, p.n)
-			continue
-		}
-		// The rest is computed as a whole group, its last row many times, and copied.
-		var few [fewTokens * packRows]float32
-		t.start(p, row, rows-row)
-		for first := 0; first < p.n; first += fewTokens {
-			count := min(fewTokens, p.n-first)
-			t.tokens(p, &few[0], packRows, first, count)
-			for i := range count {
-				copy(p.dst[(first+i)*p.dstStride+row:][:rows-row], few[i*packRows:])
+		default:
+			// The rest is computed as a whole group, its last row many times, and copied.
+			var few [fewTokens * packRows]float32
+			t.start(p, row, in)
+			for first := 0; first < p.n; first += fewTokens {
+				count := min(fewTokens, p.n-first)
+				t.tokens(p, &few[0], packRows, first, count)
+				for i := range count {
+					copy(p.dst[(first+i)*p.dstStride+row:][:in], few[i*packRows:])
+				}
 			}
 		}
+		row += in
 	}
 }
 
@@ -169,13 +194,24 @@ func (t *tiler) tokens(p *product8, dst *float32, dstStride, first, count int) {
 	for b := 0; b < p.blocks; b += unpackedBlocks {
 		part := min(unpackedBlocks, p.blocks-b)
 		at, blocks := b/perBlock*p.bytes, part/perBlock
+		src := &t.scratch[0]
 		if p.packed {
-			p.format.unpack(&t.tile, &t.packed[packRows*at], blocks)
+			src = &t.packed[packRows*at]
 		} else {
-			gather(&t.scratch[0], &t.rows, at, blocks, unsafe.StringData(p.gather))
-			p.format.unpack(&t.tile, &t.scratch[0], blocks)
+			gather(src, &t.rows, at, blocks, unsafe.StringData(p.gather))
 		}
-		arg := pass{tile: &t.tile, stride: p.n * actBytes, blocks: part, dstStride: dstStride * 4, add: b}
+		if count == 1 && p.direct {
+			p.multiplyDirect(&direct{
+				tile: &t.tile, w: src, acts: &p.acts[(b*p.n+first)*actBytes], stride: p.n * actBytes, blocks: blocks, groups: 1,
+				dst: dst, add: b,
+			})
+			continue
+		}
+		arg := pass{tile: src, stride: p.n * actBytes, blocks: part, dstStride: dstStride * 4, add: b}
+		if p.format != Q80 {
+			p.format.unpack(&t.tile, src, blocks)
+			arg.tile = (*byte)(unsafe.Pointer(&t.tile))
+		}
 		for done := 0; done < count; {
 			size, groups := p.step(count - done)
 			arg.groups = groups
@@ -204,13 +240,21 @@ func (p *product8) step(left int) (size, groups int) {
 func (p *product8) multiply(size int, arg *pass) {
 	switch {
 	case p.dotProd && size == 4:
-		p.dotProd4(arg)
+		p.format.dotProd4(arg)
 	case p.dotProd:
-		p.dotProd1(arg)
+		p.format.dotProd1(arg)
 	case size == 2:
-		p.neon2(arg)
+		p.format.neon2(arg)
 	default:
-		p.neon1(arg)
+		p.format.neon1(arg)
+	}
+}
+
+func (p *product8) multiplyDirect(d *direct) {
+	if p.dotProd {
+		p.format.directDotProd(d)
+	} else {
+		p.format.directNEON(d)
 	}
 }
 

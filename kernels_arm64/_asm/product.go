@@ -22,6 +22,8 @@ type kind struct {
 	name   string
 	halves bool // 16 columns share a scale
 	min    bool // there are minima
+	// packed: no tile but packed blocks of Q8_0, whose integers need no unpacking: 16 binary16 scales, then the words.
+	packed bool
 	// large says for plain NEON how many products an int16 holds: weights up to 16 in size allow 16, up to 31 allow 8, others 2.
 	large int
 }
@@ -43,7 +45,7 @@ type product struct {
 	ints   [][]int // per token: int32 sums of the block, or of its first half
 	floats [][]int // per token
 	acts   []int   // per token: 16 activations, later the scales
-	dup    []int   // plain NEON, per token: four activations, repeated
+	dup    [][]int // plain NEON, per token: four activations, repeated
 	pool   []int   // the rest
 }
 
@@ -64,7 +66,7 @@ func (p *product) allocate() {
 			p.ints = append(p.ints, p.take(p.vecs))
 			continue
 		}
-		p.dup = append(p.dup, p.take(1)...)
+		p.dup = append(p.dup, p.take(3-p.tokens)) // two where there is room
 	}
 	p.acts = p.take(p.tokens)
 }
@@ -72,11 +74,13 @@ func (p *product) allocate() {
 func (p *product) emit() {
 	p.allocate()
 	name := "tile" + map[bool]string{false: "DotProd", true: "NEON"}[p.neon] + p.name + string(rune('0'+p.tokens))
-	p.line("// func %s(p *pass)", name)
-	p.line("TEXT ·%s(SB), NOSPLIT, $0-8", name)
+	p.function(name, "(p *pass)", 8)
 	p.op("MOVD p+0(FP), R0")
 	for i, field := range strings.Fields("tile acts stride blocks dst dstStride groups add") {
 		p.op("MOVD pass_%s(R0), R%d", field, []int{9, 10, 3, 4, 5, 6, 7, 12}[i])
+	}
+	if p.packed && 4/p.vecs > 1 {
+		p.op("MOVD R9, R14")
 	}
 	p.label("token")
 	parts := 4 / p.vecs
@@ -85,6 +89,11 @@ func (p *product) emit() {
 		p.label("part")
 	}
 	p.op("MOVD R9, R1")
+	if p.packed && parts > 1 {
+		// The scales of a part are half as long as a vector of its words.
+		p.op("SUB R14, R9, R15")
+		p.op("SUB R15>>1, R9, R15")
+	}
 	p.op("MOVD R10, R2")
 	p.op("MOVD R4, R8")
 	p.op("CBZ R12, fresh")
@@ -96,7 +105,14 @@ func (p *product) emit() {
 	}
 	p.label("block")
 	p.block()
-	p.op("ADD $%d, R1", tileStride)
+	stride := tileStride
+	if p.packed {
+		stride = 16 * 34
+		if parts > 1 {
+			p.op("ADD $%d, R15", stride)
+		}
+	}
+	p.op("ADD $%d, R1", stride)
 	p.op("ADD R3, R2")
 	p.op("SUBS $1, R8")
 	p.op("BNE block")
@@ -184,7 +200,11 @@ func (p *product) convert(ints [][]int) {
 // addWhole: acc = fma(dw*dx, isum, acc), then acc = fma(mw, s, acc).
 func (p *product) addWhole(ints [][]int) {
 	scale := p.take(p.vecs)
-	p.load("R1", tileScales, scale)
+	if p.packed {
+		p.packedScales(scale)
+	} else {
+		p.load("R1", tileScales, scale)
+	}
 	var minima []int
 	if p.min {
 		minima = p.take(p.vecs)
@@ -206,6 +226,17 @@ func (p *product) addWhole(ints [][]int) {
 			p.op("FMLAE_4S(1, %d, %d, %d)", x, m, p.floats[t][i])
 		}
 	}
+}
+
+// packedScales converts the scales of the rows.
+func (p *product) packedScales(regs []int) {
+	if p.vecs == 4 {
+		p.f16(0, regs)
+		return
+	}
+	p.op("FMOVQ 0(R15), F%d", regs[1])
+	p.op("FCVTL_4S(%d, %d)", regs[1], regs[0])
+	p.op("FCVTL2_4S(%d, %d)", regs[1], regs[1])
 }
 
 // addHalves: acc = fma(fma(dwb, isumb, dwa*isuma), dx, acc), then both minima; a holds dwa*isuma.
@@ -235,6 +266,18 @@ func (p *product) addHalves(a, b [][]int) {
 	}
 }
 
+// words loads word u of the rows, or of the vector of rows that is named.
+func (p *product) words(u int, regs []int, vector ...int) {
+	at := 64 * u
+	if p.packed {
+		at += 32
+	}
+	if len(vector) > 0 {
+		at += 16 * vector[0]
+	}
+	p.load("R1", at, regs)
+}
+
 // half computes the integer sums of words first to last of the block; it returns int32 registers per token.
 func (p *product) half(first, last int) [][]int {
 	if p.neon {
@@ -245,7 +288,7 @@ func (p *product) half(first, last int) [][]int {
 	}
 	depth := min(4, len(p.pool)/p.vecs)
 	word := func(u int) []int { return p.pool[u%depth*p.vecs:][:p.vecs] }
-	p.load("R1", 64*first, word(first))
+	p.words(first, word(first))
 	for u := first; u < last; u++ {
 		if u%4 == 0 {
 			for t, r := range p.acts {
@@ -253,7 +296,7 @@ func (p *product) half(first, last int) [][]int {
 			}
 		}
 		if u+1 < last && depth > 1 {
-			p.load("R1", 64*(u+1), word(u+1))
+			p.words(u+1, word(u+1))
 		}
 		for i, w := range word(u) {
 			for t, r := range p.acts {
@@ -261,7 +304,7 @@ func (p *product) half(first, last int) [][]int {
 			}
 		}
 		if u+1 < last && depth == 1 {
-			p.load("R1", 64*(u+1), word(u+1))
+			p.words(u+1, word(u+1))
 		}
 	}
 	return p.ints
@@ -283,30 +326,33 @@ func (p *product) halfNEON(first, last int) [][]int {
 	}
 	depth := min(3, len(p.pool)/p.vecs)
 	word := func(u int) []int { return p.pool[u%depth*p.vecs:][:p.vecs] }
-	p.load("R1", 64*first, word(first))
+	p.words(first, word(first))
+	p.loadActs(first)
+	for t := range p.acts {
+		p.repeat(t, first)
+	}
 	for u := first; u < last; u++ {
-		if u%4 == 0 {
-			for t, r := range p.acts {
-				p.op("FMOVQ %d(R2), F%d", t*actBytes+u*4, r)
-			}
-		}
-		for t, r := range p.acts {
-			p.op("VDUP V%d.S[%d], V%d.S4", r, u%4, p.dup[t])
-		}
 		if u+1 < last && depth > 1 {
-			p.load("R1", 64*(u+1), word(u+1))
+			p.words(u+1, word(u+1))
 		}
 		name := "SMLAL"
 		if u == first || p.large == anySize && u%2 == 0 {
 			name = "SMULL"
 		}
-		for i, w := range word(u) {
-			for t := range p.acts {
-				p.op("%s(%d, %d, %d)", name, p.dup[t], w, acc[t][2*i])
-				p.op("%s2(%d, %d, %d)", name, p.dup[t], w, acc[t][2*i+1])
+		for t := range p.acts {
+			if len(p.dup[t]) > 1 && u+1 < last {
+				p.repeat(t, u+1)
 			}
-			if u+1 < last && depth == 1 {
-				p.op("FMOVQ %d(R1), F%d", 64*(u+1)+16*i, w)
+			for i, w := range word(u) {
+				dup := p.dup[t][u%len(p.dup[t])]
+				p.op("%s(%d, %d, %d)", name, dup, w, acc[t][2*i])
+				p.op("%s2(%d, %d, %d)", name, dup, w, acc[t][2*i+1])
+				if u+1 < last && depth == 1 && t == p.tokens-1 {
+					p.words(u+1, []int{w}, i)
+				}
+			}
+			if len(p.dup[t]) == 1 && u+1 < last {
+				p.repeat(t, u+1)
 			}
 		}
 		if p.large == anySize && u%2 == 1 {
@@ -319,6 +365,20 @@ func (p *product) halfNEON(first, last int) [][]int {
 		}
 	}
 	return p.reduce(sums, saved)
+}
+
+// repeat fills a register with the four activations of word u of token t.
+func (p *product) repeat(t, u int) {
+	if u == 4 && !p.halves {
+		p.op("FMOVQ %d(R2), F%d", t*actBytes+16, p.acts[t])
+	}
+	p.op("VDUP V%d.S[%d], V%d.S4", p.acts[t], u%4, p.dup[t][u%len(p.dup[t])])
+}
+
+func (p *product) loadActs(u int) {
+	for t, r := range p.acts {
+		p.op("FMOVQ %d(R2), F%d", t*actBytes+u/4*16, r)
+	}
 }
 
 // reduce adds the lanes of each row: vectors 2i and 2i+1 hold rows 4i and 4i+1, 4i+2 and 4i+3.
@@ -356,6 +416,7 @@ func dotProdTiles(a *asm) {
 	a.includes("Products of unpacked tiles with SDOT (FEAT_DotProd).")
 	for _, k := range []kind{
 		{name: ""}, {name: "Min", min: true}, {name: "Halves", halves: true}, {name: "HalvesMin", halves: true, min: true},
+		{name: "Packed", packed: true},
 	} {
 		(&product{asm: a, kind: k, vecs: 2, tokens: 4}).emit()
 		(&product{asm: a, kind: k, vecs: 4, tokens: 1}).emit()
@@ -367,6 +428,7 @@ func neonTiles(a *asm) {
 	for _, k := range []kind{
 		{name: ""}, {name: "Min", min: true}, {name: "FiveMin", min: true, large: upTo31}, {name: "Large", large: anySize},
 		{name: "Halves", halves: true}, {name: "HalvesMin", halves: true, min: true},
+		{name: "Packed", packed: true, large: anySize},
 	} {
 		(&product{asm: a, kind: k, neon: true, vecs: 4, tokens: 1}).emit()
 		if !k.halves && k.large != anySize {

@@ -1,97 +1,66 @@
 package main
 
-// unpack writes a function that turns packed rows (quant.PackGroup with units of 4 bytes) into a tile. In a packed block the
-// same four columns of 16 rows are 64 bytes, four vectors, so that unpacking is the same for every byte.
-//
-// Registers: R0 tile, R1 source, R2 blocks of the format, R3 source of the quants; V28 to V31 hold constants.
-type unpack struct{ *asm }
-
-const mask, offset = 31, 30 // registers of the mask of a nibble and of what is subtracted
-
+// unpackers writes the functions that turn packed rows into a tile. Registers: R0 tile, R1 source, R2 blocks of the format,
+// R3, R4, R5 source, tile and count of a loop over the words of a K format; V16 to V27 weights, V7 the offset, V28 to V31
+// constants.
 func unpackers(a *asm) {
 	a.includes("From packed rows to tiles.")
-	u := unpack{a}
-	u.function("Q40", 18, 32, func() { u.constant(mask, 15); u.constant(offset, 8) }, func() {
-		u.halfScales(0, tileScales)
-		u.nibbles(32, 0, true)
-	})
-	u.function("Q41", 20, 32, func() { u.constant(mask, 15) }, func() {
-		u.halfScales(0, tileScales)
-		u.halfScales(32, tileMinima)
-		u.nibbles(64, 0, false)
-	})
-	u.function("Q80", 34, 32, func() {}, func() {
-		u.halfScales(0, tileScales)
-		for i := range 8 {
-			u.load("R1", 32+64*i, span(0, 4))
-			u.store("R0", 64*i, span(0, 4))
+	a.tables()
+	for _, f := range formats() {
+		if f.name != "Q80" { // packed words of Q8_0 are those of a tile
+			a.unpacker(f)
 		}
-	})
-	u.fifths()
-	u.nonlinear()
-	u.minimaK()
-	u.signedK()
-}
-
-// function writes one unpacker; a block of the format has bytes and columns.
-func (u unpack) function(format string, bytes, columns int, constants, block func()) {
-	u.line("// func unpack%s(tile *unpacked, src *byte, blocks int)", format)
-	u.line("TEXT ·unpack%s(SB), NOSPLIT, $0-24", format)
-	u.op("MOVD tile+0(FP), R0")
-	u.op("MOVD src+8(FP), R1")
-	u.op("MOVD blocks+16(FP), R2")
-	constants()
-	u.label("block")
-	block()
-	u.op("ADD $%d, R1", 16*bytes)
-	u.op("ADD $%d, R0", tileStride*columns/32)
-	u.op("SUBS $1, R2")
-	u.op("BNE block")
-	u.op("RET")
-	u.line("")
-}
-
-func (u unpack) constant(reg, value int) { u.op("VMOVI $%d, V%d.B16", value, reg) }
-
-// halves loads 16 binary16 numbers as float32 to regs.
-func (u unpack) halves(at int, regs []int) {
-	u.load("R1", at, []int{regs[1], regs[3]})
-	u.op("FCVTL_4S(%d, %d)", regs[1], regs[0])
-	u.op("FCVTL2_4S(%d, %d)", regs[1], regs[1])
-	u.op("FCVTL_4S(%d, %d)", regs[3], regs[2])
-	u.op("FCVTL2_4S(%d, %d)", regs[3], regs[3])
-}
-
-// halfScales converts 16 binary16 numbers to a vector of scales or minima.
-func (u unpack) halfScales(at, to int) {
-	u.halves(at, span(0, 4))
-	u.store("R0", to, span(0, 4))
-}
-
-// nibbles unpacks a block of 16 bytes a row, low nibbles first.
-func (u unpack) nibbles(at, to int, subtract bool) {
-	for i := range 4 {
-		u.load("R1", at+64*i, span(0, 4))
-		u.split(span(0, 4), span(4, 4))
-		if subtract {
-			u.each(span(0, 8), "VSUB V%[2]d.B16, V%[1]d.B16, V%[1]d.B16", offset)
-		}
-		u.store("R0", to+64*i, span(0, 4))
-		u.store("R0", to+64*(i+4), span(4, 4))
 	}
 }
 
-// split puts the high nibbles of low into high and leaves the low ones.
-func (u unpack) split(low, high []int) {
-	for i, r := range low {
-		u.op("VUSHR $4, V%d.B16, V%d.B16", r, high[i])
+func (a *asm) unpacker(f format) {
+	a.function("unpack"+f.name, "(tile *unpacked, src *byte, blocks int)", 24)
+	a.op("MOVD tile+0(FP), R0")
+	a.op("MOVD src+8(FP), R1")
+	a.op("MOVD blocks+16(FP), R2")
+	f.constants(a)
+	a.label("block")
+	f.scales(a)
+	if f.offset != 0 {
+		a.constant(7, f.offset)
 	}
-	u.each(low, "VAND V%[2]d.B16, V%[1]d.B16, V%[1]d.B16", mask)
+	if f.columns == 32 {
+		for u := range f.steps {
+			a.unpackStep(f, f.step(0, u), u%2, bases{"R1", "R1"}, "R0", 0)
+		}
+	} else {
+		a.op("MOVD R1, R3")
+		a.op("MOVD R0, R4")
+		a.op("MOVD $%d, R5", f.steps)
+		a.label("step")
+		for s := range 8 {
+			a.unpackStep(f, f.step(s, 0), s%2, bases{"R3", "R3"}, "R4", s*tileStride)
+		}
+		a.op("ADD $64, R3")
+		a.op("ADD $64, R4")
+		a.op("SUBS $1, R5")
+		a.op("BNE step")
+	}
+	a.op("ADD $%d, R1", 16*f.bytes)
+	a.op("ADD $%d, R0", tileStride*f.columns/32)
+	a.op("SUBS $1, R2")
+	a.op("BNE block")
+	a.op("RET")
+	a.line("")
 }
 
-// each writes an instruction for every register; the format gets the register first, then args.
-func (u unpack) each(regs []int, format string, args ...any) {
-	for _, r := range regs {
-		u.op(format, append([]any{r}, args...)...)
+// unpackStep stores the words of one step.
+func (a *asm) unpackStep(f format, s step, turn int, from bases, to string, at int) {
+	r, t := span(20, 4), span(16, 4)
+	if turn == 1 {
+		r = span(24, 4)
+	}
+	s.load(a, from, 0, r, t)
+	s.prepare(a, r, t)
+	for _, w := range s.words(r, t) {
+		if f.offset != 0 {
+			a.each(w.regs, "VSUB V7.B16, V%[1]d.B16, V%[1]d.B16")
+		}
+		a.store(to, at+64*w.number, w.regs)
 	}
 }
