@@ -4,10 +4,12 @@ package kernels
 
 // layout describes a format: ggml-common.h of llama.cpp, read 2026-11, and quant's decoders.
 type layout struct {
-	bytes, columns int    // of a block
-	gather         string // operations of gather for a block
-	halves, min    bool   // 16 columns share a scale; there are minima
-	size           size
+	bytes, columns int // of a block
+	// gather are the operations of gather for a block: 2 for a unit of 2 bytes, 4 for one of 4, 16 for four units of 4, 0 at
+	// the end.
+	gather string
+	halves bool // 16 columns share a scale
+	size   size
 }
 
 // size bounds the integers of a format, for sums of int16.
@@ -36,11 +38,11 @@ func (f Format) layout() layout {
 	case Q40:
 		return layout{bytes: 18, columns: 32, gather: half + bytes16 + end}
 	case Q41:
-		return layout{bytes: 20, columns: 32, gather: half + half + bytes16 + end, min: true}
+		return layout{bytes: 20, columns: 32, gather: half + half + bytes16 + end}
 	case Q50:
 		return layout{bytes: 22, columns: 32, gather: half + word + bytes16 + end}
 	case Q51:
-		return layout{bytes: 24, columns: 32, gather: half + half + word + bytes16 + end, min: true, size: upTo31}
+		return layout{bytes: 24, columns: 32, gather: half + half + word + bytes16 + end, size: upTo31}
 	case Q80:
 		return layout{bytes: 34, columns: 32, gather: half + bytes32 + end, size: anySize}
 	case IQ4NL:
@@ -49,7 +51,7 @@ func (f Format) layout() layout {
 		return layout{bytes: 136, columns: 256, gather: half + half + word + bytes128 + end, size: anySize}
 	case Q2K:
 		return layout{
-			bytes: 84, columns: 256, gather: bytes16 + bytes64 + half + half + end, halves: true, min: true,
+			bytes: 84, columns: 256, gather: bytes16 + bytes64 + half + half + end, halves: true,
 		}
 	case Q3K:
 		return layout{
@@ -57,11 +59,11 @@ func (f Format) layout() layout {
 		}
 	case Q4K:
 		return layout{
-			bytes: 144, columns: 256, gather: half + half + word + word + word + bytes128 + end, min: true,
+			bytes: 144, columns: 256, gather: half + half + word + word + word + bytes128 + end,
 		}
 	case Q5K:
 		return layout{
-			bytes: 176, columns: 256, gather: half + half + word + word + word + bytes32 + bytes128 + end, min: true,
+			bytes: 176, columns: 256, gather: half + half + word + word + word + bytes32 + bytes128 + end,
 			size: upTo31,
 		}
 	default: // Q6_K

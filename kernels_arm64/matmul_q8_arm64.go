@@ -198,6 +198,7 @@ func (t *tiler) tokens(p *product8, dst *float32, dstStride, first, count int) {
 		if p.packed {
 			src = &t.packed[packRows*at]
 		} else {
+			// As quant.PackGroup does with units of 4 bytes.
 			gather(src, &t.rows, at, blocks, unsafe.StringData(p.gather))
 		}
 		if count == 1 && p.direct {
@@ -257,9 +258,3 @@ func (p *product8) multiplyDirect(d *direct) {
 		p.format.directNEON(d)
 	}
 }
-
-// gather writes blocks of a format of packRows rows, from offset at on, to dst as quant.PackGroup does with units of 4
-// bytes. ops describes the block: 2 for a unit of 2 bytes, 4 for one of 4, 16 for four units of 4, and 0 at the end.
-//
-//go:noescape
-func gather(dst *byte, rows *[packRows]*byte, at, blocks int, ops *byte)

@@ -5,6 +5,9 @@
 package kernels
 
 //go:noescape
+func gather(dst *byte, rows *[packRows]*byte, at, blocks int, ops *byte)
+
+//go:noescape
 func tileDotProd4(p *pass)
 
 //go:noescape

@@ -94,24 +94,29 @@ func (d *direct) subBlock(s int, base bases) {
 	d.op("ADD R6, R2")
 }
 
-// float: acc = fma(dw*dx, isum, acc), then acc = fma(mw, s, acc).
+// float: acc = fma(dw*dx, isum, acc), then acc = fma(mw, s, acc). Its registers are free before the last words are
+// multiplied.
 func (d *direct) float(s int, ints []int) {
-	d.factors(s, 0, tileScales, span(16, 4))
-	d.each(ints, "SCVTF_4S(%[1]d, %[1]d)")
+	scale, minima := span(20, 4), span(16, 4)
+	if !d.neon {
+		scale, minima = span(8, 4), span(20, 4)
+	}
+	d.factors(s, 0, tileScales, scale)
+	for _, r := range scale {
+		d.op("FMULE_4S(0, 12, %d, %d)", r, r)
+	}
 	if d.min {
-		d.factors(s, 32, tileMinima, span(20, 4))
+		d.factors(s, 32, tileMinima, minima)
 	}
-	for i := range 4 {
-		d.op("FMULE_4S(0, 12, %d, %d)", 16+i, 16+i)
-	}
+	d.each(ints, "SCVTF_4S(%[1]d, %[1]d)")
 	for i, r := range ints {
-		d.op("FMLA_4S(%d, %d, %d)", r, 16+i, i)
+		d.op("FMLA_4S(%d, %d, %d)", r, scale[i], i)
 	}
 	if !d.min {
 		return
 	}
-	for i := range 4 {
-		d.op("FMLAE_4S(1, 12, %d, %d)", 20+i, i)
+	for i, r := range minima {
+		d.op("FMLAE_4S(1, 12, %d, %d)", r, i)
 	}
 }
 
