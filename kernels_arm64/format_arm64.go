@@ -8,18 +8,7 @@ type layout struct {
 	// gather are the operations of gather for a block: 2 for a unit of 2 bytes, 4 for one of 4, 16 for four units of 4, 0 at
 	// the end.
 	gather string
-	halves bool // 16 columns share a scale
-	size   size
 }
-
-// size bounds the integers of a format, for sums of int16.
-type size uint8
-
-const (
-	upTo16 size = iota // in magnitude
-	upTo31
-	anySize
-)
 
 // maxPartBytes is the most bytes of a row in unpackedBlocks blocks of 32 columns: Q8_0.
 const maxPartBytes = 34 * unpackedBlocks
@@ -42,32 +31,23 @@ func (f Format) layout() layout {
 	case Q50:
 		return layout{bytes: 22, columns: 32, gather: half + word + bytes16 + end}
 	case Q51:
-		return layout{bytes: 24, columns: 32, gather: half + half + word + bytes16 + end, size: upTo31}
+		return layout{bytes: 24, columns: 32, gather: half + half + word + bytes16 + end}
 	case Q80:
-		return layout{bytes: 34, columns: 32, gather: half + bytes32 + end, size: anySize}
+		return layout{bytes: 34, columns: 32, gather: half + bytes32 + end}
 	case IQ4NL:
-		return layout{bytes: 18, columns: 32, gather: half + bytes16 + end, size: anySize}
+		return layout{bytes: 18, columns: 32, gather: half + bytes16 + end}
 	case IQ4XS:
-		return layout{bytes: 136, columns: 256, gather: half + half + word + bytes128 + end, size: anySize}
+		return layout{bytes: 136, columns: 256, gather: half + half + word + bytes128 + end}
 	case Q2K:
-		return layout{
-			bytes: 84, columns: 256, gather: bytes16 + bytes64 + half + half + end, halves: true,
-		}
+		return layout{bytes: 84, columns: 256, gather: bytes16 + bytes64 + half + half + end}
 	case Q3K:
-		return layout{
-			bytes: 110, columns: 256, gather: bytes32 + bytes64 + word + word + word + half + end, halves: true,
-		}
+		return layout{bytes: 110, columns: 256, gather: bytes32 + bytes64 + word + word + word + half + end}
 	case Q4K:
-		return layout{
-			bytes: 144, columns: 256, gather: half + half + word + word + word + bytes128 + end,
-		}
+		return layout{bytes: 144, columns: 256, gather: half + half + word + word + word + bytes128 + end}
 	case Q5K:
-		return layout{
-			bytes: 176, columns: 256, gather: half + half + word + word + word + bytes32 + bytes128 + end,
-			size: upTo31,
-		}
+		return layout{bytes: 176, columns: 256, gather: half + half + word + word + word + bytes32 + bytes128 + end}
 	default: // Q6_K
-		return layout{bytes: 210, columns: 256, gather: bytes128 + bytes64 + bytes16 + half + end, halves: true}
+		return layout{bytes: 210, columns: 256, gather: bytes128 + bytes64 + bytes16 + half + end}
 	}
 }
 
@@ -158,6 +138,16 @@ func (f Format) neon1(p *pass) {
 		tileNEONMin1(p)
 	default:
 		tileNEON1(p)
+	}
+}
+
+// hasPairs reports whether plain NEON multiplies two activation rows at a time.
+func (f Format) hasPairs() bool {
+	switch f {
+	case Q40, Q41, Q50, Q51, Q4K, Q5K:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -230,7 +230,7 @@ func (p *product8) step(left int) (size, groups int) {
 	switch {
 	case p.dotProd && left >= 4:
 		size = 4
-	case !p.dotProd && left >= 2 && !p.halves && p.size != anySize:
+	case !p.dotProd && left >= 2 && p.format.hasPairs():
 		size = 2
 	}
 	return size, min(left, maxTokens) / size

@@ -14,6 +14,7 @@ import (
 const (
 	vectorLatency = 6
 	loadLatency   = 5
+	early         = 8 // by how much loads go before what is as urgent
 )
 
 // instruction is a line with the registers that it reads and writes, as V0 or R0; F registers are V registers.
@@ -115,12 +116,25 @@ func schedule(lines []string) []string {
 			list[i].priority = max(list[i].priority, e.latency+list[e.to].priority)
 		}
 	}
+	last := 0
+	for i := range list {
+		if list[i].priority == 1 {
+			last++
+		}
+		if list[i].latency == loadLatency {
+			list[i].priority += early
+		}
+	}
 	var out []string
 	done := make([]bool, len(list))
 	for cycle := 0; len(out) < len(list); cycle++ {
 		best := -1
 		for i := range list {
 			if done[i] || list[i].waits > 0 || list[i].ready > cycle {
+				continue
+			}
+			// What only counts for the next round comes last, together.
+			if list[i].priority == 1 && len(out) < len(list)-last {
 				continue
 			}
 			if best < 0 || list[i].priority > list[best].priority {
