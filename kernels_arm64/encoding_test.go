@@ -52,6 +52,7 @@ var encodings = []struct {
 	{"SXTL_4S", []int{21, 10}, 0x0F10A6AA, "sxtl v10.4s, v21.4h"},
 	{"SXTL2_4S", []int{21, 10}, 0x4F10A6AA, "sxtl2 v10.4s, v21.8h"},
 	{"UMAXV_4S", []int{21, 10}, 0x6EB0AAAA, "umaxv s10, v21.4s"},
+	{"ZERO", []int{21}, 0x6F00E415, "movi v21.2d, #0x0"},
 	{"FADD_4S", []int{17, 10, 31}, 0x4E31D55F, "fadd v31.4s, v10.4s, v17.4s"},
 	{"FSUB_4S", []int{17, 10, 31}, 0x4EB1D55F, "fsub v31.4s, v10.4s, v17.4s"},
 	{"FMUL_4S", []int{17, 10, 31}, 0x6E31DD5F, "fmul v31.4s, v10.4s, v17.4s"},
@@ -73,6 +74,8 @@ var encodings = []struct {
 	{"FADD_2D", []int{17, 10, 31}, 0x4E71D55F, "fadd v31.2d, v10.2d, v17.2d"},
 	{"FMLA_2D", []int{17, 10, 31}, 0x4E71CD5F, "fmla v31.2d, v10.2d, v17.2d"},
 	{"SCVTF_4S", []int{21, 10}, 0x4E21DAAA, "scvtf v10.4s, v21.4s"},
+	{"UCVTFN_4S", []int{8, 21, 10}, 0x6F38E6AA, "ucvtf v10.4s, v21.4s, #8"},
+	{"UCVTFN_4S", []int{24, 10, 31}, 0x6F28E55F, "ucvtf v31.4s, v10.4s, #24"},
 	{"FCVTNS_4S", []int{21, 10}, 0x4E21AAAA, "fcvtns v10.4s, v21.4s"},
 	{"FCVTL_4S", []int{21, 10}, 0x0E217AAA, "fcvtl v10.4s, v21.4h"},
 	{"FCVTL2_4S", []int{21, 10}, 0x4E217AAA, "fcvtl2 v10.4s, v21.8h"},
@@ -248,7 +251,7 @@ func disassemble(t *testing.T, words []uint32) []string {
 		}
 		for line := range strings.Lines(run(t, tool, "--disassemble", "--triple=aarch64", "--mattr=+dotprod", file)) {
 			if f := strings.TrimSpace(line); f != "" && !strings.HasPrefix(f, ".") {
-				lines = append(lines, f)
+				lines = append(lines, strings.Replace(f, "#0000000000000000", "#0x0", 1))
 			}
 		}
 	} else {

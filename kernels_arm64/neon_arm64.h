@@ -44,6 +44,9 @@
 #define SXTL2_4S(n, d) WORD $(0x4F10A400 | (n)<<5 | (d))
 #define UMAXV_4S(n, d) WORD $(0x6EB0A800 | (n)<<5 | (d))
 
+// Clears without reading: MOVI .2D #0, which big cores do without an execution unit.
+#define ZERO(d) WORD $(0x6F00E400 | (d))
+
 // float32 x 4.
 #define FADD_4S(m, n, d) WORD $(0x4E20D400 | (m)<<16 | (n)<<5 | (d))
 #define FSUB_4S(m, n, d) WORD $(0x4EA0D400 | (m)<<16 | (n)<<5 | (d))
@@ -64,9 +67,10 @@
 #define FADD_2D(m, n, d) WORD $(0x4E60D400 | (m)<<16 | (n)<<5 | (d))
 #define FMLA_2D(m, n, d) WORD $(0x4E60CC00 | (m)<<16 | (n)<<5 | (d))
 
-// Conversions: int32 to float32, float32 to int32 (nearest, ties to even), binary16 to and from float32, float32 to
+// Conversions: int32 to float32, uint32 with k binary places to float32, float32 to int32 (nearest, ties to even), binary16 to and from float32, float32 to
 // float64; the 2 forms take or fill the upper half. SHLL shifts left by 16 while widening: bfloat16 to float32.
 #define SCVTF_4S(n, d) WORD $(0x4E21D800 | (n)<<5 | (d))
+#define UCVTFN_4S(k, n, d) WORD $(0x6F00E400 | (64-(k))<<16 | (n)<<5 | (d))
 #define FCVTNS_4S(n, d) WORD $(0x4E21A800 | (n)<<5 | (d))
 #define FCVTL_4S(n, d) WORD $(0x0E217800 | (n)<<5 | (d))
 #define FCVTL2_4S(n, d) WORD $(0x4E217800 | (n)<<5 | (d))

@@ -162,6 +162,20 @@ func (a *asm) tables() {
 	}
 	a.line("GLOBL spread<>(SB), RODATA|NOPTR, $96\n")
 	a.nonlinear()
+	a.byteMask()
+}
+
+// byteMask writes the masks of scaleBytes.
+func (a *asm) byteMask() {
+	for b := range 4 {
+		a.data("byteMask", 16*b, func(i int) byte {
+			if i%4 == b {
+				return 0xff
+			}
+			return 0
+		})
+	}
+	a.line("GLOBL byteMask<>(SB), RODATA|NOPTR, $64\n")
 }
 
 // nonlinear writes the values of IQ4_NL and IQ4_XS (ggml-common.h, kvalues_iq4nl).

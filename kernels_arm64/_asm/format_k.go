@@ -3,23 +3,27 @@ package main
 // The K formats and IQ4_XS: scales of sub-blocks are integers of 6 or 8 bits, four bytes of a row in the row's lane.
 // Scales are computed in V8 to V15 and V20 to V27.
 
-// scaleBytes stores the four bytes of every lane of from, times the lanes of d, where at says. subtract is a register of
-// what is subtracted before, or 0.
+// scaleBytes stores the four bytes of every lane of from, times the lanes of d, where at says. A byte is masked and
+// converted where it stands, as a number with binary places. subtract is a register of a float to be subtracted, or 0.
 func (a *asm) scaleBytes(from, d, subtract int, at func(b int) int) {
 	tmp := span(8, 4)
-	for b := range 3 {
-		a.op("VSHL $%d, V%d.S4, V%d.S4", 24-8*b, from, tmp[b])
+	for b, r := range tmp {
+		a.op("VAND V%d.B16, V%d.B16, V%d.B16", byteMasks+b, from, r)
 	}
-	a.op("VUSHR $24, V%d.S4, V%d.S4", from, tmp[3])
-	a.each(tmp[:3], "VUSHR $24, V%[1]d.S4, V%[1]d.S4")
-	a.scaleWords(tmp, d, subtract, at)
+	a.op("SCVTF_4S(%d, %d)", tmp[0], tmp[0])
+	for b := 1; b < 4; b++ {
+		a.op("UCVTFN_4S(%d, %d, %d)", 8*b, tmp[b], tmp[b])
+	}
+	if subtract != 0 {
+		a.each(tmp, "FSUB_4S(%[2]d, %[1]d, %[1]d)", subtract)
+	}
+	a.storeScales(tmp, d, at)
 }
 
-func (a *asm) scaleWords(regs []int, d, subtract int, at func(b int) int) {
-	if subtract != 0 {
-		a.each(regs, "VSUB V%[2]d.S4, V%[1]d.S4, V%[1]d.S4", subtract)
-	}
-	a.each(regs, "SCVTF_4S(%[1]d, %[1]d)")
+// byteMasks is the first of four registers, each with a byte of every lane set; in use only for scales.
+const byteMasks = 16
+
+func (a *asm) storeScales(regs []int, d int, at func(b int) int) {
 	a.each(regs, "FMUL_4S(%[2]d, %[1]d, %[1]d)", d)
 	for b, r := range regs {
 		a.op("FMOVQ F%d, %d(R4)", r, at(b))
@@ -29,6 +33,8 @@ func (a *asm) scaleWords(regs []int, d, subtract int, at func(b int) int) {
 // vectors writes a loop over the four vectors of rows: body finds their words at (R3), their binary16 at (R5), the tile's
 // at (R4).
 func (a *asm) vectors(body func()) {
+	a.op("MOVD $byteMask<>(SB), R3")
+	a.load("R3", 0, span(byteMasks, 4))
 	a.op("MOVD R1, R3")
 	a.op("MOVD R0, R4")
 	a.op("MOVD R1, R5")
@@ -93,7 +99,10 @@ func xsScales(a *asm) {
 			for b := range 4 {
 				a.op("VSLI $4, V%d.S4, V%d.S4", 12+b, 8+b)
 			}
-			a.scaleWords(span(8, 4), 20, third, func(b int) int { return (2*b+odd)*tileStride + tileScales })
+			regs := span(8, 4)
+			a.each(regs, "VSUB V%[2]d.S4, V%[1]d.S4, V%[1]d.S4", third)
+			a.each(regs, "SCVTF_4S(%[1]d, %[1]d)")
+			a.storeScales(regs, 20, func(b int) int { return (2*b+odd)*tileStride + tileScales })
 		}
 	})
 }
@@ -183,7 +192,7 @@ func q6K() format {
 			a.constant(mask, 15)
 			a.constant(extra, 48)
 			a.constant(28, 128)
-			a.words(third, 128)
+			a.words(third, 0x43000000) // 128, float32
 		},
 		scales: func(a *asm) {
 			a.vectors(func() {
@@ -249,7 +258,7 @@ func q3K() format {
 			a.constant(mask, 15)
 			a.constant(extra, 3)
 			a.constant(third, 4)
-			a.words(28, 32)
+			a.words(28, 0x42000000) // 32, float32
 		},
 		scales: func(a *asm) {
 			a.vectors(func() {

@@ -29,10 +29,12 @@ func main() {
 		{"direct_dotprod_arm64.s", func(a *asm) {
 			a.includes("Products of packed rows and one activation row with SDOT (FEAT_DotProd).")
 			a.nonlinear()
+			a.byteMask()
 			directs(a, false)
 		}},
 		{"direct_neon_arm64.s", func(a *asm) {
 			a.includes("Products of packed rows and one activation row with plain NEON (ARMv8.0).")
+			a.byteMask()
 			directs(a, true)
 		}},
 	} {
@@ -98,7 +100,7 @@ func (a *asm) label(name string) { a.line("\n%s:", name) }
 // zero clears V registers.
 func (a *asm) zero(regs ...int) {
 	for _, r := range regs {
-		a.op("VEOR V%d.B16, V%d.B16, V%d.B16", r, r, r)
+		a.op("ZERO(%d)", r)
 	}
 }
 

@@ -90,8 +90,6 @@ func parse(text string) (in instruction, ok bool) {
 		in.reads = all // ADD $1, R0 and the like
 	case name == "VSLI":
 		in.reads = all
-	case name == "VEOR" && all[0] == all[1] && all[0] == all[2]:
-		in.reads = nil
 	}
 	switch {
 	case strings.Contains(rest, "("):
