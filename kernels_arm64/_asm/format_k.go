@@ -121,12 +121,21 @@ func (a *asm) shift(from, to []int, by int) {
 	}
 }
 
-// insert adds the bits of t that the register m selects to r.
-func (a *asm) insert(r, t []int, m int) {
-	a.each(t, "VAND V%[2]d.B16, V%[1]d.B16, V%[1]d.B16", m)
-	for i, x := range r {
-		a.op("VORR V%d.B16, V%d.B16, V%d.B16", t[i], x, x)
+// join makes of bytes of nibbles and of bytes with bits, the wanted ones bit number at and up, integers of more bits: those
+// bits above the low or high nibble. Where the nibble is low, r holds the nibbles and t the bits, otherwise the reverse;
+// the result is in r. m is the register of a mask.
+func (a *asm) join(r, t []int, high bool, at, m int) {
+	name := "VSLI"
+	if high {
+		a.shift(r, r, 4-at)
+		name = "VSRI"
+	} else {
+		a.shift(t, t, -at)
 	}
+	for i, x := range r {
+		a.op("%s $4, V%d.B16, V%d.B16", name, t[i], x)
+	}
+	a.each(r, "VAND V%[2]d.B16, V%[1]d.B16, V%[1]d.B16", m)
 }
 
 // nibble leaves the low or the high nibbles of r.
@@ -165,19 +174,18 @@ func q4K() format {
 func q5K() format {
 	return format{
 		name: "Q5K", bytes: 176, columns: 256, kind: kind{min: true, large: upTo31}, steps: 8, period: 8,
-		constants: func(a *asm) { a.constant(mask, 15); a.constant(extra, 16); a.constant(third, 63) },
+		constants: func(a *asm) { a.constant(mask, 15); a.constant(extra, 31); a.constant(third, 63) },
 		scales:    func(a *asm) { a.scaleMin() },
 		step: func(s, u int) step {
 			return step{
 				load: func(a *asm, base bases, more int, r, t []int) {
+					if s%2 == 1 {
+						r, t = t, r
+					}
 					a.load(base.quants, 768+512*(s/2)+64*u+more, r)
 					a.load(base.bits, 256+64*u+more, t)
 				},
-				prepare: func(a *asm, r, t []int) {
-					a.nibble(r, s%2 == 1)
-					a.shift(t, t, 4-s)
-					a.insert(r, t, extra)
-				},
+				prepare: func(a *asm, r, t []int) { a.join(r, t, s%2 == 1, s, extra) },
 				words: single(u),
 			}
 		},
@@ -190,7 +198,7 @@ func q6K() format {
 		periodBytes: 1024, periodBits: 512,
 		constants: func(a *asm) {
 			a.constant(mask, 15)
-			a.constant(extra, 48)
+			a.constant(extra, 63)
 			a.constant(28, 128)
 			a.words(third, 0x43000000) // 128, float32
 		},
@@ -208,14 +216,13 @@ func q6K() format {
 			half, j := s/4, s%4
 			return step{
 				load: func(a *asm, base bases, more int, r, t []int) {
+					if j/2 == 1 {
+						r, t = t, r
+					}
 					a.load(base.quants, 64*(16*half+8*(j%2)+u)+more, r)
 					a.load(base.bits, 2048+64*(8*half+u)+more, t)
 				},
-				prepare: func(a *asm, r, t []int) {
-					a.nibble(r, j/2 == 1)
-					a.shift(t, t, 4-2*j)
-					a.insert(r, t, extra)
-				},
+				prepare: func(a *asm, r, t []int) { a.join(r, t, j/2 == 1, 2*j, extra) },
 				words: single(u),
 			}
 		},
@@ -257,7 +264,7 @@ func q3K() format {
 		constants: func(a *asm) {
 			a.constant(mask, 15)
 			a.constant(extra, 3)
-			a.constant(third, 4)
+			a.constant(third, 7)
 			a.words(28, 0x42000000) // 32, float32
 		},
 		scales: func(a *asm) {
@@ -283,9 +290,11 @@ func q3K() format {
 				},
 				prepare: func(a *asm, r, t []int) {
 					a.shift(r, r, -2*(s%4))
-					a.each(r, "VAND V%[2]d.B16, V%[1]d.B16, V%[1]d.B16", extra)
-					a.shift(t, t, 2-s)
-					a.insert(r, t, third)
+					a.shift(t, t, -s)
+					for i, x := range r {
+						a.op("VSLI $2, V%d.B16, V%d.B16", t[i], x)
+					}
+					a.each(r, "VAND V%[2]d.B16, V%[1]d.B16, V%[1]d.B16", third)
 				},
 				words: single(u),
 			}

@@ -88,7 +88,7 @@ func parse(text string) (in instruction, ok bool) {
 	switch {
 	case strings.Count(rest, ", ") == 1 && !strings.HasPrefix(name, "V") && !strings.HasPrefix(name, "F") && !strings.HasPrefix(name, "MOV"):
 		in.reads = all // ADD $1, R0 and the like
-	case name == "VSLI":
+	case name == "VSLI" || name == "VSRI":
 		in.reads = all
 	}
 	switch {
