@@ -25,7 +25,6 @@ var encodings = []struct {
 	word  uint32
 	text  string
 }{
-	{"SDOT", []int{17, 10, 31}, 0x4E91955F, "sdot v31.4s, v10.16b, v17.16b"},
 	{"SDOTE", []int{3, 17, 10, 31}, 0x4FB1E95F, "sdot v31.4s, v10.16b, v17.4b[3]"},
 	{"SDOTE", []int{1, 31, 21, 0}, 0x4FBFE2A0, "sdot v0.4s, v21.16b, v31.4b[1]"},
 	{"SDOTE", []int{2, 0, 31, 21}, 0x4F80EBF5, "sdot v21.4s, v31.16b, v0.4b[2]"},
@@ -37,10 +36,8 @@ var encodings = []struct {
 	{"ADDP_4S", []int{17, 10, 31}, 0x4EB1BD5F, "addp v31.4s, v10.4s, v17.4s"},
 	{"SADDLP_8H", []int{21, 10}, 0x4E202AAA, "saddlp v10.8h, v21.16b"},
 	{"SADDLP_4S", []int{21, 10}, 0x4E602AAA, "saddlp v10.4s, v21.8h"},
-	{"SADALP_8H", []int{21, 10}, 0x4E206AAA, "sadalp v10.8h, v21.16b"},
 	{"SADALP_4S", []int{21, 10}, 0x4E606AAA, "sadalp v10.4s, v21.8h"},
 	{"SADDLV_8H", []int{21, 10}, 0x4E703AAA, "saddlv s10, v21.8h"},
-	{"NOT_16B", []int{21, 10}, 0x6E205AAA, "mvn v10.16b, v21.16b"},
 	{"BIC_16B", []int{17, 10, 31}, 0x4E711D5F, "bic v31.16b, v10.16b, v17.16b"},
 	{"SMAX_16B", []int{17, 10, 31}, 0x4E31655F, "smax v31.16b, v10.16b, v17.16b"},
 	{"SQXTN_4H", []int{21, 10}, 0x0E614AAA, "sqxtn v10.4h, v21.4s"},

@@ -2,16 +2,16 @@
 //
 // Operands are register numbers 0 to 31 of V (or F) registers in Go's order: sources first, destination last, so
 // SMULL(m, n, d) is SMULL Vd, Vn, Vm in Arm's notation; an element index i comes first. A suffix is the arrangement of
-// the destination, of the source where the destination is one number (UMAXV, FMAXV, SADDLV). Formula: base | m<<16 | n<<5 | d (Arm DDI 0487, C4.1 and C7.2). encoding_test.go evaluates these
-// formulas and compares them with published words and with a disassembler; a macro without a line there fails the test.
+// the destination, of the source where the destination is one number (UMAXV, FMAXV, SADDLV). Formula: base | m<<16 |
+// n<<5 | d (Arm DDI 0487, C4.1 and C7.2). encoding_test.go evaluates these formulas and compares them with published words
+// and with a disassembler; a macro without a line there fails the test.
 //
 // One macro is one instruction: WORD $(0x... | ...). Keep that form, the test parses it.
 
 // Index of a 32-bit element: bit 0 is L (bit 21), bit 1 is H (bit 11).
 #define ELEM(i) (((i)&1)<<21 | ((i)>>1)<<11)
 
-// Dot product, d.4S += n.16B . m.16B in fours; by element: m.4B[i]. Needs FEAT_DotProd.
-#define SDOT(m, n, d) WORD $(0x4E809400 | (m)<<16 | (n)<<5 | (d))
+// Dot product, d.4S += n.16B . m.4B[i] in fours. Needs FEAT_DotProd.
 #define SDOTE(i, m, n, d) WORD $(0x4F80E000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
 
 // Widening int8 products, d.8H = or += n.8B * m.8B; the 2 forms take the upper halves.
@@ -25,13 +25,11 @@
 #define ADDP_4S(m, n, d) WORD $(0x4EA0BC00 | (m)<<16 | (n)<<5 | (d))
 #define SADDLP_8H(n, d) WORD $(0x4E202800 | (n)<<5 | (d))
 #define SADDLP_4S(n, d) WORD $(0x4E602800 | (n)<<5 | (d))
-#define SADALP_8H(n, d) WORD $(0x4E206800 | (n)<<5 | (d))
 #define SADALP_4S(n, d) WORD $(0x4E606800 | (n)<<5 | (d))
 #define SADDLV_8H(n, d) WORD $(0x4E703800 | (n)<<5 | (d))
 
-// Bytes: not, and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half;
+// Bytes: and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half;
 // SXTL widens the lower or (2) upper half.
-#define NOT_16B(n, d) WORD $(0x6E205800 | (n)<<5 | (d))
 #define BIC_16B(m, n, d) WORD $(0x4E601C00 | (m)<<16 | (n)<<5 | (d))
 #define SMAX_16B(m, n, d) WORD $(0x4E206400 | (m)<<16 | (n)<<5 | (d))
 #define SQXTN_4H(n, d) WORD $(0x0E614800 | (n)<<5 | (d))
