@@ -50,7 +50,7 @@ func need(t *testing.T, isa string, have bool) {
 
 // eachQ8 runs f for every int8 product that this CPU can run, with the product of tight rows and that of packed ones.
 func eachQ8(t *testing.T, f func(t *testing.T, typ quant.Type, plain, packed mulQ8)) {
-	for isa, mul := range map[string]func(f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int,
+	for isa, mul := range map[string]func(s *kernels.Scratch, f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int,
 		acts []byte, n int){"neon": kernels.MatMulNEON, "dotprod": kernels.MatMulDotProd} {
 		t.Run(isa, func(t *testing.T) {
 			if isa == "neon" {
@@ -59,9 +59,10 @@ func eachQ8(t *testing.T, f func(t *testing.T, typ quant.Type, plain, packed mul
 				needDotProd(t)
 			}
 			for typ, format := range formats {
+				scratch := new(kernels.Scratch)
 				product := func(packed bool) mulQ8 {
 					return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-						mul(format, packed, dst, dstStride, w, rows, cols, acts, n)
+						mul(scratch, format, packed, dst, dstStride, w, rows, cols, acts, n)
 					}
 				}
 				t.Run(typ.String(), func(t *testing.T) { f(t, typ, product(false), product(true)) })

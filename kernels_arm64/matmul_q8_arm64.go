@@ -78,6 +78,15 @@ const (
 	numFormats
 )
 
+// Scratch is the memory that a product needs besides its operands, 11 KiB. Its contents mean nothing between calls; the zero
+// value is ready. It is the caller's because to clear that much in every call would cost more than a small product.
+type Scratch struct {
+	rows   [packRows]*byte // tight rows of the group
+	packed []byte          // packed rows of the group
+	gather [packRows * maxPartBytes]byte
+	tile   unpacked
+}
+
 // MatMulNEON multiplies rows of quantised weights with 8-bit activations:
 //
 //	dst[t*dstStride+r] = dot(w row r, activation row t)   for r < rows, t < n
@@ -86,13 +95,13 @@ const (
 // units of 4 bytes; acts is (cols/32, n) quant.Acts; cols is a positive multiple of the length of a block; dst holds
 // (n-1)*dstStride+rows values. The bits are those of quant.MatMulQ8 with every fma rounded once. It panics if a length
 // does not fit.
-func MatMulNEON(f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	matMul(false, f, packed, dst, dstStride, w, rows, cols, acts, n)
+func MatMulNEON(s *Scratch, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	matMul(s, false, f, packed, dst, dstStride, w, rows, cols, acts, n)
 }
 
 // MatMulDotProd is MatMulNEON with SDOT; the CPU must have it (HasDotProd).
-func MatMulDotProd(f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	matMul(true, f, packed, dst, dstStride, w, rows, cols, acts, n)
+func MatMulDotProd(s *Scratch, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	matMul(s, true, f, packed, dst, dstStride, w, rows, cols, acts, n)
 }
 
 // product8 is one call of an exported int8 product.
@@ -111,7 +120,9 @@ type product8 struct {
 	n         int
 }
 
-func matMul(dotProd bool, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+func matMul(s *Scratch, dotProd bool, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte,
+	n int,
+) {
 	if f >= numFormats {
 		panic(fmt.Sprintf("kernels: format %d", f))
 	}
@@ -133,12 +144,12 @@ func matMul(dotProd bool, f Format, packed bool, dst []float32, dstStride int, w
 	for t := range n {
 		raceWrite(dst[t*dstStride:][:rows])
 	}
-	p.run(rows)
+	p.run(s, rows)
+	s.rows, s.packed = [packRows]*byte{}, nil // keeps nothing of the caller's
 }
 
 // run computes groups of packRows rows, weights outermost so that each is fetched from memory once.
-func (p *product8) run(rows int) {
-	var t tiler
+func (p *product8) run(t *Scratch, rows int) {
 	for row := 0; row < rows; {
 		in := min(packRows, rows-row)
 		switch {
@@ -167,17 +178,8 @@ func (p *product8) run(rows int) {
 	}
 }
 
-// tiler multiplies one group of rows: it gathers and unpacks a part of the columns and multiplies it with all activation
-// rows before the next.
-type tiler struct {
-	rows    [packRows]*byte
-	packed  []byte // of the group
-	scratch [packRows * maxPartBytes]byte
-	tile    unpacked
-}
-
 // start turns to a group of rows.
-func (t *tiler) start(p *product8, row, rows int) {
+func (t *Scratch) start(p *product8, row, rows int) {
 	w := p.w[row*p.rowBytes:][:rows*p.rowBytes]
 	if p.packed {
 		t.packed = w
@@ -188,13 +190,14 @@ func (t *tiler) start(p *product8, row, rows int) {
 	}
 }
 
-// tokens computes activation rows first to first+count.
-func (t *tiler) tokens(p *product8, dst *float32, dstStride, first, count int) {
+// tokens computes activation rows first to first+count: it gathers and unpacks a part of the columns and multiplies it with
+// all of them before the next.
+func (t *Scratch) tokens(p *product8, dst *float32, dstStride, first, count int) {
 	perBlock := p.columns / blockLen
 	for b := 0; b < p.blocks; b += unpackedBlocks {
 		part := min(unpackedBlocks, p.blocks-b)
 		at, blocks := b/perBlock*p.bytes, part/perBlock
-		src := &t.scratch[0]
+		src := &t.gather[0]
 		if p.packed {
 			src = &t.packed[packRows*at]
 		} else {

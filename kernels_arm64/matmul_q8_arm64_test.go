@@ -198,7 +198,7 @@ func TestMatMulQ8Panics(t *testing.T) {
 	rng := noise(1)
 	w, acts, dst := rng.weights(t, quant.Q4_1, rows, cols), rng.acts(n, cols), make([]float32, rows*n)
 	mul := func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-		kernels.MatMulNEON(kernels.Q41, false, dst, dstStride, w, rows, cols, acts, n)
+		kernels.MatMulNEON(new(kernels.Scratch), kernels.Q41, false, dst, dstStride, w, rows, cols, acts, n)
 	}
 	for what, f := range map[string]func(){
 		"weights":     func() { mul(dst, rows, w[:len(w)-1], rows, cols, acts, n) },
@@ -209,9 +209,13 @@ func TestMatMulQ8Panics(t *testing.T) {
 		"rows":        func() { mul(dst, rows, w, -1, cols, acts, n) },
 		"n":           func() { mul(dst, rows, w, rows, cols, acts, -1) },
 		"activations": func() { mul(dst, rows, w, rows, cols, acts[:len(acts)-1], n) },
-		"packed rows": func() { kernels.MatMulNEON(kernels.Q41, true, dst, rows, w, rows-1, cols, acts, n) },
-		"block":       func() { kernels.MatMulNEON(kernels.Q4K, false, dst, rows, w, rows, cols, acts, n) },
-		"format":      func() { kernels.MatMulNEON(99, false, dst, rows, w, rows, cols, acts, n) },
+		"packed rows": func() {
+			kernels.MatMulNEON(new(kernels.Scratch), kernels.Q41, true, dst, rows, w, rows-1, cols, acts, n)
+		},
+		"block": func() {
+			kernels.MatMulNEON(new(kernels.Scratch), kernels.Q4K, false, dst, rows, w, rows, cols, acts, n)
+		},
+		"format": func() { kernels.MatMulNEON(new(kernels.Scratch), 99, false, dst, rows, w, rows, cols, acts, n) },
 	} {
 		mustPanic(t, what, f)
 	}

@@ -186,7 +186,7 @@ func q5K() format {
 					a.load(base.bits, 256+64*u+more, t)
 				},
 				prepare: func(a *asm, r, t []int) { a.join(r, t, s%2 == 1, s, extra) },
-				words: single(u),
+				words:   single(u),
 			}
 		},
 	}
@@ -223,7 +223,7 @@ func q6K() format {
 					a.load(base.bits, 2048+64*(8*half+u)+more, t)
 				},
 				prepare: func(a *asm, r, t []int) { a.join(r, t, j/2 == 1, 2*j, extra) },
-				words: single(u),
+				words:   single(u),
 			}
 		},
 	}
