@@ -12,7 +12,7 @@ LINT    := bin/golangci-lint
 export CGO_ENABLED := 0
 export GOWORK := off
 
-.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz bench size deps clean help
+.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz bench bench-start bench-peer bench-record size deps clean help
 
 run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
 	@$(BIN) demo --model $(MODEL)
@@ -109,9 +109,34 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=...)
 		done; \
 	done
 
-bench: build ## speed of the kernels and of the default model
+bench: build ## speed of the kernels and of the default model, as shares of the machine's limits
 	$(GO) test -run '^$$' -bench . -benchmem ./kernels_amd64 ./kernels_arm64 ./model/kernel ./model/sample
-	$(BIN) bench --model $(MODEL)
+	$(BIN) bench --model $(MODEL) --roof --contend $$(nproc)
+
+bench-start: ## time from the start of the daemon to READY, and to the first token of a prompt of 16
+	$(GO) test -run '^$$' -bench '^BenchmarkStart$$' -benchtime 10x ./daemon/cmd/siskin
+
+# The peer is built from source in a virtual environment, once; nothing else needs it. PEER_MODELS=other files to compare on.
+PEER := run/peer
+PEER_FILE := run/peer-models/$(basename $(basename $(notdir $(MODEL))))
+PEER_MODELS ?= $(MODEL) $(PEER_FILE).Q4_0.gguf $(PEER_FILE).Q8_0.gguf
+PEER_FLAGS ?= --threads 2 --runs 5
+bench-peer: build $(PEER)/version $(PEER_MODELS) ## siskin and llama.cpp on the same files, in turn, as ratios (builds it: C++ compiler, cmake)
+	$(PEER)/bin/python daemon/doc/bench/peer.py compare $(PEER_FLAGS) --siskin $(BIN) --json run/peer.lines $(PEER_MODELS)
+
+$(PEER)/version:
+	sh daemon/doc/bench/peer-setup.sh $(PEER)
+
+$(PEER_FILE).%.gguf: | $(PEER)/version
+	mkdir -p $(@D) && $(PEER)/bin/python daemon/doc/bench/peer.py quantize $(MODEL) $(@D) $*
+
+# The record keeps the comparison of the last bench-peer, if there is one.
+RECORD ?= daemon/doc/bench/$(shell date +%Y-%m-%d)-$(shell uname -m)
+BENCH_FLAGS ?= --kernels all --roof --contend $(shell nproc)
+bench-record: build ## measure everything, write daemon/doc/bench/DATE-MACHINE.json and draw it
+	mkdir -p run && $(BIN) bench --model $(MODEL) --json $(BENCH_FLAGS) >run/bench.lines
+	python3 daemon/doc/bench/record.py $(RECORD).json --peer run/peer.lines \
+		--command '$(BIN) bench --model $(MODEL) --json $(BENCH_FLAGS)' <run/bench.lines
 
 size: ## size of the stripped program for each machine
 	@for arch in amd64 arm64; do \

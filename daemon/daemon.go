@@ -135,7 +135,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
-	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "device", d.pipeline.device.Name())
+	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
+	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "packed", d.engine.packing.used != "",
+		"device", d.pipeline.device.Name())
 	if d.Ready != nil {
 		d.Ready()
 	}

@@ -47,6 +47,7 @@ func realConfig(t testing.TB, broker string) config.Config {
 	t.Helper()
 	c := tinyConfig(t, broker)
 	c.Model.Path, c.Model.Context = goldentest.Model(t), 2048
+	c.Model.Pack = "off" // a test leaves nothing beside the model
 	c.Generate.MaxTokensLimit = 2048
 	return c
 }

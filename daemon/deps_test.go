@@ -28,7 +28,6 @@ var allowed = map[string][]string{
 	"kernels_arm64":           {},
 	"model/quant":             {},
 	"model/mapfile":           {},
-	"model/kvcache":           {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
 	"mqtt/message":            {},
@@ -43,6 +42,8 @@ var allowed = map[string][]string{
 	"model/chat/jinja/syntax": {"model/chat/jinja/pytext", "model/chat/jinja/value"},
 	"model/kernel":            {"kernels_amd64", "kernels_arm64", "model/quant"},
 	"model/gguf":              {"model/quant"},
+	"model/kvcache":           {"model/quant"},
+	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
@@ -50,10 +51,11 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/quant"},
+	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
 
-	// Level 4: one conversation; the folder of models, which asks the model whether a file will run.
-	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/quant"},
+	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
+	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
+	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/pack", "model/quant"},
 	"daemon/session": {
 		"model", "model/chat", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt/message",
@@ -61,12 +63,12 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session",
+		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store",
 		"model", "model/chat", "model/kernel", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/config", "daemon/store",
+		"daemon", "daemon/bench", "daemon/config", "daemon/store",
 		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
@@ -74,7 +76,7 @@ var allowed = map[string][]string{
 
 	// For tests only: no non-test file may import them.
 	"model/goldentest": {},
-	"model/modeltest":  {"model/gguf", "model/quant"},
+	"model/modeltest":  {"model/gguf", "model/kernel", "model/quant"},
 	"mqtt/mqtttest":    {"mqtt/embedded"},
 }
 

@@ -26,6 +26,7 @@ type engine struct {
 	tokenizer *tokenizer.Tokenizer
 	template  *chat.Template
 	name      string // of the model, in answers
+	packing   packing
 	log       *slog.Logger
 }
 
@@ -46,6 +47,7 @@ func loadEngine(c *config.Config, log *slog.Logger) (e *engine, err error) {
 	if c.Model.Context > e.model.Config.Context {
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}
+	e.usePacked(c)
 	e.pool = kernel.NewPool(kernel.Threads(c.Model.Threads))
 	if e.state, err = model.NewState(e.model, set, e.pool, stateLimits(c)); err != nil {
 		return e, err

@@ -14,6 +14,8 @@ type Plan struct {
 	Architecture string
 	Kernels      string   // in use
 	Available    []string // kernel sets of this CPU, the fastest first
+	Packed       string   // packed file in use, or ""
+	Unpacked     string   // why none is used; "" if one is
 	Threads      int
 	Context      int // tokens of one conversation, and of all that are under way together
 	Parallel     int
@@ -44,6 +46,7 @@ func Check(c config.Config, log *slog.Logger) (plan Plan, err error) {
 	memory := e.state.Memory()
 	plan = Plan{
 		Model: e.name, Architecture: e.model.Config.Architecture, Kernels: e.set.Name, Threads: e.pool.Workers(),
+		Packed: e.packing.used, Unpacked: e.packing.why,
 		Context: c.Model.Context, Parallel: c.Model.Parallel,
 		Weights: e.model.FileBytes(), Cache: memory.Cache, Logits: memory.Logits, Scratch: memory.Scratch,
 		Tokenizer: int64(e.tokenizer.StateBytes()),

@@ -5,10 +5,13 @@ package kernels
 // tileRows is the number of rows that the float products compute at once; as in _asm.
 const tileRows = 4
 
-// floatCallMACs bounds one assembly call as callMACs does: 250 us at 4 GMAC/s.
-const floatCallMACs = 1 << 20
+// Bounds of one assembly call, so that it ends within 250 us: at 4 GMAC/s for many activation rows, at 4 GB/s for one.
+const (
+	floatCallMACs  = 1 << 20
+	floatCallBytes = 1 << 20
+)
 
-// floatKernel is one assembly function; a number for the reason that q8Kernel gives.
+// floatKernel is one assembly function; a number for the reason that vnniKernel gives.
 type floatKernel uint8
 
 const (
@@ -47,11 +50,11 @@ func mulFloat(k floatKernel, dst []float32, dstStride int, w []byte, rows, cols 
 	}
 }
 
-// many computes at least tileRows rows; see q8Product.many.
+// many computes at least tileRows rows; see vnniProduct.many.
 func (p *floatProduct) many(k floatKernel, rows int) {
 	groupMACs := tileRows * p.cols
 	tokens := min(p.n, max(1, floatCallMACs/groupMACs))
-	chunk := tileRows * max(1, min(floatCallMACs/(groupMACs*tokens), callBytes/(tileRows*p.stride)))
+	chunk := tileRows * max(1, min(floatCallMACs/(groupMACs*tokens), floatCallBytes/(tileRows*p.stride)))
 	for r := 0; r < rows; r += chunk {
 		some := min(chunk, rows-r)
 		for t := 0; t < p.n; t += tokens {

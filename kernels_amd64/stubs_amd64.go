@@ -4,125 +4,161 @@
 
 package kernels
 
-// mulQ40AVX2 multiplies rows of Q4_0 weights, groups of 8, with n <= 32 rows of 8-bit activations:
+// mulQ40VNNI multiplies pairs of groups of 16 rows of Q4_0 weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPMADDUBSW on unsigned weights, exact in int16.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ40AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ40VNNI multiplies rows of Q4_0 weights, groups of 16, with n <= 32 rows of 8-bit activations:
+// mulQ41VNNI multiplies pairs of groups of 16 rows of Q4_1 weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPDPBUSD on unsigned weights.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ40VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ41AVX2 multiplies rows of Q4_1 weights, groups of 8, with n <= 32 rows of 8-bit activations:
+// mulIQ4NLVNNI multiplies pairs of groups of 16 rows of IQ4_NL weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is (n, blocks) too. groups, blocks and n are at least 1;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPMADDUBSW on unsigned weights, exact in int16.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ41AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ41VNNI multiplies rows of Q4_1 weights, groups of 16, with n <= 32 rows of 8-bit activations:
+// mulQ50VNNI multiplies pairs of groups of 16 rows of Q5_0 weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is (n, blocks) too. groups, blocks and n are at least 1;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPDPBUSD on unsigned weights.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ41VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ50AVX2 multiplies rows of Q5_0 weights, groups of 8, with n <= 32 rows of 8-bit activations:
+// mulQ51VNNI multiplies pairs of groups of 16 rows of Q5_1 weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPMADDUBSW on unsigned weights, exact in int16.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ50AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ50VNNI multiplies rows of Q5_0 weights, groups of 16, with n <= 32 rows of 8-bit activations:
+// mulQ80VNNI multiplies pairs of groups of 16 rows of Q8_0 weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPDPBUSD on unsigned weights.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ50VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ51AVX2 multiplies rows of Q5_1 weights, groups of 8, with n <= 32 rows of 8-bit activations:
+// mulQ2KVNNI multiplies pairs of groups of 16 rows of Q2_K weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is (n, blocks) too. groups, blocks and n are at least 1;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPMADDUBSW on unsigned weights, exact in int16.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ51AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ2KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ51VNNI multiplies rows of Q5_1 weights, groups of 16, with n <= 32 rows of 8-bit activations:
+// mulQ3KVNNI multiplies pairs of groups of 16 rows of Q3_K weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is (n, blocks) too. groups, blocks and n are at least 1;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPDPBUSD on unsigned weights.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ51VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ3KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ80AVX2 multiplies rows of Q8_0 weights, groups of 8, with n <= 32 rows of 8-bit activations:
+// mulQ4KVNNI multiplies pairs of groups of 16 rows of Q4_K weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 8*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPSIGNB and VPMADDUBSW on magnitudes.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ80AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
-// mulQ80VNNI multiplies rows of Q8_0 weights, groups of 16, with n <= 32 rows of 8-bit activations:
+// mulIQ4XSVNNI multiplies pairs of groups of 16 rows of IQ4_XS weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
-//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], q[32*blocks*t:])
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
 //
-// to the bit as quant.MatMulQ8 does. d is (n, blocks), s is not used. groups, blocks and n are at least 1, n*blocks at most 4096;
-// activations lie in [-127, 127]. No alignment is needed; nothing outside the blocks, activations and results is touched.
-// Lanes are rows; VPDPBUSD on unsigned weights.
-// Eight vector registers hold the unpacked block, two its scales and minima; float sums are on the stack.
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ80VNNI(dst *float32, dstStride int, w *byte, stride int, groups int, blocks int, q *int8, d *float32, s *float32, n int)
+func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+
+// mulQ5KVNNI multiplies pairs of groups of 16 rows of Q5_K weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
+//
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
+//
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
+//
+//go:noescape
+func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+
+// mulQ6KVNNI multiplies pairs of groups of 16 rows of Q6_K weights with tokens <= 64 rows of 8-bit
+// activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
+//
+//	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
+//	dst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)
+//
+// Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
+// acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
+//
+//go:noescape
+func mulQ6KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //
@@ -167,13 +203,19 @@ func mulBF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, c
 //go:noescape
 func weightedSumF16AVX2(dst *float32, p *float32, pStride int, v *byte, nPos int, dim int, n int)
 
-// quantizeQ8AVX2 turns blocks of 32 activations into 8-bit ones, to the bit as quant.QuantizeQ8 does: d = max|x|/127,
-// q = x/d rounded to nearest even within [-127, 127], s = d*sum(q); blocks is at least 1. Where d is 0, q is; where
-// an activation is not finite, d and s are NaN and q is 0.
+// quantizeAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does.
+// stride is in bytes; blocks is at least 1.
 // No alignment is needed; nothing outside the vectors is touched.
 //
 //go:noescape
-func quantizeQ8AVX2(q *int8, d *float32, s *float32, x *float32, blocks int)
+func quantizeAVX2(dst *byte, stride int, x *float32, blocks int)
+
+// quantizeRefinedAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does,
+// and what these 8 bits leave of them the Act at low + b*stride. stride is in bytes; blocks is at least 1.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int)
 
 // toF16AVX2 stores x[i], i < n, as little-endian binary16, rounded to nearest even.
 // No alignment is needed; nothing outside the vectors is touched.
@@ -218,3 +260,134 @@ func expSumAVX2(x *float32, n int, top float32) float64
 //
 //go:noescape
 func scaleAVX2(x *float32, n int, f float32)
+
+// tileProductAVX2 multiplies tiles, r < m, j < cols:
+//
+//	c[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]
+//
+// without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k
+// and cols are positive. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func tileProductAVX2(c *float32, cStride int, a *float32, aStride int, b *float32, bStride int, m int, k int, cols int, scale *float32)
+
+// softmaxTileAVX2 is quant.SoftmaxTile: for m rows of scores at a distance of 64, of which the first cols are
+// looked at, a multiple of 16. The relative error of a power is below 5e-7. No alignment is needed; nothing else is
+// touched.
+//
+//go:noescape
+func softmaxTileAVX2(scores *float32, m int, cols int, top *float32, sum *float32, scale *float32)
+
+// keyTileF16AVX2 unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, panels int)
+
+// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
+// of dst, (blocks*32, 64).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+
+// valueTileF16AVX2 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
+// is beyond dim stays. dim is a multiple of 8.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, n int)
+
+// valueTileQ8AVX2 unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,
+// (n, blocks*32).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
+
+// tileProductAVX512 multiplies tiles, r < m, j < cols:
+//
+//	c[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]
+//
+// without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k
+// and cols are positive. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func tileProductAVX512(c *float32, cStride int, a *float32, aStride int, b *float32, bStride int, m int, k int, cols int, scale *float32)
+
+// softmaxTileAVX512 is quant.SoftmaxTile: for m rows of scores at a distance of 64, of which the first cols are
+// looked at, a multiple of 16. The relative error of a power is below 5e-7. No alignment is needed; nothing else is
+// touched.
+//
+//go:noescape
+func softmaxTileAVX512(scores *float32, m int, cols int, top *float32, sum *float32, scale *float32)
+
+// keyTileF16AVX512 unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, panels int)
+
+// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
+// of dst, (blocks*32, 64).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+
+// valueTileF16AVX512 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
+// is beyond dim stays. dim is a multiple of 8.
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, n int)
+
+// valueTileQ8AVX512 unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,
+// (n, blocks*32).
+// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func valueTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
+
+// rotateAVX2 turns the first pairs of adjacent columns of each head and multiplies by scale: (c*a-s*b, s*a+c*b), the
+// second product rounded, then fused. stride is in floats; pairs is a positive multiple of 4.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin *float32, scale float32)
+
+// addAVX2 sets dst[i] += x[i], i < n.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func addAVX2(dst *float32, x *float32, n int)
+
+// peakVNNI runs n turns, n at least 1, of independent chains of
+// VPDPBUSD of 64 bytes; it touches no memory.
+//
+//go:noescape
+func peakVNNI(n int)
+
+// peakAVXVNNI runs n turns, n at least 1, of independent chains of
+// VPDPBUSD of 32 bytes in its VEX form; it touches no memory.
+//
+//go:noescape
+func peakAVXVNNI(n int)
+
+// peakAVX2 runs n turns, n at least 1, of independent chains of
+// VPMADDUBSW of 32 bytes, each with its VPADDW; it touches no memory.
+//
+//go:noescape
+func peakAVX2(n int)
+
+// readVNNI loads turns * 512 bytes at p, turns at least 1, and does nothing with them.
+// No alignment is needed.
+//
+//go:noescape
+func readVNNI(p *byte, turns int)
+
+// readAVX2 loads turns * 512 bytes at p, turns at least 1, and does nothing with them.
+// No alignment is needed.
+//
+//go:noescape
+func readAVX2(p *byte, turns int)

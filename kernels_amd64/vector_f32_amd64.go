@@ -7,19 +7,48 @@ import "math"
 // callValues is how many values one assembly call of these functions takes: under 100 us for the slowest, exp.
 const callValues = 1 << 16
 
-// QuantizeQ8AVX2 is kernel.Set.Quantize, bit for bit that of the reference.
-func QuantizeQ8AVX2(q []int8, d, s, x []float32) {
-	n := len(x)
-	must(n%blockLen == 0, "activations are not a multiple of 32", n, n/blockLen*blockLen)
-	must(len(q) == n, "quantised activations", len(q), n)
-	must(len(d) == n/blockLen, "activation scales", len(d), n/blockLen)
-	must(len(s) == n/blockLen, "activation sums", len(s), n/blockLen)
+// Sizes of quant.Act: activations, bytes.
+const (
+	actLen   = 32
+	actBytes = 64
+)
+
+// QuantizeAVX2 is kernel.Set.Quantize, bit for bit that of the reference.
+func QuantizeAVX2(dst []byte, x []float32, n, t int) {
+	stride := checkActs(dst, x, n, t)
 	raceRead(x)
-	raceWrite(q)
-	raceWrite(d)
-	raceWrite(s)
-	for i := 0; i < n; i += callValues {
-		quantizeQ8AVX2(&q[i], &d[i/blockLen], &s[i/blockLen], &x[i], min(callValues, n-i)/blockLen)
+	for i := 0; i < len(x); i += callValues {
+		at, blocks := i/actLen*stride+t*actBytes, min(callValues, len(x)-i)/actLen
+		quantizeAVX2(&dst[at], stride, &x[i], blocks)
+		raceWriteActs(dst[at:], stride, blocks)
+	}
+}
+
+// QuantizeRefinedAVX2 is kernel.Set.QuantizeRefined, bit for bit that of the reference.
+func QuantizeRefinedAVX2(dst []byte, x []float32, n, t, low int) {
+	stride := checkActs(dst, x, n, t)
+	must(low >= 0 && low < n && low != t, "row of the low plane is not another one", low, n)
+	raceRead(x)
+	for i := 0; i < len(x); i += callValues {
+		at, lowAt, blocks := i/actLen*stride+t*actBytes, i/actLen*stride+low*actBytes, min(callValues, len(x)-i)/actLen
+		quantizeRefinedAVX2(&dst[at], &dst[lowAt], stride, &x[i], blocks)
+		raceWriteActs(dst[at:], stride, blocks)
+		raceWriteActs(dst[lowAt:], stride, blocks)
+	}
+}
+
+// checkActs panics unless dst holds row t of n rows of quantised x; it returns the bytes from one block of it to the next.
+func checkActs(dst []byte, x []float32, n, t int) int {
+	must(len(x)%actLen == 0, "activations are not a multiple of 32", len(x), len(x)/actLen*actLen)
+	must(t >= 0 && t < n, "row is not below the number of rows", t, n)
+	must(len(dst) >= len(x)/actLen*n*actBytes, "quantised activations at least", len(dst), len(x)/actLen*n*actBytes)
+	return n * actBytes
+}
+
+// raceWriteActs tells the race detector of one row of quantised activations.
+func raceWriteActs(dst []byte, stride, blocks int) {
+	for b := range blocks {
+		raceWrite(dst[b*stride:][:actBytes])
 	}
 }
 

@@ -4,75 +4,78 @@
 
 #include "textflag.h"
 
-// func quantizeQ8AVX2(q *int8, d *float32, s *float32, x *float32, blocks int)
+// func quantizeAVX2(dst *byte, stride int, x *float32, blocks int)
 // Requires: AVX, AVX2
-TEXT ·quantizeQ8AVX2(SB), $0-40
-	MOVQ q+0(FP), AX
-	MOVQ d+8(FP), CX
-	MOVQ s+16(FP), DX
-	MOVQ x+24(FP), BX
-	MOVQ blocks+32(FP), SI
+TEXT ·quantizeAVX2(SB), $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+24(FP), BX
 
 block:
-	VMOVDQU      magnitude<>+0(SB), Y1
-	VPAND        (BX), Y1, Y0
-	VPAND        32(BX), Y1, Y2
-	VPMAXSD      Y2, Y0, Y0
-	VPAND        64(BX), Y1, Y2
-	VPMAXSD      Y2, Y0, Y0
-	VPAND        96(BX), Y1, Y1
-	VPMAXSD      Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPMAXSD      X1, X0, X0
-	VPSHUFD      $0x4e, X0, X1
-	VPMAXSD      X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1
-	VPMAXSD      X1, X0, X0
-	VPCMPGTD     largest<>+0(SB), X0, X2
-	VDIVPS       levels<>+0(SB), X0, X0
-	VMOVDQU      nan<>+0(SB), X1
-	VBLENDVPS    X2, X1, X0, X0
-	VMOVSS       X0, (CX)
-	VBROADCASTSS X0, Y0
-	VMOVUPS      (BX), Y1
-	VDIVPS       Y0, Y1, Y1
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VMOVDQU      magnitude<>+0(SB), Y5
+	VPAND        Y0, Y5, Y4
+	VPAND        Y1, Y5, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VPAND        Y2, Y5, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VPAND        Y3, Y5, Y5
+	VPMAXSD      Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0x4e, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPCMPGTD     largest<>+0(SB), X4, X6
+	VDIVPS       levels<>+0(SB), X4, X4
+	VMOVDQU      nan<>+0(SB), X5
+	VBLENDVPS    X6, X5, X4, X4
+	VBROADCASTSS X4, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VDIVPS       Y4, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	VMOVUPS      32(BX), Y2
-	VDIVPS       Y0, Y2, Y2
+	VDIVPS       Y4, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
-	VMOVUPS      64(BX), Y3
-	VDIVPS       Y0, Y3, Y3
+	VDIVPS       Y4, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VMOVUPS      96(BX), Y4
-	VDIVPS       Y0, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y4, Y3, Y3
-	VPACKSSWB    Y3, Y1, Y1
-	VMOVDQU      packed<>+0(SB), Y2
-	VPERMD       Y1, Y2, Y1
-	VPMAXSB      least<>+0(SB), Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VCMPPS       $0x0c, Y2, Y0, Y2
-	VPAND        Y2, Y1, Y1
-	VMOVDQU      Y1, (AX)
-	VMOVDQU      ones8<>+0(SB), Y2
-	VPMADDUBSW   Y1, Y2, Y2
-	VPMADDWD     ones16<>+0(SB), Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X1
-	VPADDD       X1, X2, X2
-	VPSHUFD      $0x4e, X2, X1
-	VPADDD       X1, X2, X2
-	VPSHUFD      $0xb1, X2, X1
-	VPADDD       X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VMULSS       X0, X2, X2
-	VMOVSS       X2, (DX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, DX
-	ADDQ         $0x80, BX
-	DECQ         SI
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSWB    Y2, Y0, Y0
+	VMOVDQU      packed<>+0(SB), Y1
+	VPERMD       Y0, Y1, Y0
+	VPMAXSB      least<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x0c, Y1, Y4, Y1
+	VPAND        Y1, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      ones8<>+0(SB), Y1
+	VPMADDUBSW   Y0, Y1, Y1
+	VPMADDWD     ones16<>+0(SB), Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPHADDD      X0, X1, X1
+	VPHADDD      X1, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPADDD       X1, X0, X0
+	VPBLENDD     $0x0c, X1, X0, X1
+	VCVTDQ2PS    X1, X0
+	VMULPS       X4, X0, X0
+	VBLENDPS     $0x01, X4, X0, X0
+	VMOVUPS      X0, 32(AX)
+	VPXOR        X0, X0, X0
+	VPSHUFD      $0x38, X1, X1
+	VPBLENDD     $0x08, X0, X1, X1
+	VPSLLD       $0x07, X1, X1
+	VPSUBD       X1, X0, X1
+	VMOVDQU      X1, 48(AX)
+	ADDQ         $0x80, DX
+	ADDQ         CX, AX
+	DECQ         BX
 	JNZ          block
 	VZEROUPPER
 	RET
@@ -220,6 +223,161 @@ DATA ones16<>+52(SB)/4, $0x00010001
 DATA ones16<>+56(SB)/4, $0x00010001
 DATA ones16<>+60(SB)/4, $0x00010001
 GLOBL ones16<>(SB), RODATA|NOPTR, $64
+
+// func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int)
+// Requires: AVX, AVX2
+TEXT ·quantizeRefinedAVX2(SB), $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ stride+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ blocks+32(FP), BX
+	MOVQ low+8(FP), SI
+
+block:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VMOVDQU      magnitude<>+0(SB), Y5
+	VPAND        Y0, Y5, Y4
+	VPAND        Y1, Y5, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VPAND        Y2, Y5, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VPAND        Y3, Y5, Y5
+	VPMAXSD      Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0x4e, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPCMPGTD     largest<>+0(SB), X4, X6
+	VDIVPS       levels<>+0(SB), X4, X4
+	VMOVDQU      nan<>+0(SB), X5
+	VBLENDVPS    X6, X5, X4, X4
+	VBROADCASTSS X4, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VDIVPS       Y4, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VDIVPS       Y4, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VDIVPS       Y4, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSWB    Y2, Y0, Y0
+	VMOVDQU      packed<>+0(SB), Y1
+	VPERMD       Y0, Y1, Y0
+	VPMAXSB      least<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x0c, Y1, Y4, Y1
+	VPAND        Y1, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      ones8<>+0(SB), Y1
+	VPMADDUBSW   Y0, Y1, Y1
+	VPMADDWD     ones16<>+0(SB), Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPHADDD      X0, X1, X1
+	VPHADDD      X1, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPADDD       X1, X0, X0
+	VPBLENDD     $0x0c, X1, X0, X1
+	VCVTDQ2PS    X1, X0
+	VMULPS       X4, X0, X0
+	VBLENDPS     $0x01, X4, X0, X0
+	VMOVUPS      X0, 32(AX)
+	VPXOR        X0, X0, X0
+	VPSHUFD      $0x38, X1, X1
+	VPBLENDD     $0x08, X0, X1, X1
+	VPSLLD       $0x07, X1, X1
+	VPSUBD       X1, X0, X1
+	VMOVDQU      X1, 48(AX)
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VBROADCASTSS 32(AX), Y4
+	VPMOVSXBD    (AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       Y5, Y0, Y0
+	VPMOVSXBD    8(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       Y5, Y1, Y1
+	VPMOVSXBD    16(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VPMOVSXBD    24(AX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       Y5, Y3, Y3
+	VMOVDQU      magnitude<>+0(SB), Y5
+	VPAND        Y0, Y5, Y4
+	VPAND        Y1, Y5, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VPAND        Y2, Y5, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VPAND        Y3, Y5, Y5
+	VPMAXSD      Y5, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0x4e, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPCMPGTD     largest<>+0(SB), X4, X6
+	VDIVPS       levels<>+0(SB), X4, X4
+	VMOVDQU      nan<>+0(SB), X5
+	VBLENDVPS    X6, X5, X4, X4
+	VBROADCASTSS X4, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VDIVPS       Y4, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VDIVPS       Y4, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VDIVPS       Y4, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSWB    Y2, Y0, Y0
+	VMOVDQU      packed<>+0(SB), Y1
+	VPERMD       Y0, Y1, Y0
+	VPMAXSB      least<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x0c, Y1, Y4, Y1
+	VPAND        Y1, Y0, Y0
+	VMOVDQU      Y0, (SI)
+	VMOVDQU      ones8<>+0(SB), Y1
+	VPMADDUBSW   Y0, Y1, Y1
+	VPMADDWD     ones16<>+0(SB), Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPHADDD      X0, X1, X1
+	VPHADDD      X1, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPADDD       X1, X0, X0
+	VPBLENDD     $0x0c, X1, X0, X1
+	VCVTDQ2PS    X1, X0
+	VMULPS       X4, X0, X0
+	VBLENDPS     $0x01, X4, X0, X0
+	VMOVUPS      X0, 32(SI)
+	VPXOR        X0, X0, X0
+	VPSHUFD      $0x38, X1, X1
+	VPBLENDD     $0x08, X0, X1, X1
+	VPSLLD       $0x07, X1, X1
+	VPSUBD       X1, X0, X1
+	VMOVDQU      X1, 48(SI)
+	ADDQ         $0x80, DX
+	ADDQ         CX, AX
+	ADDQ         CX, SI
+	DECQ         BX
+	JNZ          block
+	VZEROUPPER
+	RET
 
 // func toF16AVX2(dst *byte, x *float32, n int)
 // Requires: AVX, F16C

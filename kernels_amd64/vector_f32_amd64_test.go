@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	kernels "siskin/kernels_amd64"
 	"siskin/model/quant"
@@ -42,25 +43,42 @@ func within(t *testing.T, what string, got []float32, want []float64, bound floa
 	return worst
 }
 
-func TestQuantizeQ8EqualsReference(t *testing.T) {
+// sameActs fails the test at the first difference between Acts; any NaN equals any other.
+func sameActs(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	g := quant.ActsOf(got)
+	for i, w := range quant.ActsOf(want) {
+		sameBits(t, fmt.Sprintf("%s: Act %d: D, S, SA, SB", what, i),
+			[]float32{g[i].D, g[i].S, g[i].SA, g[i].SB}, []float32{w.D, w.S, w.SA, w.SB})
+		if g[i].Q != w.Q || g[i].N != w.N || g[i].NA != w.NA || g[i].NB != w.NB {
+			t.Fatalf("%s: Act %d is %+v, want %+v", what, i, g[i], w)
+		}
+	}
+}
+
+func TestQuantizeEqualsReference(t *testing.T) {
 	needAVX2(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	mem := newArena(t, rng)
 	check := func(what string, x []float32) {
 		t.Helper()
-		n := len(x)
-		mem.reset()
-		q, d, s := put(mem, make([]int8, n)), put(mem, filled(n/32)), put(mem, filled(n/32))
-		kernels.QuantizeQ8AVX2(q, d, s, put(mem, x))
-		mem.check(what)
-		want := quantised(x, 1)
-		sameBits(t, what+": scales", d, want.d)
-		sameBits(t, what+": sums", s, want.s)
-		for i := range q {
-			if q[i] != want.q[i] {
-				t.Fatalf("%s: activation %d of %v is %d, want %d", what, i, x[i], q[i], want.q[i])
-			}
+		const rows, row, low = 3, 1, 2
+		want := quant.NewActs(len(x) / quant.ActBlock * rows * quant.ActBytes)
+		for i := range want {
+			want[i] = 0x55
 		}
+		mem.reset()
+		got := put(mem, quant.ActsOf(want))
+		bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(got))), len(want))
+		in := put(mem, x)
+		kernels.QuantizeAVX2(bytes, in, rows, row)
+		quant.Quantize(want, x, rows, row)
+		mem.check(what)
+		sameActs(t, what, bytes, want)
+		kernels.QuantizeRefinedAVX2(bytes, in, rows, row, low)
+		quant.QuantizeRefined(want, x, rows, row, low)
+		mem.check(what)
+		sameActs(t, what+", refined", bytes, want)
 	}
 	for _, n := range []int{0, 32, 64, 96, 576, 1<<16 + 64} {
 		check(fmt.Sprintf("%d values", n), normals(rng, n))

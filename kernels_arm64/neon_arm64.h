@@ -11,7 +11,8 @@
 // Index of a 32-bit element: bit 0 is L (bit 21), bit 1 is H (bit 11).
 #define ELEM(i) (((i)&1)<<21 | ((i)>>1)<<11)
 
-// Dot product, d.4S += n.16B . m.4B[i] in fours. Needs FEAT_DotProd.
+// Dot product, d.4S += n.16B . m.16B in fours; by element: m.4B[i]. Needs FEAT_DotProd.
+#define SDOT(m, n, d) WORD $(0x4E809400 | (m)<<16 | (n)<<5 | (d))
 #define SDOTE(i, m, n, d) WORD $(0x4F80E000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
 
 // Widening int8 products, d.8H = or += n.8B * m.8B; the 2 forms take the upper halves.

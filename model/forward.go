@@ -1,10 +1,6 @@
 package model
 
-import (
-	"math"
-
-	"siskin/model/quant"
-)
+import "math"
 
 // Forward runs the rows through the model: it appends their keys and values to their sequences and computes the logits
 // of the rows that want them. Rows of one sequence must come in order of position, starting at the sequence's length;
@@ -22,18 +18,17 @@ func (s *State) Forward(rows []Row) error {
 	for i := range w.Layers {
 		layer := &w.Layers[i]
 
-		s.normalize(layer.AttnNorm)
-		s.multiply(s.normed, c.Dim, refined,
+		s.multiply(input{norm: layer.AttnNorm, cols: c.Dim, as: refined},
 			product{w: &layer.Q, dst: s.q},
 			product{w: &layer.K, dst: s.k},
 			product{w: &layer.V, dst: s.v})
 		s.rotateAndStore(i)
-		s.attend(i)
-		s.multiply(s.heads, c.Heads*c.HeadDim, refined, product{w: &layer.O, dst: s.x, add: true})
+		ready := s.attend(i, layer.O.Type)
+		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined, ready: ready},
+			product{w: &layer.O, dst: s.x, add: true})
 
-		s.normalize(layer.FFNNorm)
-		s.multiply(s.normed, c.Dim, plain, product{w: &layer.Gate, dst: s.gate, up: &layer.Up})
-		s.multiply(s.gate, c.FFN, plain, product{w: &layer.Down, dst: s.x, add: true})
+		s.multiply(input{norm: layer.FFNNorm, cols: c.Dim}, product{w: &layer.Gate, dst: s.gate, up: &layer.Up, next: &layer.Down})
+		s.multiply(input{x: s.gate, cols: c.FFN, ready: true}, product{w: &layer.Down, dst: s.x, add: true})
 	}
 	s.head()
 	return nil
@@ -43,8 +38,7 @@ func (s *State) Forward(rows []Row) error {
 func (s *State) embed() {
 	dim, table := s.model.Config.Dim, &s.model.Weights.TokenEmbedding
 	for i, row := range s.rows {
-		// The error cannot occur: the format and the size were checked at load, the token by admit.
-		_ = quant.Dequantize(table.Type, s.x[i*dim:(i+1)*dim], table.Row(int(row.Token)))
+		table.values(s.x[i*dim:(i+1)*dim], int(row.Token), s.row) // admit has checked the token
 	}
 }
 
@@ -70,6 +64,6 @@ func (s *State) head() {
 		copy(s.x[to*dim:(to+1)*dim], s.x[from*dim:(from+1)*dim])
 	}
 	s.rows = s.rows[:len(s.wanted)]
-	s.normalize(s.model.Weights.OutputNorm)
-	s.multiply(s.normed, dim, refined, product{w: &s.model.Weights.Output, dst: s.logits})
+	s.multiply(input{norm: s.model.Weights.OutputNorm, cols: dim, as: refined},
+		product{w: &s.model.Weights.Output, dst: s.logits})
 }

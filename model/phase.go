@@ -1,8 +1,16 @@
 package model
 
-import (
-	"siskin/model/quant"
-)
+import "siskin/model/quant"
+
+// input is what the products of a region share: rows of the residual stream, normalised, or rows of x.
+type input struct {
+	norm []float32 // weights of the RMS norm of the residual stream; nil: x is taken as it is
+	x    []float32 // (rows, cols)
+	cols int
+	as   precision
+	// ready: the region before has quantised x already, see product.next.
+	ready bool
+}
 
 // product is one matrix product of a region: dst (rows, w.Rows) = w · input row, for every row of the pass.
 type product struct {
@@ -10,17 +18,36 @@ type product struct {
 	dst []float32
 	add bool    // add to dst instead of replacing it: the residual connection
 	up  *Matrix // if set: dst = silu(w·x) * (up·x), the gated unit in one region
+	// next is the matrix that dst is multiplied with in the region that follows: dst is then quantised for it, piece by
+	// piece while it is in the cache.
+	next *Matrix
 }
+
+// precision says how an input is quantised for the formats that want 8-bit activations.
+type precision bool
+
+const (
+	// plain is one plane of 8 bits.
+	plain precision = false
+	// refined adds a second plane of 8 bits that holds what the first leaves: the products of both are added, so the
+	// activation has 16 bits. The kernels see it as one more activation row, for which the weights are not read again.
+	// Measured on SmolLM2-135M (daemon/doc/decisions/0005-refined-activations.md): the projections of
+	// the attention and the output matrix cause most of the divergence from exact arithmetic and are a quarter of the
+	// work of a pass.
+	refined precision = true
+)
 
 const (
 	// maxProducts in one region: Q, K and V.
 	maxProducts = 3
-	// chunkWork is the aim for one claimed piece of a region, in multiply-accumulates: about 15 us at 20 GMAC/s, dear
-	// enough to hide the claim, short enough that a descheduled worker holds up little and that garbage collection,
-	// which waits for assembly to return, is never delayed noticeably.
-	chunkWork = 300_000
-	// chunkAlign keeps pieces of a matrix on whole tiles of rows.
-	chunkAlign = 16
+	// A piece of a region that a worker claims ends after chunkBytes of weights, which a slow memory takes 20 us to
+	// deliver, or chunkWork multiply-accumulates, as long on a fast core: dear enough to hide the claim, short enough that
+	// a descheduled worker holds up little and that garbage collection, which waits for assembly to return, is never
+	// delayed noticeably.
+	chunkBytes = 48 << 10
+	chunkWork  = 2_000_000
+	// chunkAlign keeps pieces of a matrix on whole tiles of rows, and their results on whole blocks of activations.
+	chunkAlign = 32
 	// serialRows is the number of rows up to which row-wise steps run on the caller: waking a worker costs more than
 	// normalising two rows.
 	serialRows = 2
@@ -29,25 +56,31 @@ const (
 // phase holds the arguments of the parallel region under way and the task functions bound once, so that starting a
 // region allocates nothing.
 type phase struct {
+	input
 	products [maxProducts]product
 	chunks   [maxProducts]int // pieces of each product
 	step     [maxProducts]int // matrix rows in a piece
 	count    int              // products in use
-	cols     int
-	input    []float32
-	norm     []float32
 	layer    int
-	refined  bool
+	quantise bool      // the attention quantises its result
+	acts     []byte    // (cols/32, planes*rows) quant.Acts: the quantised input
+	next     []byte    // the same for the region that follows
 	scratch  []float32 // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
 
-	multiplyTask, quantizeTask, normalizeTask, rotateTask, attendTask func(worker, i int)
+	multiplyTask, prepareTask, rotateTask, attendTask func(worker, i int)
 }
 
 func (p *phase) bind(s *State) {
-	p.multiplyTask, p.quantizeTask, p.normalizeTask = s.multiplyChunk, s.quantizeRow, s.normalizeRow
-	p.rotateTask, p.attendTask = s.rotateRow, s.attendGroup
+	p.multiplyTask, p.prepareTask = s.multiplyChunk, s.prepareRow
+	p.rotateTask, p.attendTask = s.rotateBlock, s.attendBlock
 	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
+	c := &s.model.Config
+	size := s.limits.Rows * max(c.Dim, c.FFN, c.Heads*c.HeadDim, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
+	p.acts, p.next = quant.NewActs(size), quant.NewActs(size)
 }
+
+// bytes is the memory that the phase holds.
+func (p *phase) bytes() int { return 4*len(p.scratch) + len(p.acts) + len(p.next) }
 
 // scratchLen is the length of one worker's scratch: a piece never has more matrix rows than maxStep.
 func (s *State) scratchLen() int { return 2 * s.limits.Rows * s.maxStep() }
@@ -66,76 +99,67 @@ func (s *State) each(task func(worker, i int)) {
 	s.pool.Run(len(s.rows), task)
 }
 
-// normalize sets normed = rmsnorm(x) * weight for every row of the pass.
-func (s *State) normalize(weight []float32) {
-	s.phase.norm = weight
-	s.each(s.phase.normalizeTask)
-}
-
-func (s *State) normalizeRow(_, i int) {
-	dim := s.model.Config.Dim
-	s.set.RMSNorm(s.normed[i*dim:(i+1)*dim], s.x[i*dim:(i+1)*dim], s.phase.norm, s.model.Config.NormEpsilon)
-}
-
-// precision says how an input is quantised for the formats that want 8-bit activations.
-type precision bool
-
-const (
-	// plain is one plane of 8 bits.
-	plain precision = false
-	// refined adds a second plane of 8 bits that holds what the first leaves: the products of both are added, so the
-	// activation has 16 bits. The kernels see it as one more activation row, for which the weights are not read again.
-	// Measured on SmolLM2-135M (daemon/doc/decisions/0005-refined-activations.md): the projections of
-	// the attention and the output matrix cause most of the divergence from exact arithmetic and are a quarter of the
-	// work of a pass.
-	refined precision = true
-)
-
-// multiply runs the products of one input (rows, cols) as one region. The input is quantised once if any of the
-// matrices needs it; a refined one is at most refinedWidth wide.
-func (s *State) multiply(input []float32, cols int, as precision, products ...product) {
+// multiply runs the products of one input as one region. The input is normalised and quantised once, row by row, if any
+// of the matrices needs it; a refined one is at most refinedWidth wide.
+func (s *State) multiply(in input, products ...product) {
 	p := &s.phase
-	p.input, p.cols, p.count, p.refined = input, cols, copy(p.products[:], products), bool(as)
-	total := 0
+	p.input, p.count = in, copy(p.products[:], products)
+	total, quantised := 0, false
 	for i := range p.count {
 		total += s.split(i)
+		quantised = quantised || needsQ8(&p.products[i])
 	}
-	for i := range p.count {
-		if needsQ8(&p.products[i]) {
-			s.each(p.quantizeTask)
-			break
-		}
+	if in.norm != nil {
+		p.x = s.normed
+	}
+	if in.norm != nil || quantised && !in.ready {
+		s.each(p.prepareTask)
 	}
 	s.pool.Run(total, p.multiplyTask)
+	if p.products[0].next != nil {
+		p.acts, p.next = p.next, p.acts
+	}
 	clear(p.products[:]) // keep no reference to weights that may be unmapped
 }
 
 func needsQ8(p *product) bool { return !p.w.Type.IsFloat() || p.up != nil && !p.up.Type.IsFloat() }
 
-func (s *State) quantizeRow(_, i int) {
+// prepareRow normalises row i of the input if it is to be, and quantises it. A region of float weights alone does not look
+// at the quantised form; no known model has more than a few of them.
+func (s *State) prepareRow(_, i int) {
 	p, cols, n := &s.phase, s.phase.cols, len(s.rows)
-	x := p.input[i*cols : (i+1)*cols]
-	if p.refined {
-		s.set.QuantizeRefined(s.acts, x, 2*n, i, n+i)
+	x := p.x[i*cols : (i+1)*cols]
+	if p.norm != nil {
+		s.set.RMSNorm(x, s.x[i*cols:(i+1)*cols], p.norm, s.model.Config.NormEpsilon)
+	}
+	if cols%quant.ActBlock != 0 {
+		return // no block format has such rows
+	}
+	if p.as == refined {
+		s.set.QuantizeRefined(p.acts, x, 2*n, i, n+i)
 		return
 	}
-	s.set.Quantize(s.acts, x, n, i)
+	s.set.Quantize(p.acts, x, n, i)
 }
 
-// split divides product i into pieces of about chunkWork and returns their number.
+// split divides product i into pieces of about equal size and returns their number.
 func (s *State) split(i int) int {
 	p := &s.phase
-	rows := p.products[i].w.Rows
-	perRow := p.cols * len(s.rows)
-	if p.products[i].up != nil || p.refined {
+	pr := &p.products[i]
+	perRow, rowBytes := p.cols*len(s.rows), pr.w.rowBytes
+	if pr.up != nil {
+		perRow, rowBytes = 2*perRow, 2*rowBytes
+	}
+	if p.as == refined {
 		perRow *= 2
 	}
-	step := max(1, chunkWork/perRow/chunkAlign) * chunkAlign
-	if p.products[i].add || p.products[i].up != nil || p.refined {
+	step := max(1, min(chunkBytes/rowBytes, chunkWork/perRow)/chunkAlign) * chunkAlign
+	if pr.add || pr.up != nil || p.as == refined {
 		step = min(step, s.maxStep())
 	}
-	p.step[i] = step
-	p.chunks[i] = (rows + step - 1) / step
+	p.chunks[i] = (pr.w.Rows + step - 1) / step
+	even := (pr.w.Rows + p.chunks[i] - 1) / p.chunks[i]
+	p.step[i] = (even + chunkAlign - 1) / chunkAlign * chunkAlign
 	return p.chunks[i]
 }
 
@@ -150,27 +174,22 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	pr := &p.products[which]
 	from := chunk * p.step[which]
 	to := min(from+p.step[which], pr.w.Rows)
+	if from >= to {
+		return // the pieces before were rounded up
+	}
 	stride := pr.w.Rows
 	switch {
 	case pr.up != nil:
-		s.product(pr.w, from, to, pr.dst[from:], stride)
-		up := s.workerScratch(worker)
-		s.product(pr.up, from, to, up, to-from)
-		for i := range s.rows {
-			gate := pr.dst[i*stride+from : i*stride+to]
-			s.set.SiluMul(gate, gate, up[i*(to-from):(i+1)*(to-from)])
-		}
+		s.gateChunk(pr, from, to, s.workerScratch(worker))
 	case pr.add || s.twoPlanes(pr.w):
 		sum := s.workerScratch(worker)
 		s.product(pr.w, from, to, sum, to-from)
 		for i := range s.rows {
 			dst, src := pr.dst[i*stride+from:i*stride+to], sum[i*(to-from):(i+1)*(to-from)]
-			if !pr.add {
+			if pr.add {
+				s.set.Add(dst, src)
+			} else {
 				copy(dst, src)
-				continue
-			}
-			for j, f := range src {
-				dst[j] += f
 			}
 		}
 	default:
@@ -178,8 +197,23 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	}
 }
 
+// gateChunk computes columns [from, to) of the gated unit and quantises them for the matrix that follows.
+func (s *State) gateChunk(pr *product, from, to int, up []float32) {
+	stride, n := pr.w.Rows, len(s.rows)
+	s.product(pr.w, from, to, pr.dst[from:], stride)
+	s.product(pr.up, from, to, up, to-from)
+	quantised := pr.next != nil && !pr.next.Type.IsFloat()
+	for i := range n {
+		gate := pr.dst[i*stride+from : i*stride+to]
+		s.set.SiluMul(gate, gate, up[i*(to-from):(i+1)*(to-from)])
+		if quantised {
+			s.set.Quantize(s.phase.next[from/quant.ActBlock*n*quant.ActBytes:], gate, n, i)
+		}
+	}
+}
+
 // twoPlanes reports whether the products with w are sums over two planes of activations.
-func (s *State) twoPlanes(w *Matrix) bool { return s.phase.refined && !w.Type.IsFloat() }
+func (s *State) twoPlanes(w *Matrix) bool { return s.phase.as == refined && !w.Type.IsFloat() }
 
 func (s *State) workerScratch(worker int) []float32 {
 	n := s.scratchLen()
@@ -190,22 +224,17 @@ func (s *State) workerScratch(worker int) []float32 {
 // twice the rows: the second half holds the products of the second plane until they are added.
 func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 	cols, n := s.phase.cols, len(s.rows)
-	data := w.slice(from, to)
 	if float := s.set.Float(w.Type); float != nil {
-		float(dst, dstStride, data, to-from, cols, s.phase.input[:n*cols], n)
+		float(dst, dstStride, w.slice(from, to), to-from, cols, s.phase.x[:n*cols], n)
 		return
 	}
 	planes := n
 	if s.twoPlanes(w) {
 		planes = 2 * n
 	}
-	acts := s.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
-	s.set.Q8(w.Type)(dst, dstStride, data, to-from, cols, acts, planes)
-	if planes == n {
-		return
-	}
-	low := dst[n*dstStride : 2*n*dstStride]
-	for i, f := range low {
-		dst[i] += f
+	acts := s.phase.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
+	s.matmul(w, dst, dstStride, from, to, acts, planes)
+	if planes > n {
+		s.set.Add(dst[:n*dstStride], dst[n*dstStride:2*n*dstStride])
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
-	"siskin/model/quant"
 )
 
 // Row is one token of a pass: the smallest piece of work. A pass takes rows of any number of sequences, so batching,
@@ -26,6 +25,8 @@ type Limits struct {
 	Sequences int // sequences in the KV cache
 	Context   int // positions of one sequence, at most the model's own context
 	Positions int // positions of all sequences together, rounded up to whole pages; 0: Context
+
+	KV kvcache.Format // how keys and values are kept; Q8 wants a head size that is a multiple of 32
 }
 
 // Errors of running; test with errors.Is.
@@ -57,11 +58,12 @@ type State struct {
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	acts   []byte    // (cols/32, rows) quant.Acts: the quantised input of a region
-	ropeC  []float32 // (rows, ropeDim/2) cosines
-	ropeS  []float32 // (rows, ropeDim/2) sines
-	freqs  []float64 // (ropeDim/2) angle per position
-	scores []float32 // (workers, group, context) attention weights
+	row     []byte           // one row of the embedding, when it is read from a packed matrix
+	ropeC   []float32        // (rows, ropeDim/2) cosines
+	ropeS   []float32        // (rows, ropeDim/2) sines
+	freqs   []float64        // (ropeDim/2) angle per position
+	attends []*kernel.Attend // (workers) attention under way
+	blocks  []rowBlock       // (at most rows) the rows of the pass in pieces that share keys and values
 
 	phase phase
 }
@@ -83,11 +85,12 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		return nil, err
 	}
 	pages := (limits.Positions + kvcache.PageLen - 1) / kvcache.PageLen
-	cache, err := kvcache.New(kvcache.Shape{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim}, pages, limits.Sequences)
+	shape := kvcache.Shape{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Format: limits.KV}
+	cache, err := kvcache.New(shape, pages, limits.Sequences)
 	if err != nil {
 		return nil, fmt.Errorf("model state: %w", err)
 	}
-	n, widest := limits.Rows, max(c.Dim, c.FFN, c.Heads*c.HeadDim)
+	n := limits.Rows
 	s := &State{
 		Cache: cache, model: m, set: set, pool: pool, limits: limits,
 		x:      make([]float32, n*c.Dim),
@@ -101,11 +104,14 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		logits: make([]float32, limits.Logits*c.Vocab),
 		wanted: make([]int, 0, limits.Logits),
 		rows:   make([]Row, 0, n),
-		acts:   quant.NewActs(n * max(widest, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes),
+		row:    make([]byte, m.Weights.TokenEmbedding.rowBytes),
 		ropeC:  make([]float32, n*c.RopeDim/2),
 		ropeS:  make([]float32, n*c.RopeDim/2),
 		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
-		scores: make([]float32, pool.Workers()*c.Heads/c.KVHeads*limits.Context),
+		blocks: make([]rowBlock, 0, n),
+	}
+	for range pool.Workers() {
+		s.attends = append(s.attends, kernel.NewAttend(set, limits.KV, c.HeadDim, min(n, blockRows)*c.Heads/c.KVHeads))
 	}
 	s.phase.bind(s)
 	return s, nil
@@ -118,17 +124,21 @@ func (s *State) Limits() Limits { return s.limits }
 type Memory struct {
 	Cache   int64 // keys and values
 	Logits  int64
-	Scratch int64 // activations, scores, results on their way
+	Scratch int64 // activations, attention under way, results on their way
 }
 
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
 	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.up) +
-		len(s.ropeC) + len(s.ropeS) + len(s.scores) + len(s.phase.scratch)
+		len(s.ropeC) + len(s.ropeS)
+	attends := 0
+	for _, a := range s.attends {
+		attends += a.Bytes()
+	}
 	return Memory{
 		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(len(s.acts)) + 8*int64(len(s.freqs)),
+		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)) + 8*int64(len(s.freqs)),
 	}
 }
 

@@ -43,6 +43,13 @@ type Model struct {
 	// Kernels is the name of a kernel set such as "avx2" or "generic", or "auto" for the best that this machine has. Empty
 	// is refused.
 	Kernels string `toml:"kernels"`
+	// Pack is "auto" or "off". auto: a model whose matrices this machine reads faster interleaved is packed while the daemon
+	// runs, if there is room, and the packed file is used from the next start on. off: none is made or used. Empty is
+	// refused.
+	Pack string `toml:"pack"`
+	// PackDir is the folder of packed files of models that lie where the daemon may not write; relative to the working
+	// directory. Empty: these are not packed.
+	PackDir string `toml:"pack_dir"`
 }
 
 // MQTT says how the broker is reached.
@@ -148,7 +155,7 @@ func Default() Config {
 	}
 	return Config{
 		Device: deviceFrom(host),
-		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto"},
+		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto", Pack: "auto"},
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
 			KeepAlive:     Duration{30 * time.Second},

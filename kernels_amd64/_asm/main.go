@@ -34,11 +34,16 @@ func generate(dir string) error {
 		name string
 		fill func(*asm)
 	}{
-		{"matmul_q4_amd64.s", func(a *asm) { matMulQ8(a, q40, q41) }},
-		{"matmul_q5_amd64.s", func(a *asm) { matMulQ8(a, q50, q51) }},
-		{"matmul_q8_amd64.s", func(a *asm) { matMulQ8(a, q80) }},
+		{"vnni_q4_amd64.s", vnniProducts(vnniQ40(), vnniQ41(), vnniIQ4NL())},
+		{"vnni_q5_amd64.s", vnniProducts(vnniQ50(), vnniQ51(), vnniQ80())},
+		{"vnni_q23k_amd64.s", vnniProducts(vnniQ2K(), vnniQ3K())},
+		{"vnni_q4k_amd64.s", vnniProducts(vnniQ4K(), vnniIQ4XS())},
+		{"vnni_q56k_amd64.s", vnniProducts(vnniQ5K(), vnniQ6K())},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
+		{"attention_amd64.s", attentionKernels},
+		{"add_amd64.s", (*asm).add},
+		{"peak_amd64.s", peakKernels},
 	}
 	cfg := printer.Config{Name: "the generator in _asm", Pkg: "kernels"}
 	stubs := ir.NewFile()

@@ -5,71 +5,112 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// quantize generates the activation quantiser, to the bit that of the reference.
+// quantize generates the activation quantisers, to the bit those of the reference.
 func (a *asm) quantize() {
-	a.function("quantizeQ8AVX2", "func(q *int8, d, s, x *float32, blocks int)",
-		"quantizeQ8AVX2 turns blocks of 32 activations into 8-bit ones, to the bit as quant.QuantizeQ8 does: d = max|x|/127,",
-		"q = x/d rounded to nearest even within [-127, 127], s = d*sum(q); blocks is at least 1. Where d is 0, q is; where",
-		"an activation is not finite, d and s are NaN and q is 0.")
-	q, d, s, x, blocks := a.param("q"), a.param("d"), a.param("s"), a.param("x"), a.param("blocks")
+	const layout = "values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does"
+	a.function("quantizeAVX2", "func(dst *byte, stride int, x *float32, blocks int)",
+		"quantizeAVX2 quantises blocks of 32 activations: "+layout+".", "stride is in bytes; blocks is at least 1.")
+	dst, stride, x, blocks := a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
 	a.Label("block")
-	scale := a.blockScale(x)
-	a.VMOVSS(scale.AsX(), at(d, 0))
-	a.VBROADCASTSS(scale.AsX(), scale)
+	a.quantizeBlock(dst, a.load32(x))
+	a.ADDQ(Imm(128), x)
+	a.ADDQ(stride, dst)
+	a.DECQ(blocks)
+	a.JNZ(LabelRef("block"))
+	a.ret()
 
-	var part [4]reg.VecVirtual
-	for i := range part {
-		part[i] = a.YMM()
-		a.VMOVUPS(at(x, 32*i), part[i])
-		a.VDIVPS(scale, part[i], part[i])
-		a.VCVTPS2DQ(part[i], part[i])
+	a.function("quantizeRefinedAVX2", "func(dst, low *byte, stride int, x *float32, blocks int)",
+		"quantizeRefinedAVX2 quantises blocks of 32 activations: "+layout+",",
+		"and what these 8 bits leave of them the Act at low + b*stride. stride is in bytes; blocks is at least 1.")
+	dst, stride, x, blocks = a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
+	low := a.param("low")
+	a.Label("block")
+	a.quantizeBlock(dst, a.load32(x))
+	rest, scale := a.load32(x), a.YMM()
+	a.VBROADCASTSS(at(dst, actD), scale)
+	for i, v := range rest {
+		q := a.YMM()
+		a.VPMOVSXBD(at(dst, 8*i), q)
+		a.VCVTDQ2PS(q, q)
+		a.VMULPS(scale, q, q)
+		a.VSUBPS(q, v, v)
+	}
+	a.quantizeBlock(low, rest)
+	a.ADDQ(Imm(128), x)
+	a.ADDQ(stride, dst)
+	a.ADDQ(stride, low)
+	a.DECQ(blocks)
+	a.JNZ(LabelRef("block"))
+	a.ret()
+}
+
+// load32 loads 32 values.
+func (a *asm) load32(x reg.Register) (v [4]reg.VecVirtual) {
+	for i := range v {
+		v[i] = a.YMM()
+		a.VMOVUPS(at(x, 32*i), v[i])
+	}
+	return v
+}
+
+// quantizeBlock writes the Act of 32 values, which it spoils.
+func (a *asm) quantizeBlock(dst reg.Register, x [4]reg.VecVirtual) {
+	scale := a.blockScale(x)
+	a.VBROADCASTSS(scale.AsX(), scale)
+	for _, v := range x {
+		a.VDIVPS(scale, v, v)
+		a.VCVTPS2DQ(v, v)
 	}
 	// Packing works in 16-byte halves and saturates; VPERMD puts the words in order.
-	v, order, valid := part[0], a.YMM(), a.YMM()
-	a.VPACKSSDW(part[1], part[0], part[0])
-	a.VPACKSSDW(part[3], part[2], part[2])
-	a.VPACKSSWB(part[2], part[0], v)
+	v, order, valid := x[0], a.YMM(), a.YMM()
+	a.VPACKSSDW(x[1], x[0], x[0])
+	a.VPACKSSDW(x[3], x[2], x[2])
+	a.VPACKSSWB(x[2], x[0], v)
 	a.VMOVDQU(a.constant("packed", 0, 4, 1, 5, 2, 6, 3, 7), order)
 	a.VPERMD(v, order, v)
 	a.VPMAXSB(a.constant("least", 0x81818181), v, v)
 	a.VXORPS(valid, valid, valid)
 	a.VCMPPS(Imm(12), valid, scale, valid) // ordered and not 0
 	a.VPAND(valid, v, v)
-	a.VMOVDQU(v, at(q, 0))
+	a.VMOVDQU(v, at(dst, 0))
+	a.blockSums(dst, v, scale.AsX())
+}
 
-	sum, half := a.YMM(), a.XMM()
-	a.VMOVDQU(a.constant("ones8", 0x01010101), sum)
-	a.VPMADDUBSW(v, sum, sum)
-	a.VPMADDWD(a.constant("ones16", 0x00010001), sum, sum)
-	a.VEXTRACTI128(Imm(1), sum, half)
-	a.VPADDD(half, sum.AsX(), sum.AsX())
-	for _, order := range []uint64{0x4e, 0xb1} {
-		a.VPSHUFD(Imm(order), sum.AsX(), half)
-		a.VPADDD(half, sum.AsX(), sum.AsX())
-	}
-	a.VCVTDQ2PS(sum.AsX(), sum.AsX())
-	a.VMULSS(scale.AsX(), sum.AsX(), sum.AsX())
-	a.VMOVSS(sum.AsX(), at(s, 0))
-
-	a.ADDQ(Imm(32), q)
-	a.ADDQ(Imm(4), d)
-	a.ADDQ(Imm(4), s)
-	a.ADDQ(Imm(128), x)
-	a.DECQ(blocks)
-	a.JNZ(LabelRef("block"))
-	a.ret()
+// blockSums writes the second half of the Act: D, S, SA, SB, N, NA, NB, 0. v are the values, the scale is in all lanes.
+func (a *asm) blockSums(dst reg.Register, v reg.VecVirtual, scale reg.Register) {
+	wide, all, f, zero := a.YMM(), a.XMM(), a.XMM(), a.XMM()
+	a.VMOVDQU(a.constant("ones8", 0x01010101), wide)
+	a.VPMADDUBSW(v, wide, wide)
+	a.VPMADDWD(a.constant("ones16", 0x00010001), wide, wide)
+	a.VEXTRACTI128(Imm(1), wide, all)
+	sums := wide.AsX()
+	a.VPHADDD(all, sums, sums)
+	a.VPHADDD(sums, sums, sums) // A, B, A, B
+	a.VPSHUFD(Imm(0xb1), sums, all)
+	a.VPADDD(sums, all, all)
+	a.VPBLENDD(Imm(0xc), sums, all, sums) // S, S, A, B
+	a.VCVTDQ2PS(sums, f)
+	a.VMULPS(scale, f, f)
+	a.VBLENDPS(Imm(1), scale, f, f)
+	a.VMOVUPS(f, at(dst, actD))
+	a.VPXOR(zero, zero, zero)
+	a.VPSHUFD(Imm(0x38), sums, sums) // S, A, B, S
+	a.VPBLENDD(Imm(8), zero, sums, sums)
+	a.VPSLLD(Imm(7), sums, sums)
+	a.VPSUBD(sums, zero, sums)
+	a.VMOVDQU(sums, at(dst, actN))
 }
 
 // blockScale returns max|x|/127 of 32 values, NaN if one is not finite. As integers, magnitudes are in the order of their
 // values, with infinity and NaN above all finite ones.
-func (a *asm) blockScale(x reg.Register) reg.VecVirtual {
+func (a *asm) blockScale(x [4]reg.VecVirtual) reg.VecVirtual {
 	top, half, broken := a.YMM(), a.XMM(), a.XMM()
 	mask := a.YMM()
 	a.VMOVDQU(a.constant("magnitude", 0x7fffffff), mask)
-	a.VPAND(at(x, 0), mask, top)
-	for i := 1; i < 4; i++ {
+	a.VPAND(x[0], mask, top)
+	for _, w := range x[1:] {
 		v := a.YMM()
-		a.VPAND(at(x, 32*i), mask, v)
+		a.VPAND(w, mask, v)
 		a.VPMAXSD(v, top, top)
 	}
 	a.VEXTRACTI128(Imm(1), top, half)

@@ -15,11 +15,11 @@ func Generic() *Set {
 		MatMulF32:       genericFloat(quant.F32),
 		MatMulF16:       genericFloat(quant.F16),
 		MatMulBF16:      genericFloat(quant.BF16),
-		WeightedSumF16:  quant.WeightedSumF16,
+		Attention:       genericAttention(),
 		ToF16:           quant.ToF16,
 		RMSNorm:         rmsNorm,
 		SiluMul:         siluMul,
-		Softmax:         softmax,
+		Add:             add,
 	}
 	for t := range quant.Type(quant.NumTypes) {
 		if t.Supported() && !t.IsFloat() {
@@ -58,22 +58,8 @@ func siluMul(dst, gate, up []float32) {
 	}
 }
 
-func softmax(x []float32) {
-	if len(x) == 0 {
-		return
-	}
-	top := x[0]
-	for _, f := range x[1:] {
-		top = max(top, f)
-	}
-	var sum float64
-	for i, f := range x {
-		e := math.Exp(float64(f) - float64(top))
-		x[i] = float32(e)
-		sum += e
-	}
-	scale := float32(1 / sum)
-	for i := range x {
-		x[i] *= scale
+func add(dst, x []float32) {
+	for i, f := range x[:len(dst)] {
+		dst[i] += f
 	}
 }

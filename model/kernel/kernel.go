@@ -45,9 +45,7 @@ type Set struct {
 
 	MatMulF32, MatMulF16, MatMulBF16 MatMulFloat
 
-	// WeightedSumF16 adds the attention-weighted values:
-	// dst[g*dim+i] += sum over pos of p[g*pStride+pos] * v[pos*dim+i], g < n, v (nPos, dim) little endian binary16.
-	WeightedSumF16 func(dst, p []float32, pStride int, v []byte, nPos, dim, n int)
+	Attention
 
 	// ToF16 stores x as little endian binary16, rounded to nearest even; len(dst) = 2 len(x).
 	ToF16 func(dst []byte, x []float32)
@@ -58,8 +56,8 @@ type Set struct {
 	// SiluMul: dst = gate * sigmoid(gate) * up; dst may be gate (SwiGLU, Shazeer 2020, arXiv 2002.05202).
 	SiluMul func(dst, gate, up []float32)
 
-	// Softmax replaces x by exp(x - max) / sum.
-	Softmax func(x []float32)
+	// Add: dst += x, of the same length.
+	Add func(dst, x []float32)
 }
 
 // Float returns the kernel for float weights of type t, or nil.
@@ -107,8 +105,14 @@ func complete(s *Set) *Set {
 			s.MatMulQ8[t] = ref.MatMulQ8[t]
 		}
 	}
+	if s.Add == nil {
+		s.Add = ref.Add
+	}
 	if s.Quantize == nil {
 		s.Quantize, s.QuantizeRefined = ref.Quantize, ref.QuantizeRefined
+	}
+	if s.TileProduct == nil {
+		s.Attention = ref.Attention
 	}
 	return s
 }

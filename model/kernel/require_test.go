@@ -57,8 +57,10 @@ func TestSelfTestFindsFaults(t *testing.T) {
 			s.Packing.Unit = 4
 			s.MatMulPacked[quant.Q6_K] = Generic().MatMulQ8[quant.Q6_K]
 		},
-		"softmax":   func(s *Set) { s.Softmax = func(x []float32) { Generic().Softmax(x); x[0] *= 1.5 } },
-		"supported": func(s *Set) { s.MatMulBF16 = nil },
+		"rotate":             func(s *Set) { s.Rotate = func([]float32, int, int, []float32, []float32, float32) {} },
+		"attention over q8":  func(s *Set) { s.KeyTile[quant.KVQ8] = func([]float32, []byte, []byte, int, int) {} },
+		"attention over f16": func(s *Set) { s.ValueTile[quant.KVF16] = func([]float32, []byte, []byte, int, int) {} },
+		"supported":          func(s *Set) { s.MatMulBF16 = nil },
 	} {
 		s := Generic()
 		s.Name = "faulty"

@@ -35,11 +35,10 @@ func armSet(name string, mul armMatMul) *Set {
 		MatMulF32:       kernels.MatMulF32F32NEON,
 		MatMulF16:       kernels.MatMulF16F32NEON,
 		MatMulBF16:      kernels.MatMulBF16F32NEON,
-		WeightedSumF16:  kernels.WeightedSumF16NEON,
 		ToF16:           kernels.ToF16NEON,
 		RMSNorm:         kernels.RMSNormNEON,
 		SiluMul:         kernels.SiluMulNEON,
-		Softmax:         kernels.SoftmaxNEON,
+		Add:             kernels.AddNEON,
 	}
 	pool := &sync.Pool{New: func() any { return new(kernels.Scratch) }}
 	for t, f := range map[quant.Type]kernels.Format{

@@ -147,14 +147,8 @@ func consistent(a *quant.Act, d float32) bool {
 }
 
 func testVectorKernels(s, ref *Set, x []float32) error {
-	const dim, group = 24, 3
 	rng := noise(88172645)
-	v := make([]byte, testRows*dim*2)
-	quant.ToF16(v, rng.floats(testRows*dim))
-	want, got := make([]float32, group*dim), make([]float32, group*dim)
-	ref.WeightedSumF16(want, x, testRows+1, v, testRows, dim, group)
-	s.WeightedSumF16(got, x, testRows+1, v, testRows, dim, group)
-	if err := compare(s.Name, "weighted sum", got, want); err != nil {
+	if err := testAttention(s, ref, &rng); err != nil {
 		return err
 	}
 	half := make([]byte, 2*len(x))
@@ -172,7 +166,7 @@ func testVectorKernels(s, ref *Set, x []float32) error {
 	}{
 		{"rms norm", func(s *Set, dst []float32) { s.RMSNorm(dst, x, y, 1e-5) }},
 		{"silu", func(s *Set, dst []float32) { s.SiluMul(dst, x, y) }},
-		{"softmax", func(s *Set, dst []float32) { copy(dst, x); s.Softmax(dst) }},
+		{"add", func(s *Set, dst []float32) { copy(dst, x); s.Add(dst, y) }},
 	} {
 		k.run(ref, a)
 		k.run(s, b)

@@ -1,9 +1,9 @@
 // Package kvcache holds the keys and values of several sequences in pages of a shared pool, so that memory follows what
 // is used: a long conversation takes the pages that a short one leaves.
 //
-// Values are little endian binary16. One page holds PageLen positions of every layer; inside it the keys of one
-// (layer, kv head) lie together as a (PageLen, headDim) matrix, and so do the values, so that attention over a page is one
-// matrix product for the whole group of query heads. Paging follows Kwon et al. 2023 (arXiv 2309.06180), without sharing.
+// One page holds PageLen positions of every layer; inside it the keys of one (layer, kv head) lie together as a block in
+// the layout of quant.KVFormat, and so do the values, so that attention over a page is one matrix product for the whole
+// group of query heads. Paging follows Kwon et al. 2023 (arXiv 2309.06180), without sharing.
 //
 // The package does no arithmetic, no locking and no I/O: it belongs to one engine.
 package kvcache
@@ -11,26 +11,32 @@ package kvcache
 import (
 	"errors"
 	"fmt"
+
+	"siskin/model/quant"
 )
 
-// PageLen is the number of positions in a page: 64 positions are 1.4 MiB for a model of 30 layers with 192 key columns,
-// small against a context, and a product of 64 rows still hides the cost of a kernel call.
-const PageLen = 64
+// PageLen is the number of positions in a page.
+const PageLen = quant.KVPage
 
-// bytesPerValue of binary16.
-const bytesPerValue = 2
+// Format says how keys and values are kept; the zero value is F16.
+type Format = quant.KVFormat
+
+// The formats.
+const (
+	F16 = quant.KVF16 // little-endian binary16: 2 bytes a value
+	Q8  = quant.KVQ8  // int8 and a binary16 scale for 32 values: 1.0625 bytes a value
+)
 
 // Shape says what is stored per position.
 type Shape struct {
 	Layers  int
 	KVHeads int
 	HeadDim int // columns of one head, keys and values alike
+	Format  Format
 }
 
 // PageBytes returns the memory of one page in bytes.
-func (s Shape) PageBytes() int {
-	return s.Layers * s.KVHeads * 2 * PageLen * s.HeadDim * bytesPerValue
-}
+func (s Shape) PageBytes() int { return s.Layers * s.KVHeads * 2 * s.Format.BlockBytes(s.HeadDim) }
 
 // PositionBytes returns the memory of one position in bytes.
 func (s Shape) PositionBytes() int { return s.PageBytes() / PageLen }
@@ -59,9 +65,12 @@ func New(shape Shape, pages, sequences int) (*Cache, error) {
 	if shape.Layers <= 0 || shape.KVHeads <= 0 || shape.HeadDim <= 0 || pages <= 0 || sequences <= 0 {
 		return nil, fmt.Errorf("kv cache: shape %+v with %d pages and %d sequences: all must be positive", shape, pages, sequences)
 	}
+	if err := shape.Format.Check(shape.HeadDim); err != nil {
+		return nil, fmt.Errorf("kv cache: %w", err)
+	}
 	c := &Cache{
 		shape:     shape,
-		headBytes: PageLen * shape.HeadDim * bytesPerValue,
+		headBytes: shape.Format.BlockBytes(shape.HeadDim),
 		memory:    make([]byte, pages*shape.PageBytes()),
 		free:      make([]int32, pages),
 		tables:    make([][]int32, sequences),
@@ -128,7 +137,7 @@ func (c *Cache) Truncate(seq, n int) error {
 	return nil
 }
 
-// Keys returns the keys of page index page of a sequence, (PageLen, headDim) binary16, for one layer and kv head.
+// Keys returns the keys of page index page of a sequence, a block of quant.KVFormat, for one layer and kv head.
 func (c *Cache) Keys(seq, page, layer, head int) []byte { return c.block(seq, page, layer, head, 0) }
 
 // Values is Keys for the values.
@@ -138,17 +147,4 @@ func (c *Cache) block(seq, page, layer, head, which int) []byte {
 	index := ((int(c.tables[seq][page])*c.shape.Layers+layer)*c.shape.KVHeads+head)*2 + which
 	start := index * c.headBytes
 	return c.memory[start : start+c.headBytes : start+c.headBytes]
-}
-
-// Key returns the key of one position, headDim binary16 values, for writing; Value the value.
-func (c *Cache) Key(seq, pos, layer, head int) []byte { return c.row(seq, pos, layer, head, 0) }
-
-// Value returns the value of one position, headDim binary16 values, for writing.
-func (c *Cache) Value(seq, pos, layer, head int) []byte { return c.row(seq, pos, layer, head, 1) }
-
-func (c *Cache) row(seq, pos, layer, head, which int) []byte {
-	block := c.block(seq, pos/PageLen, layer, head, which)
-	size := c.shape.HeadDim * bytesPerValue
-	start := pos % PageLen * size
-	return block[start : start+size : start+size]
 }

@@ -4,11 +4,18 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+
+	"siskin/model/quant"
 )
 
 func newCache(t *testing.T, pages, sequences int) *Cache {
 	t.Helper()
-	c, err := New(Shape{Layers: 2, KVHeads: 3, HeadDim: 4}, pages, sequences)
+	return newCacheOf(t, F16, pages, sequences)
+}
+
+func newCacheOf(t *testing.T, f Format, pages, sequences int) *Cache {
+	t.Helper()
+	c, err := New(Shape{Layers: 2, KVHeads: 3, HeadDim: 32, Format: f}, pages, sequences)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,49 +63,65 @@ func checkPages(t *testing.T, c *Cache, pages int) {
 	}
 }
 
-func TestRowsDoNotOverlap(t *testing.T) {
-	c := newCache(t, 4, 2)
-	for seq := range 2 {
-		if err := c.Extend(seq, PageLen+5); err != nil {
-			t.Fatal(err)
+// The blocks of all sequences, pages, layers, heads, keys and values are as long as the format says and lie apart.
+func TestBlocksDoNotOverlap(t *testing.T) {
+	for f, size := range map[Format]int{F16: PageLen * 32 * 2, Q8: PageLen * (32 + 2)} {
+		c := newCacheOf(t, f, 4, 2)
+		if got, want := c.Shape().PageBytes(), 2*3*2*size; got != want {
+			t.Errorf("%v: a page has %d bytes, want %d", f, got, want)
 		}
-	}
-	mark := byte(0)
-	each := func(do func(row []byte, mark byte)) {
-		mark = 0
+		if got, want := c.Shape().PositionBytes(), 2*3*2*size/PageLen; got != want {
+			t.Errorf("%v: a position has %d bytes, want %d", f, got, want)
+		}
 		for seq := range 2 {
-			for pos := range c.Len(seq) {
-				for layer := range 2 {
-					for head := range 3 {
-						mark++
-						do(c.Key(seq, pos, layer, head), mark)
-						mark++
-						do(c.Value(seq, pos, layer, head), mark)
-					}
+			if err := c.Extend(seq, PageLen+5); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eachBlock(c, func(block []byte, mark byte) {
+			for i := range block {
+				block[i] = mark
+			}
+		})
+		eachBlock(c, func(block []byte, mark byte) {
+			if len(block) != size || cap(block) != size {
+				t.Fatalf("%v: block of %d bytes, want %d", f, len(block), size)
+			}
+			for i := range block {
+				if block[i] != mark {
+					t.Fatalf("%v: block was overwritten: %d, want %d", f, block[i], mark)
+				}
+			}
+		})
+	}
+}
+
+// eachBlock calls do for all blocks with two pages of each sequence, with a number for each.
+func eachBlock(c *Cache, do func(block []byte, mark byte)) {
+	mark := byte(0)
+	for seq := range 2 {
+		for page := range 2 {
+			for layer := range 2 {
+				for head := range 3 {
+					mark += 2
+					do(c.Keys(seq, page, layer, head), mark)
+					do(c.Values(seq, page, layer, head), mark+1)
 				}
 			}
 		}
 	}
-	each(func(row []byte, mark byte) {
-		for i := range row {
-			row[i] = mark
-		}
-	})
-	each(func(row []byte, mark byte) {
-		if len(row) != 8 {
-			t.Fatalf("row of %d bytes, want 8", len(row))
-		}
-		for i := range row {
-			if row[i] != mark {
-				t.Fatalf("row was overwritten: %d, want %d", row[i], mark)
-			}
-		}
-	})
 }
 
 func TestBadArguments(t *testing.T) {
-	if _, err := New(Shape{Layers: 1, KVHeads: 1}, 1, 1); err == nil {
-		t.Error("a head of no columns was accepted")
+	for name, shape := range map[string]Shape{
+		"a head of no columns":         {Layers: 1, KVHeads: 1},
+		"a head of 12 columns":         {Layers: 1, KVHeads: 1, HeadDim: 12},
+		"a head of 80 columns in Q8":   {Layers: 1, KVHeads: 1, HeadDim: 80, Format: Q8},
+		"a format that does not exist": {Layers: 1, KVHeads: 1, HeadDim: 64, Format: quant.NumKVFormats},
+	} {
+		if _, err := New(shape, 1, 1); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
 	}
 	c := newCache(t, 1, 1)
 	for name, err := range map[string]error{

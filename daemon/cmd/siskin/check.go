@@ -31,6 +31,11 @@ func (c *checkCommand) Run(s *streams) error {
 	line("device", "%s", settings.Device)
 	line("model", "%s (%s)", plan.Model, plan.Architecture)
 	line("kernels", "%s (this CPU runs %s)", plan.Kernels, strings.Join(plan.Available, ", "))
+	if plan.Packed != "" {
+		line("packed", "%s", plan.Packed)
+	} else {
+		line("packed", "no: %s", plan.Unpacked)
+	}
 	line("threads", "%d", plan.Threads)
 	line("context", "%d tokens, shared by %d answers at a time", plan.Context, plan.Parallel)
 	line("weights", "%s, mapped from the file: the system can take these pages back", mib(plan.Weights))

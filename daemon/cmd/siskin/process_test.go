@@ -55,7 +55,7 @@ func rssAnon(t *testing.T, pid int) int64 {
 // full within its memory, reloads, and stops with exit code 0.
 func TestRunningDaemon(t *testing.T) {
 	model, broker, bin := goldentest.Model(t), mqtttest.StartMosquitto(t, mqtttest.MosquittoOptions{}), program(t)
-	settings := "device = \"kitchen\"\n[model]\npath = " + strconv.Quote(model) + "\ncontext = 2048\n[mqtt]\nbroker = \"tcp://" + broker.Addr() + "\"\n[log]\nlevel = \"info\"\n"
+	settings := "device = \"kitchen\"\n[model]\npath = " + strconv.Quote(model) + "\ncontext = 2048\npack = \"off\"\n[mqtt]\nbroker = \"tcp://" + broker.Addr() + "\"\n[log]\nlevel = \"info\"\n"
 	path := file(t, "siskin.toml", settings)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

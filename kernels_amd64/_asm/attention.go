@@ -1,0 +1,321 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// attention generates the steps of attention for one instruction set.
+type attention struct {
+	*asm
+	suffix string
+	bytes  int // of a vector
+}
+
+func attentionKernels(a *asm) {
+	for _, k := range []attention{{a, "AVX2", 32}, {a, "AVX512", 64}} {
+		k.tileProduct()
+		k.softmaxTile()
+		k.keyTileF16()
+		k.keyTileQ8()
+		k.valueTileF16()
+		k.valueTileQ8()
+	}
+	a.rotate()
+}
+
+// panelBytes is 16 float32: one vector of AVX-512, two of AVX2.
+const panelBytes = 64
+
+func (k attention) wide() bool { return k.bytes == 64 }
+
+func (k attention) vec() reg.VecVirtual {
+	if k.wide() {
+		return k.ZMM()
+	}
+	return k.YMM()
+}
+
+func (k attention) function(name, signature string, doc ...string) {
+	k.Function(name + k.suffix)
+	k.Doc(append([]string{name + k.suffix + " " + doc[0]}, doc[1:]...)...)
+	k.Pragma("noescape")
+	k.SignatureExpr(signature)
+}
+
+// zero clears v. The generator does not know that VPXORD of one register reads nothing, and VXORPS of 64 bytes needs
+// AVX-512 DQ.
+func (k attention) zero(v reg.VecVirtual) {
+	if k.wide() {
+		k.VMOVUPS(k.float("zero", 0), v)
+	} else {
+		k.VXORPS(v, v, v)
+	}
+}
+
+// rowsOf addresses up to six rows: rows 0 to 2 from low, rows 3 to 5 from high.
+type rowsOf struct{ low, high, stride reg.Register }
+
+func (r rowsOf) at(row, disp int) Mem {
+	if row < 3 {
+		return strided(r.low, r.stride, row, disp)
+	}
+	return strided(r.high, r.stride, row-3, disp)
+}
+
+// rows starts addressing at base; the rows from 3 on only where they exist.
+func (k attention) rows(base, stride reg.Register, count int) rowsOf {
+	r := rowsOf{low: k.GP64(), stride: stride}
+	k.MOVQ(base, r.low)
+	if count > 3 {
+		r.high = k.GP64()
+		k.LEAQ(atIndex(base, stride, 2, 0), r.high)
+		k.ADDQ(stride, r.high)
+	}
+	return r
+}
+
+func (k attention) next(r rowsOf, bytes int) {
+	k.ADDQ(Imm(uint64(bytes)), r.low)
+	if r.high != nil {
+		k.ADDQ(Imm(uint64(bytes)), r.high)
+	}
+}
+
+// productRegs are the general registers of tileProduct; strides in bytes.
+type productRegs struct{ c, cStride, a, aStride, b, bStride, scale reg.Register }
+
+// productRows is the number of rows of the widest tile: 6 x 4 sums, 4 columns and a factor are 29 of 32 registers of
+// AVX-512; 6 x 2 sums, 2 columns and a factor are 15 of 16 of AVX2.
+const productRows = 6
+
+func (k attention) tileProduct() {
+	k.function("tileProduct", "func(c *float32, cStride int, a *float32, aStride int, b *float32, bStride, m, k, cols int, scale *float32)",
+		"multiplies tiles, r < m, j < cols:", "",
+		"\tc[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]", "",
+		"without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k",
+		"and cols are positive. No alignment is needed; nothing else is touched.")
+	rows := k.AllocLocal(8)
+	r := productRegs{cStride: k.param("cStride"), aStride: k.param("aStride"), b: k.param("b"), bStride: k.param("bStride")}
+	for _, stride := range []reg.Register{r.cStride, r.aStride, r.bStride} {
+		k.SHLQ(Imm(2), stride)
+	}
+	strips := []int{64, 16}
+	if !k.wide() {
+		strips = []int{16}
+	}
+	for i, cols := range strips {
+		label := fmt.Sprintf("strip%d", cols)
+		k.Label(label)
+		if i < len(strips)-1 {
+			k.CMPQ(k.paramMem("cols"), Imm(uint64(cols)))
+			k.JLT(LabelRef(fmt.Sprintf("strip%d", strips[i+1])))
+		}
+		k.strip(r, rows, cols)
+		k.ADDQ(U32(uint32(4*cols)), r.b)
+		k.ADDQ(U32(uint32(4*cols)), k.paramMem("c"))
+		k.SUBQ(Imm(uint64(cols)), k.paramMem("cols"))
+		k.JZ(LabelRef("done"))
+		k.JMP(LabelRef(label))
+	}
+	k.Label("done")
+	k.ret()
+}
+
+// strip computes some columns of all rows; left is a place to count them.
+func (k attention) strip(r productRegs, left Mem, cols int) {
+	m := k.param("m")
+	k.MOVQ(m, left)
+	r.c, r.a, r.scale = k.param("c"), k.param("a"), k.param("scale")
+	for rows := productRows; rows > 0; rows-- {
+		name := fmt.Sprintf("%dx%d", rows, cols)
+		k.Label("tile" + name)
+		k.CMPQ(left, Imm(uint64(rows)))
+		k.JLT(LabelRef("under" + name))
+		k.productTile(r, rows, cols, name)
+		if rows == productRows {
+			k.advance(r.c, r.cStride)
+			k.advance(r.a, r.aStride)
+			k.TESTQ(r.scale, r.scale)
+			k.JZ(LabelRef("sum" + name))
+			k.ADDQ(Imm(4*productRows), r.scale)
+			k.Label("sum" + name)
+			k.SUBQ(Imm(productRows), left)
+			k.JNZ(LabelRef("tile" + name))
+		}
+		k.JMP(LabelRef(fmt.Sprintf("end%d", cols)))
+		k.Label("under" + name)
+	}
+	k.Label(fmt.Sprintf("end%d", cols))
+}
+
+// advance adds productRows strides to p.
+func (k attention) advance(p, stride reg.Register) {
+	k.LEAQ(atIndex(p, stride, 4, 0), p)
+	k.LEAQ(atIndex(p, stride, 2, 0), p)
+}
+
+func (k attention) productTile(r productRegs, rows, cols int, name string) {
+	sums := make([][]reg.VecVirtual, rows)
+	for i := range sums {
+		for range 4 * cols / k.bytes {
+			sums[i] = append(sums[i], k.vec())
+		}
+	}
+	c := k.rows(r.c, r.cStride, rows)
+	k.TESTQ(r.scale, r.scale)
+	k.JZ(LabelRef("zero" + name))
+	factor := k.vec()
+	for i := range sums {
+		k.VBROADCASTSS(at(r.scale, 4*i), factor)
+		for j, sum := range sums[i] {
+			k.VMULPS(c.at(i, j*k.bytes), factor, sum)
+		}
+	}
+	k.JMP(LabelRef("start" + name))
+	k.Label("zero" + name)
+	for i := range sums {
+		for _, sum := range sums[i] {
+			k.zero(sum)
+		}
+	}
+	k.Label("start" + name)
+	a, b, left := k.rows(r.a, r.aStride, rows), k.GP64(), k.param("k")
+	k.MOVQ(r.b, b)
+	k.Label("depth" + name)
+	var columns []reg.VecVirtual
+	for j := range sums[0] {
+		column := k.vec()
+		k.VMOVUPS(at(b, j*k.bytes), column)
+		columns = append(columns, column)
+	}
+	for i := range sums {
+		k.VBROADCASTSS(a.at(i, 0), factor)
+		for j, sum := range sums[i] {
+			k.VFMADD231PS(columns[j], factor, sum)
+		}
+	}
+	k.ADDQ(r.bStride, b)
+	k.next(a, 4)
+	k.DECQ(left)
+	k.JNZ(LabelRef("depth" + name))
+	for i := range sums {
+		for j, sum := range sums[i] {
+			k.VMOVUPS(sum, c.at(i, j*k.bytes))
+		}
+	}
+}
+
+func (k attention) softmaxTile() {
+	k.function("softmaxTile", "func(scores *float32, m, cols int, top, sum, scale *float32)",
+		"is quant.SoftmaxTile: for m rows of scores at a distance of 64, of which the first cols are",
+		"looked at, a multiple of 16. The relative error of a power is below 5e-7. No alignment is needed; nothing else is",
+		"touched.")
+	row, rows, top, sum, scale := k.param("scores"), k.param("m"), k.param("top"), k.param("sum"), k.param("scale")
+	bytes := k.param("cols")
+	k.SHLQ(Imm(2), bytes)
+	k.Label("row")
+	at0 := k.GP64()
+	best, now, moved := k.vec(), k.vec(), k.vec()
+	k.VBROADCASTSS(at(top, 0), moved)
+	k.VMOVAPS(moved, best)
+	k.XORQ(at0, at0)
+	k.Label("max")
+	for o := 0; o < panelBytes; o += k.bytes {
+		k.VMAXPS(atIndex(row, at0, 1, o), best, best)
+	}
+	k.ADDQ(Imm(panelBytes), at0)
+	k.CMPQ(at0, bytes)
+	k.JLT(LabelRef("max"))
+	k.reduceMax(best, now)
+	k.VMOVSS(now.AsX(), at(top, 0))
+	k.VSUBPS(now, moved, moved)
+	k.exp2(moved)
+	k.VMOVSS(moved.AsX(), at(scale, 0))
+	var sums []reg.VecVirtual
+	for o := 0; o < panelBytes; o += k.bytes {
+		s := k.vec()
+		k.VMULPS(at(sum, o), moved, s)
+		sums = append(sums, s)
+	}
+	k.XORQ(at0, at0)
+	k.Label("exp")
+	for i, s := range sums {
+		v := k.vec()
+		k.VMOVUPS(atIndex(row, at0, 1, i*k.bytes), v)
+		k.VSUBPS(now, v, v)
+		k.exp2(v)
+		k.VADDPS(v, s, s)
+		k.VMOVUPS(v, atIndex(row, at0, 1, i*k.bytes))
+	}
+	k.ADDQ(Imm(panelBytes), at0)
+	k.CMPQ(at0, bytes)
+	k.JLT(LabelRef("exp"))
+	for i, s := range sums {
+		k.VMOVUPS(s, at(sum, i*k.bytes))
+	}
+	k.ADDQ(U32(256), row)
+	k.ADDQ(Imm(4), top)
+	k.ADDQ(Imm(panelBytes), sum)
+	k.ADDQ(Imm(4), scale)
+	k.DECQ(rows)
+	k.JNZ(LabelRef("row"))
+	k.ret()
+}
+
+// reduceMax sets all lanes of to to the largest lane of v.
+func (k attention) reduceMax(v, to reg.VecVirtual) {
+	if k.wide() {
+		k.VEXTRACTF64X4(Imm(1), v, to.AsY())
+		k.VMAXPS(to.AsY(), v.AsY(), v.AsY())
+	}
+	k.VEXTRACTF128(Imm(1), v.AsY(), to.AsX())
+	k.VMAXPS(to.AsX(), v.AsX(), v.AsX())
+	for _, order := range []uint64{0x4e, 0xb1} {
+		k.VPERMILPS(Imm(order), v.AsX(), to.AsX())
+		k.VMAXPS(to.AsX(), v.AsX(), v.AsX())
+	}
+	k.VBROADCASTSS(v.AsX(), to)
+}
+
+// exp2 replaces v, at most 0 or NaN, by 2^v, and by 0 below -126. With n = round(v) and r = v - n: 2^v = 2^n 2^r. The
+// polynomial is that of exp for e^(r ln 2).
+func (k attention) exp2(v reg.VecVirtual) {
+	coefficient := func(name string, c float64, power int) Mem {
+		return k.float(name, float32(c*math.Pow(math.Ln2, float64(power))))
+	}
+	least := k.float("powerMin", -126)
+	n, p := k.vec(), k.vec()
+	if k.wide() {
+		k.VRNDSCALEPS(Imm(0), v, n)
+	} else {
+		k.VROUNDPS(Imm(0), v, n)
+	}
+	var normal reg.Register
+	if k.wide() {
+		normal = k.K()
+		k.VCMPPS(Imm(5), least, v, normal) // not less: NaN stays
+	} else {
+		y := k.YMM()
+		k.VCMPPS(Imm(5), least, v, y)
+		normal = y
+	}
+	k.VSUBPS(n, v, v)
+	k.VMOVUPS(coefficient("power5", 0.008312501013278961, 5), p)
+	k.VFMADD213PS(coefficient("power4", 0.041890330612659454, 4), v, p)
+	k.VFMADD213PS(coefficient("power3", 0.16667115688323975, 3), v, p)
+	k.VFMADD213PS(coefficient("power2", 0.499992311000824, 2), v, p)
+	k.VFMADD213PS(coefficient("power1", 1, 1), v, p)
+	k.VFMADD213PS(k.float("one", 1), v, p)
+	if k.wide() {
+		k.VSCALEFPS_Z(n, p, normal, v)
+		return
+	}
+	k.VCVTPS2DQ(n, n)
+	k.VPSLLD(Imm(23), n, n)
+	k.VPADDD(n, p, v)
+	k.VANDPS(normal, v, v)
+}

@@ -1,0 +1,333 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+	"github.com/mmcloughlin/avo/x86"
+)
+
+const (
+	// vnniTokens is how many activation rows one call of a product kernel takes: so much room for sums its stack has. The
+	// Go wrapper repeats the number.
+	vnniTokens = 64
+	// vnniRecord is the size of the sums of one activation row: two groups of 16 float32.
+	vnniRecord = 2 * 64
+	// vnniSlots is how many vectors a format may keep per group for the length of one block.
+	vnniSlots = 6
+	// vnniAhead is how far ahead of the weights, in bytes, memory is asked for, or two groups of rows if that is more: plain
+	// rows are a window over many distant places, which the prefetcher of the CPU follows badly. Into the second level
+	// cache, since the first may be too small for it.
+	vnniAhead = 16 << 10
+)
+
+// Places in a quant.Act.
+const (
+	actD, actS, actSA, actSB = 32, 36, 40, 44
+	actN, actNA, actNB       = 48, 52, 56
+	actBytes                 = 64
+)
+
+// vnniFormat is a weight format (ggml-common.h). Offsets are bytes in the block of one row. In a packed block of 16 rows
+// the word at offset o of all rows is the vector at 16*o, and the binary16 number at offset o the half vector there.
+type vnniFormat struct {
+	name, doc string
+	bytes     int  // of a block
+	subs      int  // blocks of 32 columns in it
+	hasMin    bool // value = scale*integer + minimum
+	negMin    bool // the minimum is subtracted
+	halves    bool // 16 columns share a scale
+	offset    bool // the unpacked weights are 128 too large
+	pieces    []piece
+	// head makes ready what all sub-blocks of group g need.
+	head func(k *vnniKernel, g int)
+	// scales returns the scales, and minima, of sub-block s: one, or one for each half.
+	scales func(k *vnniKernel, g, s int) (d, m []reg.VecVirtual)
+	// weights unpacks sub-block s: vector j has columns 4j..4j+3 of each row, one unsigned byte each.
+	weights func(k *vnniKernel, g, s int) [8]reg.VecVirtual
+}
+
+// vnniKernel generates the product of one format with 8-bit activations.
+//
+// Every vector lane is a row: sums over columns stay in their lane, the scales of a group of 16 rows are one vector, and
+// the order of float operations of a row is that of the scalar reference, whatever the batch. 32 columns of two groups
+// are unpacked into registers at once and then multiplied with that block of every activation row: one broadcast of four
+// activations feeds two instructions.
+type vnniKernel struct {
+	*asm
+	vnniFormat
+	src   [2]reg.Register // groups in memory, at the current block
+	g     [2]reg.Register // the current block of each group, packed
+	act   reg.Register    // activations of the first row, at the current block
+	fetch reg.Register    // what to prefetch
+	sums  reg.Register    // (vnniTokens, vnniRecord), then slots, then two packed blocks
+	left  Mem             // blocks left
+}
+
+func vnniProducts(formats ...vnniFormat) func(*asm) {
+	return func(a *asm) {
+		for _, f := range formats {
+			(&vnniKernel{asm: a, vnniFormat: f}).generate()
+		}
+	}
+}
+
+func (k *vnniKernel) generate() {
+	k.Function("mul" + k.name + "VNNI")
+	k.describe()
+	k.Pragma("noescape")
+	k.SignatureExpr("func(dst *float32, dstStride, second int, w *byte, stride, apart, pairs, blocks int, acts *byte, n, tokens int)")
+	k.prepare()
+
+	k.Label("pair")
+	k.clear()
+	k.startPair()
+	k.Label("block")
+	k.toPacked()
+	for g := range 2 {
+		if k.head != nil {
+			k.head(k, g)
+		}
+	}
+	for s := range k.subs {
+		k.prefetch(s)
+		k.sub(s)
+		k.ADDQ(k.paramMem("n"), k.act)
+	}
+	k.ADDQ(I32(int32(32*k.bytes)), k.fetch)
+	k.DECQ(k.left)
+	k.JNZ(LabelRef("block"))
+	k.store()
+	size := k.pairBytes()
+	k.ADDQ(size, k.paramMem("w"))
+	k.ADDQ(I32(vnniRecord), k.paramMem("dst"))
+	k.DECQ(k.paramMem("pairs"))
+	k.JNZ(LabelRef("pair"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// prepare aligns the room on the stack and turns counts among the arguments into bytes.
+func (k *vnniKernel) prepare() {
+	k.left = k.AllocLocal(8)
+	scratch := k.AllocLocal(vnniTokens*vnniRecord + 2*vnniSlots*64 + 2*16*k.bytes + 64)
+	k.sums = k.GP64()
+	k.LEAQ(scratch, k.sums)
+	k.ADDQ(Imm(63), k.sums)
+	k.ANDQ(I32(-64), k.sums)
+	k.SHLQ(Imm(6), k.paramMem("n"))
+	k.SHLQ(Imm(6), k.paramMem("tokens"))
+	k.SHLQ(Imm(2), k.paramMem("dstStride"))
+	k.SHLQ(Imm(2), k.paramMem("second"))
+}
+
+// pairBytes is the size of two groups of rows.
+func (k *vnniKernel) pairBytes() reg.Register {
+	size := k.param("blocks")
+	k.IMUL3Q(I32(int32(32*k.bytes)), size, size)
+	return size
+}
+
+// slot is a vector that is kept for group g for the length of one block.
+func (k *vnniKernel) slot(g, i int) Mem {
+	return at(k.sums, vnniTokens*vnniRecord+64*(vnniSlots*g+i))
+}
+
+// clear zeroes the sums of all activation rows.
+func (k *vnniKernel) clear() {
+	zero, p, end := k.ZMM(), k.GP64(), k.param("tokens")
+	k.clearRegister(zero)
+	k.MOVQ(k.sums, p)
+	k.LEAQ(atIndex(p, end, 2, 0), end)
+	k.Label("clear")
+	k.VMOVUPS(zero, at(p, 0))
+	k.VMOVUPS(zero, at(p, 64))
+	k.ADDQ(I32(vnniRecord), p)
+	k.CMPQ(p, end)
+	k.JNE(LabelRef("clear"))
+}
+
+// startPair points at the first block of two groups and of the activations.
+func (k *vnniKernel) startPair() {
+	k.src = [2]reg.Register{k.param("w"), k.GP64()}
+	k.MOVQ(k.src[0], k.src[1])
+	k.ADDQ(k.paramMem("apart"), k.src[1])
+	k.act = k.param("acts")
+	blocks := k.param("blocks")
+	k.MOVQ(blocks, k.left)
+	least := k.GP64()
+	k.fetch = k.pairBytes()
+	k.MOVQ(I32(vnniAhead), least)
+	k.CMPQ(k.fetch, least)
+	k.CMOVQLT(least, k.fetch)
+	k.ADDQ(k.src[0], k.fetch)
+}
+
+// toPacked points g at packed blocks, which it makes from rows if the groups are not packed, and moves src on.
+func (k *vnniKernel) toPacked() {
+	stride := k.param("stride")
+	k.g = [2]reg.Register{k.GP64(), k.GP64()}
+	k.TESTQ(stride, stride)
+	k.JS(LabelRef("packed"))
+	k.interleave(stride)
+	for g := range 2 {
+		k.LEAQ(k.scratch(g), k.g[g])
+		k.ADDQ(I32(int32(k.bytes)), k.src[g])
+	}
+	k.JMP(LabelRef("ready"))
+	k.Label("packed")
+	for g := range 2 {
+		k.MOVQ(k.src[g], k.g[g])
+		k.ADDQ(I32(int32(16*k.bytes)), k.src[g])
+	}
+	k.Label("ready")
+}
+
+// prefetch asks for the part of the weights ahead that goes with sub-block s.
+func (k *vnniKernel) prefetch(s int) {
+	lines := 32 * k.bytes / 64
+	for i := s * lines / k.subs; i < (s+1)*lines/k.subs; i++ {
+		k.PREFETCHT1(at(k.fetch, 64*i))
+	}
+}
+
+// vnniVectors is what one sub-block of a group has in registers.
+type vnniVectors struct {
+	w    [8]reg.VecVirtual
+	d, m []reg.VecVirtual
+}
+
+// sub unpacks sub-block s of both groups, multiplies it with that block of every activation row, and adds to the sums.
+func (k *vnniKernel) sub(s int) {
+	var v [2]vnniVectors
+	for g := range v {
+		v[g].d, v[g].m = k.scales(k, g, s)
+	}
+	for g := range v {
+		v[g].w = k.weights(k, g, s)
+	}
+	a, end, sums := k.GP64(), k.GP64(), k.GP64()
+	k.MOVQ(k.act, a)
+	k.MOVQ(k.act, end)
+	k.ADDQ(k.paramMem("tokens"), end)
+	k.MOVQ(k.sums, sums)
+	token := fmt.Sprintf("token%d", s)
+	k.Label(token)
+	isum := k.dot(a, v)
+	for g := range v {
+		if k.halves {
+			k.addHalves(a, at(sums, 64*g), isum[g], v[g])
+		} else {
+			k.addBlock(a, at(sums, 64*g), isum[g][0], v[g])
+		}
+	}
+	k.ADDQ(Imm(actBytes), a)
+	k.ADDQ(I32(vnniRecord), sums)
+	k.CMPQ(a, end)
+	k.JNE(LabelRef(token))
+}
+
+// clearRegister sets v to zero. The generator has to be told that this does not read v: it would keep v alive from the
+// start of the function.
+func (k *vnniKernel) clearRegister(v reg.VecVirtual) {
+	i, err := x86.VPXORD(v, v, v)
+	if err != nil {
+		panic(err) // no such instruction
+	}
+	i.CancellingInputs = true
+	k.Instruction(i)
+}
+
+// dot returns the integer products of both groups with the activations at a: of each half, if halves have scales.
+func (k *vnniKernel) dot(a reg.Register, v [2]vnniVectors) (sum [2][]reg.VecVirtual) {
+	parts, starts := 1, []int{actN}
+	if k.halves {
+		parts, starts = 2, []int{actNA, actNB}
+	}
+	for g := range sum {
+		for part := range parts {
+			c := k.ZMM()
+			if k.offset {
+				k.VPBROADCASTD(at(a, starts[part]), c)
+			} else {
+				k.clearRegister(c)
+			}
+			sum[g] = append(sum[g], c)
+		}
+	}
+	for j := range 8 {
+		x := k.ZMM()
+		k.VPBROADCASTD(at(a, 4*j), x)
+		for g := range sum {
+			k.VPDPBUSD(x, v[g].w[j], sum[g][j*parts/8])
+		}
+	}
+	return sum
+}
+
+// addBlock adds the product of a block: acc = fma(d*dx, isum, acc), acc = fma(m, s, acc).
+func (k *vnniKernel) addBlock(a reg.Register, acc Mem, isum reg.VecVirtual, v vnniVectors) {
+	scale := k.ZMM()
+	k.VCVTDQ2PS(isum, isum)
+	k.VMULPS_BCST(at(a, actD), v.d[0], scale)
+	k.VFMADD213PS(acc, scale, isum)
+	if k.hasMin {
+		k.addMin(at(a, actS), v.m[0], isum)
+	}
+	k.VMOVUPS(isum, acc)
+}
+
+// addHalves adds the product of two halves: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both minima.
+func (k *vnniKernel) addHalves(a reg.Register, acc Mem, isum []reg.VecVirtual, v vnniVectors) {
+	k.VCVTDQ2PS(isum[0], isum[0])
+	k.VCVTDQ2PS(isum[1], isum[1])
+	k.VMULPS(v.d[0], isum[0], isum[0])
+	k.VFMADD231PS(isum[1], v.d[1], isum[0])
+	sum := k.ZMM()
+	k.VMOVUPS(acc, sum)
+	k.VFMADD231PS_BCST(at(a, actD), isum[0], sum)
+	if k.hasMin {
+		k.addMin(at(a, actSA), v.m[0], sum)
+		k.addMin(at(a, actSB), v.m[1], sum)
+	}
+	k.VMOVUPS(sum, acc)
+}
+
+// addMin adds the minima m times the sum of activations at s.
+func (k *vnniKernel) addMin(s Mem, m, sum reg.VecVirtual) {
+	if k.negMin {
+		k.VFNMADD231PS_BCST(s, m, sum)
+	} else {
+		k.VFMADD231PS_BCST(s, m, sum)
+	}
+}
+
+// store writes the results of both groups.
+func (k *vnniKernel) store() {
+	first, second, sums, end, v := k.param("dst"), k.param("second"), k.GP64(), k.param("tokens"), k.ZMM()
+	k.ADDQ(first, second)
+	k.MOVQ(k.sums, sums)
+	k.LEAQ(atIndex(sums, end, 2, 0), end)
+	k.Label("store")
+	k.VMOVUPS(at(sums, 0), v)
+	k.VMOVUPS(v, at(first, 0))
+	k.VMOVUPS(at(sums, 64), v)
+	k.VMOVUPS(v, at(second, 0))
+	k.ADDQ(k.paramMem("dstStride"), first)
+	k.ADDQ(k.paramMem("dstStride"), second)
+	k.ADDQ(I32(vnniRecord), sums)
+	k.CMPQ(sums, end)
+	k.JNE(LabelRef("store"))
+}
+
+func (k *vnniKernel) describe() {
+	k.Doc(
+		fmt.Sprintf("mul%sVNNI multiplies pairs of groups of 16 rows of %s weights with tokens <= %d rows of 8-bit", k.name, k.doc, vnniTokens),
+		"activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:", "",
+		"\tdst[32*p + t*dstStride + r] = dot(row r, activation row t)",
+		"\tdst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)", "",
+		"Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.",
+		"acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.",
+		"No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.")
+}

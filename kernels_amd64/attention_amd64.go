@@ -1,0 +1,205 @@
+//go:build !purego
+
+package kernels
+
+// The layout of quant.KVFormat: positions of a page, positions of a panel of keys, columns of a scale.
+const (
+	kvPage  = 64
+	kvLanes = 16
+	kvBlock = 32
+)
+
+// tileCall is what a function that unpacks a block was asked for, after the checks.
+type tileCall struct {
+	dst            *float32
+	block, ahead   *byte
+	scales         *byte // of Q8
+	dim, blocks, n int
+}
+
+// checkTile panics unless dst and block hold n positions of headDim columns, and tells the race detector.
+func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8 bool) tileCall {
+	unit, size := 8, 2*kvPage*headDim
+	if q8 {
+		unit, size = kvBlock, kvPage*headDim+headDim/kvBlock*kvPage*2
+	}
+	must(headDim > 0 && headDim%unit == 0, "columns of a head, in whole units of", headDim, unit)
+	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
+	must(len(dst) == kvPage*width, "tile", len(dst), kvPage*width)
+	must(len(block) == size, "block bytes", len(block), size)
+	must(len(ahead) == 0 || len(ahead) == size, "block ahead", len(ahead), size)
+	raceRead(block)
+	raceWrite(dst)
+	c := tileCall{dst: &dst[0], block: &block[0], ahead: &block[0], dim: headDim, blocks: headDim / kvBlock, n: n}
+	if len(ahead) > 0 {
+		c.ahead = &ahead[0]
+	}
+	if q8 {
+		c.scales = &block[kvPage*headDim]
+	}
+	return c
+}
+
+// panels is the number of panels of keys that hold n positions.
+func panels(n int) int { return (n + kvLanes - 1) / kvLanes }
+
+// width is the length of a row of a tile of values.
+func width(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
+
+// KeyTileF16AVX2 is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
+func KeyTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
+	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, panels(n))
+}
+
+// KeyTileQ8AVX2 is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
+func KeyTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
+	keyTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, panels(n))
+}
+
+// ValueTileF16AVX2 is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
+func ValueTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, width(headDim), block, ahead, headDim, n, false)
+	valueTileF16AVX2(c.dst, c.block, c.ahead, c.dim, n)
+}
+
+// ValueTileQ8AVX2 is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
+func ValueTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, width(headDim), block, ahead, headDim, n, true)
+	valueTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
+}
+
+// KeyTileF16AVX512 is KeyTileF16AVX2 for AVX-512.
+func KeyTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
+	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, panels(n))
+}
+
+// KeyTileQ8AVX512 is KeyTileQ8AVX2 for AVX-512.
+func KeyTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
+	keyTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, panels(n))
+}
+
+// ValueTileF16AVX512 is ValueTileF16AVX2 for AVX-512.
+func ValueTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, width(headDim), block, ahead, headDim, n, false)
+	valueTileF16AVX512(c.dst, c.block, c.ahead, c.dim, n)
+}
+
+// ValueTileQ8AVX512 is ValueTileQ8AVX2 for AVX-512.
+func ValueTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
+	c := checkTile(dst, width(headDim), block, ahead, headDim, n, true)
+	valueTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
+}
+
+// tileProductMACs bounds one call of a tile product: 100 us at 10 GMAC/s, which AVX2 exceeds by far.
+const tileProductMACs = 1 << 20
+
+// checkTileProduct panics unless the tiles hold what a product touches; it returns how many rows one call may take.
+func checkTileProduct(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32) int {
+	must(m >= 1, "rows at least", m, 1)
+	must(k >= 1, "depth at least", k, 1)
+	must(cols >= kvLanes && cols%kvLanes == 0, "columns, in whole vectors of", cols, kvLanes)
+	must(cStride >= cols, "result stride at least", cStride, cols)
+	must(aStride >= k, "left stride at least", aStride, k)
+	must(bStride >= cols, "right stride at least", bStride, cols)
+	must(len(c) >= (m-1)*cStride+cols, "results at least", len(c), (m-1)*cStride+cols)
+	must(len(a) >= (m-1)*aStride+k, "left tile at least", len(a), (m-1)*aStride+k)
+	must(len(b) >= (k-1)*bStride+cols, "right tile at least", len(b), (k-1)*bStride+cols)
+	must(scale == nil || len(scale) >= m, "scales at least", len(scale), m)
+	for r := range m {
+		raceWrite(c[r*cStride:][:cols])
+		raceRead(a[r*aStride:][:k])
+	}
+	raceRead(scale)
+	raceRead(b[:(k-1)*bStride+cols])
+	return max(1, tileProductMACs/(k*cols))
+}
+
+// scaleFrom is the place of scale r, or nil.
+func scaleFrom(scale []float32, r int) *float32 {
+	if scale == nil {
+		return nil
+	}
+	return &scale[r]
+}
+
+// TileProductAVX2 is kernel.Attention.TileProduct, with one rounding for each fused multiply-add.
+func TileProductAVX2(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32) {
+	some := checkTileProduct(c, cStride, a, aStride, b, bStride, m, k, cols, scale)
+	for r := 0; r < m; r += some {
+		tileProductAVX2(&c[r*cStride], cStride, &a[r*aStride], aStride, &b[0], bStride, min(some, m-r), k, cols, scaleFrom(scale, r))
+	}
+}
+
+// TileProductAVX512 is TileProductAVX2 for AVX-512, with the same bits.
+func TileProductAVX512(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32) {
+	some := checkTileProduct(c, cStride, a, aStride, b, bStride, m, k, cols, scale)
+	for r := 0; r < m; r += some {
+		tileProductAVX512(&c[r*cStride], cStride, &a[r*aStride], aStride, &b[0], bStride, min(some, m-r), k, cols, scaleFrom(scale, r))
+	}
+}
+
+// softmaxRows bounds one call of the softmax of a tile: under 100 us for rows of 64 scores.
+const softmaxRows = 512
+
+// checkSoftmaxTile panics unless the slices hold m rows.
+func checkSoftmaxTile(scores []float32, m, cols int, top, sum, scale []float32) {
+	must(m >= 1, "rows at least", m, 1)
+	must(cols >= kvLanes && cols%kvLanes == 0 && cols <= kvPage, "columns, in whole vectors of", cols, kvLanes)
+	must(len(scores) >= m*kvPage, "scores at least", len(scores), m*kvPage)
+	must(len(top) >= m, "maxima at least", len(top), m)
+	must(len(sum) >= m*kvLanes, "sums at least", len(sum), m*kvLanes)
+	must(len(scale) >= m, "scales at least", len(scale), m)
+	raceWrite(scores[:m*kvPage])
+	raceWrite(top[:m])
+	raceWrite(sum[:m*kvLanes])
+	raceWrite(scale[:m])
+}
+
+// SoftmaxTileAVX2 is kernel.Attention.SoftmaxTile; the relative error of a power is below 5e-7.
+func SoftmaxTileAVX2(scores []float32, m, cols int, top, sum, scale []float32) {
+	checkSoftmaxTile(scores, m, cols, top, sum, scale)
+	for r := 0; r < m; r += softmaxRows {
+		softmaxTileAVX2(&scores[r*kvPage], min(softmaxRows, m-r), cols, &top[r], &sum[r*kvLanes], &scale[r])
+	}
+}
+
+// SoftmaxTileAVX512 is SoftmaxTileAVX2 for AVX-512.
+func SoftmaxTileAVX512(scores []float32, m, cols int, top, sum, scale []float32) {
+	checkSoftmaxTile(scores, m, cols, top, sum, scale)
+	for r := 0; r < m; r += softmaxRows {
+		softmaxTileAVX512(&scores[r*kvPage], min(softmaxRows, m-r), cols, &top[r], &sum[r*kvLanes], &scale[r])
+	}
+}
+
+// RotateAVX2 is kernel.Attention.Rotate.
+func RotateAVX2(x []float32, heads, headDim int, cos, sin []float32, scale float32) {
+	pairs := len(cos)
+	must(len(sin) == pairs, "sines", len(sin), pairs)
+	must(heads >= 0 && headDim >= 2*pairs, "columns of a head at least", headDim, 2*pairs)
+	must(len(x) == heads*headDim, "columns of all heads", len(x), heads*headDim)
+	raceRead(cos)
+	raceRead(sin)
+	raceWrite(x)
+	whole := pairs &^ 3
+	if whole > 0 && heads > 0 {
+		rotateAVX2(&x[0], heads, headDim, whole, &cos[0], &sin[0], scale)
+	}
+	if 2*whole == headDim {
+		return
+	}
+	for h := range heads {
+		head := x[h*headDim:][:headDim]
+		for j := whole; j < pairs; j++ {
+			a, b := head[2*j], head[2*j+1]
+			head[2*j] = (float32(a*cos[j]) - float32(b*sin[j])) * scale
+			head[2*j+1] = (float32(a*sin[j]) + float32(b*cos[j])) * scale
+		}
+		for j := 2 * pairs; j < headDim; j++ {
+			head[j] *= scale
+		}
+	}
+}

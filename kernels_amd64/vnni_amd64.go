@@ -1,0 +1,155 @@
+//go:build !purego
+
+package kernels
+
+// vnniTokens is how many activation rows one assembly call takes, as in _asm.
+const vnniTokens = 64
+
+// Bounds of one assembly call, so that it ends within 250 us: at 40 GMAC/s for many activation rows, a quarter of what a
+// CPU with AVX-512 VNNI at 2 GHz does, and at 4 GB/s for one.
+const (
+	vnniMACs  = 8 << 20
+	vnniBytes = 1 << 20
+)
+
+// vnniGroup is the number of rows of a group; a call takes pairs of groups.
+const vnniGroup = 16
+
+// vnniKernel is one assembly function. A number, not a function value: pointers that go through a function value escape to
+// the heap.
+type vnniKernel uint8
+
+const (
+	vnniQ40 vnniKernel = iota
+	vnniQ41
+	vnniQ50
+	vnniQ51
+	vnniQ80
+	vnniIQ4NL
+	vnniIQ4XS
+	vnniQ2K
+	vnniQ3K
+	vnniQ4K
+	vnniQ5K
+	vnniQ6K
+)
+
+// block is the size of a block of weights, in bytes and in columns.
+func (k vnniKernel) block() (bytes, columns int) {
+	bytes = [...]int{
+		vnniQ40: 18, vnniQ41: 20, vnniQ50: 22, vnniQ51: 24, vnniQ80: 34, vnniIQ4NL: 18,
+		vnniIQ4XS: 136, vnniQ2K: 84, vnniQ3K: 110, vnniQ4K: 144, vnniQ5K: 176, vnniQ6K: 210,
+	}[k]
+	if k >= vnniIQ4XS {
+		return bytes, 256
+	}
+	return bytes, 32
+}
+
+// vnniProduct is what a product was asked for, after the checks.
+type vnniProduct struct {
+	kernel    vnniKernel
+	dst       []float32
+	dstStride int
+	w         []byte
+	rowBytes  int
+	stride    int // bytes from row to row of w; negative: w is packed
+	blocks    int // of a row
+	cols      int
+	acts      []byte
+	n         int
+}
+
+// mulVNNI checks and computes a product of packed groups or of plain rows.
+func mulVNNI(k vnniKernel, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	bytes, columns := k.block()
+	must(cols%columns == 0, "columns are not a multiple of the block", cols, cols/columns*columns)
+	p := vnniProduct{kernel: k, dst: dst, dstStride: dstStride, w: w, rowBytes: cols / columns * bytes, blocks: cols / columns,
+		cols: cols, acts: acts, n: n}
+	p.stride = p.rowBytes
+	if packed {
+		must(rows%vnniGroup == 0, "rows are not whole groups", rows, rows/vnniGroup*vnniGroup)
+		p.stride = -1
+	}
+	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
+	must(len(acts) == n*cols/actLen*actBytes, "quantised activations", len(acts), n*cols/actLen*actBytes)
+	if rows == 0 || n == 0 {
+		return
+	}
+	raceRead(acts)
+	if rows < vnniGroup {
+		p.few(rows)
+	} else {
+		p.many(rows)
+	}
+}
+
+// many computes at least a group of rows. Where rows are not pairs of groups, the last pair overlaps the one before, or its
+// groups overlap each other, and some results are stored twice.
+func (p *vnniProduct) many(rows int) {
+	const pair = 2 * vnniGroup
+	tokens := min(p.n, vnniTokens, max(1, vnniMACs/(pair*p.cols)))
+	pairs := max(1, min(vnniMACs/(pair*p.cols*tokens), vnniBytes/(pair*p.rowBytes)))
+	for r := 0; r < rows; r += pairs * pair {
+		some := min(pairs*pair, rows-r)
+		for t := 0; t < p.n; t += tokens {
+			n := min(tokens, p.n-t)
+			if some >= pair {
+				p.call(p.dst[t*p.dstStride+r:], vnniGroup, p.w[r*p.rowBytes:], some/pair, t, n)
+			}
+			if some%pair != 0 {
+				last := max(0, rows-pair)
+				p.call(p.dst[t*p.dstStride+last:], min(vnniGroup, rows-last-vnniGroup), p.w[last*p.rowBytes:], 1, t, n)
+			}
+		}
+	}
+}
+
+// few computes fewer rows than a group has: each in all lanes at once.
+func (p *vnniProduct) few(rows int) {
+	var out [vnniTokens * vnniGroup]float32
+	tokens := max(1, min(vnniTokens, vnniMACs/(2*vnniGroup*p.cols)))
+	one := *p
+	one.stride, one.dstStride = 0, vnniGroup
+	for r := range rows {
+		for t := 0; t < p.n; t += tokens {
+			n := min(tokens, p.n-t)
+			one.call(out[:], 0, p.w[r*p.rowBytes:], 1, t, n)
+			for i := range n {
+				p.dst[(t+i)*p.dstStride+r] = out[i*vnniGroup]
+			}
+		}
+	}
+}
+
+// call runs the function for pairs of groups from w on, the second group second rows after the first, and n tokens from
+// token t on; dst[0] is the first result.
+func (p *vnniProduct) call(dst []float32, second int, w []byte, pairs, t, n int) {
+	d, wp, acts, apart := &dst[0], &w[0], &p.acts[t*actBytes], second*p.rowBytes
+	switch p.kernel {
+	case vnniQ40:
+		mulQ40VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ41:
+		mulQ41VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ50:
+		mulQ50VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ51:
+		mulQ51VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ80:
+		mulQ80VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniIQ4NL:
+		mulIQ4NLVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniIQ4XS:
+		mulIQ4XSVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ2K:
+		mulQ2KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ3K:
+		mulQ3KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ4K:
+		mulQ4KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ5K:
+		mulQ5KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	case vnniQ6K:
+		mulQ6KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+	}
+}

@@ -1,0 +1,255 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"siskin/model/quant"
+)
+
+// kvDims are head sizes of real models (16: tiny test models, 80: StableLM and Phi-2, 256: Gemma), the least, and one that
+// is no whole vector of 16.
+var kvDims = []int{8, 16, 24, 64, 80, 96, 128, 256}
+
+func gaussian(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// context is the keys and values of one head, as they were given and as pages.
+type context struct {
+	dim        int
+	rows       []float32 // (positions, 2, dim)
+	keys, vals [][]byte
+}
+
+// newContext stores random positions with set's kernels; the keys are long, so that the weights differ.
+func newContext(rng *rand.Rand, set *Set, f quant.KVFormat, dim, positions int) *context {
+	c := &context{dim: dim, rows: gaussian(rng, 2*positions*dim)}
+	a := NewAttend(set, f, dim, 1)
+	for pos := range positions {
+		if pos%quant.KVPage == 0 {
+			c.keys, c.vals = append(c.keys, make([]byte, f.BlockBytes(dim))), append(c.vals, make([]byte, f.BlockBytes(dim)))
+		}
+		row := c.rows[2*pos*dim:]
+		page := pos / quant.KVPage
+		a.Store(c.keys[page], c.vals[page], pos%quant.KVPage, row[:dim], row[dim:2*dim])
+	}
+	return c
+}
+
+// attend computes the query vectors q, (rows*group, dim), of rows that follow each other up to position last.
+func (c *context) attend(a *Attend, q []float32, last, group int) []float32 {
+	m := len(q) / c.dim
+	a.Start(m)
+	for r := range m {
+		copy(a.Query(r), q[r*c.dim:][:c.dim])
+	}
+	first := last + 1 - m/group
+	for page := 0; page*quant.KVPage <= last; page++ {
+		p := Page{Keys: c.keys[page], Values: c.vals[page]}
+		if page+1 < len(c.keys) {
+			p.NextKeys, p.NextValues = c.keys[page+1], c.vals[page+1]
+		}
+		a.Page(p, first+1-page*quant.KVPage, group)
+	}
+	out := make([]float32, len(q))
+	for r := range m {
+		a.Result(r, out[r*c.dim:][:c.dim])
+	}
+	return out
+}
+
+// exact is attention in float64 over the values as they were stored.
+func (c *context) exact(f quant.KVFormat, q []float32, last int) []float64 {
+	width := quant.KVWidth(c.dim)
+	keys, values := make([]float32, c.dim*quant.KVPage), make([]float32, quant.KVPage*width)
+	scores, out := make([]float64, last+1), make([]float64, c.dim)
+	for pos := range scores {
+		if pos%quant.KVPage == 0 {
+			quant.KeyTile(f, keys, c.keys[pos/quant.KVPage], c.dim, quant.KVPage)
+		}
+		for k, x := range q {
+			scores[pos] += float64(x) * float64(keys[k*quant.KVPage+pos%quant.KVPage])
+		}
+	}
+	top, sum := slices.Max(scores), 0.0
+	for pos := range scores {
+		if pos%quant.KVPage == 0 {
+			quant.ValueTile(f, values, c.vals[pos/quant.KVPage], c.dim, quant.KVPage)
+		}
+		w := math.Exp2(scores[pos] - top)
+		sum += w
+		for k := range out {
+			out[k] += w * float64(values[pos%quant.KVPage*width+k])
+		}
+	}
+	for k := range out {
+		out[k] /= sum
+	}
+	return out
+}
+
+// Attention of every set is that of float64, for all head sizes, groups and lengths around the ends of panels and pages;
+// and the bits of a query do not depend on how many share its call.
+func TestAttention(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	lengths := []int{1, 2, 15, 16, 17, 31, 63, 64, 65, 80, 127, 128, 129, 200}
+	for _, set := range All() {
+		for f := range quant.NumKVFormats {
+			for _, dim := range kvDims {
+				if f.Check(dim) != nil {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%v/%d", set.Name, f, dim), func(t *testing.T) {
+					c := newContext(rng, set, f, dim, 200)
+					for i, n := range lengths {
+						group := 1 + i%8
+						checkAttention(t, rng, set, f, c, group, min(n, 1+i%7), n-1)
+					}
+				})
+			}
+		}
+	}
+}
+
+// checkAttention computes the last rows of a context of last+1 positions together and one by one.
+func checkAttention(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c *context, group, rows, last int) {
+	t.Helper()
+	q := gaussian(rng, rows*group*c.dim)
+	for i := range q {
+		q[i] *= float32(3 / math.Sqrt(float64(c.dim)))
+	}
+	together := c.attend(NewAttend(set, f, c.dim, rows*group), q, last, group)
+	alone := NewAttend(set, f, c.dim, group)
+	for r := range rows {
+		size := group * c.dim
+		pos := last + 1 - rows + r
+		one := c.attend(alone, q[r*size:][:size], pos, group)
+		if !slices.Equal(one, together[r*size:][:size]) {
+			t.Fatalf("group %d, position %d: alone and among %d rows differ", group, pos, rows)
+		}
+		for g := range group {
+			for k, want := range c.exact(f, q[r*size+g*c.dim:][:c.dim], pos) {
+				if got := float64(one[g*c.dim+k]); !(math.Abs(got-want) <= 2e-5) {
+					t.Fatalf("group %d, head %d, position %d, column %d: %g, want %g", group, g, pos, k, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Each function of every set gives what the reference gives, touches nothing else and does not allocate; the tiles are
+// equal to the bit.
+func TestAttentionFunctions(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, set := range All() {
+		for _, dim := range kvDims {
+			for f := range quant.NumKVFormats {
+				if f.Check(dim) == nil {
+					testTiles(t, rng, set, f, dim)
+				}
+			}
+		}
+		for m := 1; m <= 13; m++ {
+			for _, cols := range []int{16, 32, 48, 64, 80, 144} {
+				testProduct(t, rng, set, m, 1+rng.IntN(70), cols, m%2 == 0)
+			}
+			testSoftmax(t, rng, set, m, 16+m%4*16)
+		}
+		for _, pairs := range []int{0, 1, 4, 7, 8, 32} {
+			testRotate(t, rng, set, pairs)
+		}
+	}
+}
+
+func testTiles(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, dim int) {
+	t.Helper()
+	c := newContext(rng, set, f, dim, quant.KVPage)
+	for _, n := range []int{1, 16, 33, 64} {
+		for name, run := range map[string]func(s *Set, dst []float32){
+			"keys":   func(s *Set, dst []float32) { s.KeyTile[f](dst[:dim*quant.KVPage], c.keys[0], nil, dim, n) },
+			"values": func(s *Set, dst []float32) { s.ValueTile[f](dst, c.vals[0], c.keys[0], dim, n) },
+		} {
+			same(t, fmt.Sprintf("%s: %s of %d columns, %d positions in %v", set.Name, name, dim, n, f), set,
+				quant.KVPage*quant.KVWidth(dim), 0, run)
+		}
+	}
+}
+
+func testProduct(t *testing.T, rng *rand.Rand, set *Set, m, k, cols int, scaled bool) {
+	t.Helper()
+	a, b := gaussian(rng, m*(k+3)), gaussian(rng, k*(cols+5))
+	var scale []float32
+	if scaled {
+		scale = gaussian(rng, m)
+	}
+	same(t, fmt.Sprintf("%s: product %dx%dx%d, scaled %v", set.Name, m, k, cols, scaled), set, m*(cols+2)-2, 1e-5,
+		func(s *Set, dst []float32) { s.TileProduct(dst, cols+2, a, k+3, b, cols+5, m, k, cols, scale) })
+}
+
+func testSoftmax(t *testing.T, rng *rand.Rand, set *Set, m, cols int) {
+	t.Helper()
+	scores := gaussian(rng, m*quant.KVPage)
+	for i := range scores {
+		scores[i] *= 30
+		if rng.IntN(5) == 0 && i%quant.KVPage != 3 {
+			scores[i] = float32(math.Inf(-1))
+		}
+	}
+	top, sum := gaussian(rng, m), gaussian(rng, 16*m)
+	top[0] = float32(math.Inf(-1))
+	same(t, fmt.Sprintf("%s: softmax of %d rows, %d columns", set.Name, m, cols), set, m*(quant.KVPage+18), 1e-6,
+		func(s *Set, dst []float32) {
+			copy(dst, scores)
+			rest := dst[m*quant.KVPage:]
+			copy(rest, top)
+			copy(rest[m:], sum)
+			s.SoftmaxTile(dst[:m*quant.KVPage], m, cols, rest[:m], rest[m:17*m], rest[17*m:])
+		})
+}
+
+func testRotate(t *testing.T, rng *rand.Rand, set *Set, pairs int) {
+	t.Helper()
+	const heads, dim = 3, 64
+	x, cos, sin := gaussian(rng, heads*dim), gaussian(rng, pairs), gaussian(rng, pairs)
+	same(t, fmt.Sprintf("%s: rotation of %d pairs", set.Name, pairs), set, heads*dim, 1e-6, func(s *Set, dst []float32) {
+		copy(dst, x)
+		s.Rotate(dst, heads, dim, cos, sin, 0.3)
+	})
+}
+
+// same fails unless run gives n values within tolerance of the reference, leaves what lies beside them, at any alignment,
+// and does not allocate.
+func same(t *testing.T, what string, set *Set, n int, tolerance float64, run func(s *Set, dst []float32)) {
+	t.Helper()
+	const canary, beside = 1234.5, 20
+	want := slices.Repeat([]float32{canary}, n)
+	run(Generic(), want)
+	for shift := range 3 {
+		all := slices.Repeat([]float32{canary}, n+2*beside+shift)
+		got := all[beside+shift:][:n:n]
+		run(set, got)
+		for i, f := range want {
+			if diff := math.Abs(float64(got[i]) - float64(f)); !(diff <= tolerance*(1+math.Abs(float64(f)))) && got[i] != f {
+				t.Fatalf("%s: value %d is %g, want %g", what, i, got[i], f)
+			}
+		}
+		for i, f := range all {
+			if f != canary && (i < beside+shift || i >= beside+shift+n) {
+				t.Fatalf("%s: place %d, beside the %d values, was written", what, i-beside-shift, n)
+			}
+		}
+		if set.Name != "generic" {
+			if allocs := testing.AllocsPerRun(1, func() { run(set, got) }); allocs != 0 {
+				t.Fatalf("%s: %v allocations", what, allocs)
+			}
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package quant_test
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"siskin/model/quant"
+)
+
+// kvDims are head sizes of real models (16: tiny test models, 80: StableLM and Phi-2, 256: Gemma) and the least.
+var kvDims = []int{8, 16, 24, 32, 64, 80, 96, 128, 256}
+
+func normals(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// store keeps a key and a value at position pos.
+func store(f quant.KVFormat, keys, values []byte, pos int, key, value []float32) {
+	if f == quant.KVF16 {
+		row := make([]byte, 2*len(key))
+		quant.ToF16(row, key)
+		quant.KeyF16(keys, row, pos)
+		quant.ToF16(quant.ValueRow(values, pos), value)
+		return
+	}
+	acts := quant.NewActs(len(key) / quant.ActBlock * quant.ActBytes)
+	quant.Quantize(acts, key, 1, 0)
+	quant.KeyQ8(keys, acts, pos)
+	quant.Quantize(acts, value, 1, 0)
+	quant.ValueQ8(values, acts, pos)
+}
+
+// What is stored at a position comes back from the tiles, within the rounding of the format, after any other position was
+// stored, and after it was stored anew.
+func TestKVTilesReturnWhatWasStored(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for f := range quant.NumKVFormats {
+		for _, dim := range kvDims {
+			if f.Check(dim) != nil {
+				continue
+			}
+			keys, values := make([]byte, f.BlockBytes(dim)), make([]byte, f.BlockBytes(dim))
+			want := make([][2][]float32, quant.KVPage)
+			for range 2 { // the second time as after a rollback
+				for _, pos := range rng.Perm(quant.KVPage) {
+					want[pos] = [2][]float32{normals(rng, dim), normals(rng, dim)}
+					store(f, keys, values, pos, want[pos][0], want[pos][1])
+				}
+			}
+			keyTile := make([]float32, dim*quant.KVPage)
+			width := quant.KVWidth(dim)
+			valueTile := make([]float32, quant.KVPage*width)
+			quant.KeyTile(f, keyTile, keys, dim, quant.KVPage)
+			quant.ValueTile(f, valueTile, values, dim, quant.KVPage)
+			for pos := range quant.KVPage {
+				for k := range dim {
+					near(t, f, keyTile[k*quant.KVPage+pos], want[pos][0], k)
+					near(t, f, valueTile[pos*width+k], want[pos][1], k)
+				}
+			}
+		}
+	}
+}
+
+// near fails unless got is element k of row, rounded to the format.
+func near(t *testing.T, f quant.KVFormat, got float32, row []float32, k int) {
+	t.Helper()
+	limit := max(math.Abs(float64(row[k]))/2048, 0x1p-25) // half a step of a subnormal
+	if f == quant.KVQ8 {
+		var top float64
+		for _, v := range row[k/32*32:][:32] {
+			top = max(top, math.Abs(float64(v)))
+		}
+		limit = top / 127 * 0.6
+	}
+	if diff := math.Abs(float64(got) - float64(row[k])); !(diff <= limit) {
+		t.Fatalf("%v: %g came back as %g", f, row[k], got)
+	}
+}
+
+// Storing a position changes no other one, and tiles of the first n positions hold exactly those panels or rows.
+func TestKVTilesTouchOnlyTheirPositions(t *testing.T) {
+	const dim = 64
+	rng := rand.New(rand.NewPCG(3, 4))
+	for f := range quant.NumKVFormats {
+		keys, values := make([]byte, f.BlockBytes(dim)), make([]byte, f.BlockBytes(dim))
+		before := [2][]byte{bytes.Clone(keys), bytes.Clone(values)}
+		store(f, keys, values, 37, normals(rng, dim), normals(rng, dim))
+		store(f, keys, values, 37, make([]float32, dim), make([]float32, dim))
+		if !bytes.Equal(keys, before[0]) || !bytes.Equal(values, before[1]) {
+			t.Errorf("%v: zeros at a position of zeros changed something", f)
+		}
+		for _, n := range []int{1, 15, 16, 17, 63, 64} {
+			tile := make([]float32, dim*quant.KVPage)
+			for i := range tile {
+				tile[i] = 7
+			}
+			valueTile := append([]float32(nil), tile...)
+			quant.KeyTile(f, tile, keys, dim, n)
+			quant.ValueTile(f, valueTile, values, dim, n)
+			for i := range tile {
+				if wrote := tile[i] != 7; wrote != (i%quant.KVPage < (n+15)/16*16) {
+					t.Fatalf("%v: keys of %d positions: place %d", f, n, i)
+				}
+				if wrote := valueTile[i] != 7; wrote != (i/dim < n) {
+					t.Fatalf("%v: values of %d positions: place %d", f, n, i)
+				}
+			}
+		}
+	}
+}
+
+// The steps of a page, one after the other over parts of the scores, give softmax attention in float64.
+func TestAttentionSteps(t *testing.T) {
+	const m, positions, width = 3, 200, 16
+	rng := rand.New(rand.NewPCG(5, 6))
+	scores, values := normals(rng, m*positions), normals(rng, positions*width)
+	for i := range scores {
+		scores[i] *= 20
+	}
+	out, top, sum, scale := make([]float32, m*width), make([]float32, m), make([]float32, m*16), make([]float32, m)
+	for r := range top {
+		top[r] = float32(math.Inf(-1))
+	}
+	for base := 0; base < positions; base += quant.KVPage {
+		n := min(quant.KVPage, positions-base)
+		page := make([]float32, m*quant.KVPage)
+		for i := range page {
+			page[i] = float32(math.Inf(-1))
+			if i%quant.KVPage < n {
+				page[i] = scores[i/quant.KVPage*positions+base+i%quant.KVPage]
+			}
+		}
+		quant.SoftmaxTile(page, m, (n+15)/16*16, top, sum, scale)
+		quant.TileProduct(out, width, page, quant.KVPage, values[base*width:], width, m, n, width, scale)
+	}
+	for r := range m {
+		var total float64
+		for _, s := range sum[r*16:][:16] {
+			total += float64(s)
+		}
+		want, weights := make([]float64, width), 0.0
+		for pos := range positions {
+			w := math.Exp2(float64(scores[r*positions+pos]) - float64(top[r]))
+			weights += w
+			for j := range want {
+				want[j] += w * float64(values[pos*width+j])
+			}
+		}
+		for j := range want {
+			if got := float64(out[r*width+j]) / total; !(math.Abs(got-want[j]/weights) < 1e-5) {
+				t.Errorf("row %d, column %d: %g, want %g", r, j, got, want[j]/weights)
+			}
+		}
+	}
+}
+
+// Turning keeps the length of a pair, turns by the angle, and leaves the other columns but for the scale.
+func TestRotate(t *testing.T) {
+	x := []float32{3, 4, 1, 0, 5, 6}
+	quant.Rotate(x, 1, 6, []float32{0, 0.6}, []float32{1, 0.8}, 2)
+	for i, want := range []float32{-8, 6, 1.2, 1.6, 10, 12} {
+		if math.Abs(float64(x[i]-want)) > 1e-6 {
+			t.Errorf("column %d is %g, want %g", i, x[i], want)
+		}
+	}
+}
+
+func TestAttentionPanics(t *testing.T) {
+	f := make([]float32, 64*64)
+	block := make([]byte, quant.KVQ8.BlockBytes(64))
+	for name, call := range map[string]func(){
+		"short block":     func() { quant.KeyTile(quant.KVF16, f, block, 64, 1) },
+		"no position":     func() { quant.KeyTile(quant.KVQ8, f, block, 64, 0) },
+		"65 positions":    func() { quant.ValueTile(quant.KVQ8, f, block, 64, 65) },
+		"short tile":      func() { quant.ValueTile(quant.KVQ8, f[1:], block, 64, 64) },
+		"unknown format":  func() { quant.KeyTile(quant.NumKVFormats, f, block, 64, 1) },
+		"columns":         func() { quant.TileProduct(f, 64, f, 64, f, 64, 1, 1, 15, nil) },
+		"short left":      func() { quant.TileProduct(f, 64, f[:63], 64, f, 64, 1, 64, 16, nil) },
+		"short scale":     func() { quant.TileProduct(f, 64, f, 64, f, 64, 2, 8, 16, f[:1]) },
+		"softmax columns": func() { quant.SoftmaxTile(f, 1, 80, f, f, f) },
+		"softmax sums":    func() { quant.SoftmaxTile(f, 2, 64, f, f[:31], f) },
+		"rotation":        func() { quant.Rotate(f[:8], 1, 8, f[:5], f[:5], 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			call()
+		})
+	}
+}
