@@ -112,7 +112,7 @@ func (n *noise) floats(count int) []float32 {
 }
 
 // weights returns rows of type typ with scales and values of ordinary size.
-func (n *noise) weights(t *testing.T, typ quant.Type, rows, cols int) []byte {
+func (n *noise) weights(t testing.TB, typ quant.Type, rows, cols int) []byte {
 	t.Helper()
 	rowBytes, err := typ.RowBytes(cols)
 	if err != nil {

@@ -17,13 +17,14 @@ const (
 	// unpackedBlocks is the most blocks of 32 columns that are unpacked together: one block of the K formats.
 	unpackedBlocks = 8
 	// maxTokens bounds the activation rows of one call of assembly, which nothing can preempt: 16 rows, 256 columns and 128
-	// activation rows are 2^19 multiplications. A Cortex-A53 at 1 GHz does at least 3 per nanosecond (static estimate,
-	// llvm-mca, in order): 175 us.
+	// activation rows are 2^19 multiplications. A Cortex-A53 at 1 GHz does at least 2.5 per nanosecond (static estimate,
+	// llvm-mca, in order): 210 us.
 	maxTokens = 128
 	// fewTokens is how many activation rows the last rows of a matrix, fewer than packRows, are computed with at a time.
 	fewTokens = 16
-	// directMACs bounds the multiplications of one call for one activation row; a Cortex-A53 at 1 GHz does at least 1.5 per
-	// nanosecond (static estimate, llvm-mca, in order): 175 us.
+	// directMACs bounds the multiplications of one call for one activation row; a Cortex-A53 at 1 GHz does at least 1.35 per
+	// nanosecond (static estimate, llvm-mca, in order): 195 us. A call takes at least a group of rows, so it passes 250 us
+	// there if these have more than about 20,000 columns.
 	directMACs = 1 << 18
 )
 
@@ -194,8 +195,12 @@ func (t *Scratch) start(p *product8, row, rows int) {
 // all of them before the next.
 func (t *Scratch) tokens(p *product8, dst *float32, dstStride, first, count int) {
 	perBlock := p.columns / blockLen
-	for b := 0; b < p.blocks; b += unpackedBlocks {
-		part := min(unpackedBlocks, p.blocks-b)
+	step := unpackedBlocks
+	if p.packed && p.format == Q80 && count == 1 {
+		step = p.blocks // nothing is unpacked or read twice
+	}
+	for b := 0; b < p.blocks; b += step {
+		part := min(step, p.blocks-b)
 		at, blocks := b/perBlock*p.bytes, part/perBlock
 		src := &t.gather[0]
 		if p.packed {
