@@ -53,6 +53,7 @@ var encodings = []struct {
 	{"ZERO", []int{21}, 0x6F00E415, "movi v21.2d, #0x0"},
 	{"FADD_4S", []int{17, 10, 31}, 0x4E31D55F, "fadd v31.4s, v10.4s, v17.4s"},
 	{"FSUB_4S", []int{17, 10, 31}, 0x4EB1D55F, "fsub v31.4s, v10.4s, v17.4s"},
+	{"FABD_4S", []int{17, 10, 31}, 0x6EB1D55F, "fabd v31.4s, v10.4s, v17.4s"},
 	{"FMUL_4S", []int{17, 10, 31}, 0x6E31DD5F, "fmul v31.4s, v10.4s, v17.4s"},
 	{"FMULE_4S", []int{3, 17, 10, 31}, 0x4FB1995F, "fmul v31.4s, v10.4s, v17.s[3]"},
 	{"FMULE_4S", []int{1, 31, 21, 0}, 0x4FBF92A0, "fmul v0.4s, v21.4s, v31.s[1]"},

@@ -46,9 +46,10 @@
 // Clears without reading: MOVI .2D #0, which big cores do without an execution unit.
 #define ZERO(d) WORD $(0x6F00E400 | (d))
 
-// float32 x 4.
+// float32 x 4. FABD is the absolute difference.
 #define FADD_4S(m, n, d) WORD $(0x4E20D400 | (m)<<16 | (n)<<5 | (d))
 #define FSUB_4S(m, n, d) WORD $(0x4EA0D400 | (m)<<16 | (n)<<5 | (d))
+#define FABD_4S(m, n, d) WORD $(0x6EA0D400 | (m)<<16 | (n)<<5 | (d))
 #define FMUL_4S(m, n, d) WORD $(0x6E20DC00 | (m)<<16 | (n)<<5 | (d))
 #define FMULE_4S(i, m, n, d) WORD $(0x4F809000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
 #define FDIV_4S(m, n, d) WORD $(0x6E20FC00 | (m)<<16 | (n)<<5 | (d))

@@ -68,6 +68,17 @@ func TestQuantizeEqualsReference(t *testing.T) {
 		}
 	}
 	checkQuantize(t, "ties", x)
+	// Close to the middle between two integers, where a product with the reciprocal could round to the other one.
+	for range 40 {
+		d := 1 + rng.float()/2
+		for i := range x {
+			x[i] = d * (float32(int(rng.next()%253))/2 - 63 + rng.float()*float32(math.Ldexp(1, -int(rng.next()%12)-10)))
+			if i%32 == 0 {
+				x[i] = d * 127
+			}
+		}
+		checkQuantize(t, "near ties", x)
+	}
 }
 
 func TestQuantizeExtremes(t *testing.T) {
