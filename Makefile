@@ -31,7 +31,7 @@ check: vet lint check-generate test-purego test-race test-arm64 test ## everythi
 
 fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...
-	gofmt -w kernels_amd64/_asm
+	gofmt -w kernels_amd64/_asm kernels_arm64/_asm
 
 # Per machine, because vet knows the assembly frames of one machine only; riscv64 stands for all without kernels.
 vet: ## go vet for amd64, arm64 and riscv64, with and without assembly
@@ -39,9 +39,10 @@ vet: ## go vet for amd64, arm64 and riscv64, with and without assembly
 		GOARCH=$$arch $(GO) vet ./... && GOARCH=$$arch $(GO) vet -tags purego ./... || exit 1; \
 	done
 	cd kernels_amd64/_asm && $(GO) vet ./...
+	cd kernels_arm64/_asm && $(GO) vet ./...
 
 lint: $(LINT) ## golangci-lint with .golangci.yml, and gofmt where it does not look
-	test -z "$$(gofmt -l kernels_amd64/_asm | tee /dev/stderr)"
+	test -z "$$(gofmt -l kernels_amd64/_asm kernels_arm64/_asm | tee /dev/stderr)"
 	GOARCH=amd64 $(LINT) run ./...
 	GOARCH=arm64 $(LINT) run ./kernels_arm64/... ./model/kernel/...
 
@@ -86,13 +87,17 @@ test-arm64: ## tests of the kernels on emulated arm64 CPUs (needs qemu-aarch64-s
 
 generate: ## rebuild the generated assembly
 	cd kernels_amd64/_asm && $(GO) run . ..
+	cd kernels_arm64/_asm && $(GO) run . ..
 
-check-generate: ## fail if the generated assembly is not what its generator writes
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && cp kernels_amd64/*.s kernels_amd64/stubs_amd64.go "$$tmp" && \
+check-generate: ## fail if the generated assembly is not what its generators write
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && cp --parents $(GENERATED) "$$tmp" && \
 	$(MAKE) --no-print-directory generate && \
-	for f in kernels_amd64/*.s kernels_amd64/stubs_amd64.go; do \
-		diff -u "$$tmp/$${f##*/}" "$$f" || { echo "check-generate: $$f is not what its generator writes; commit what make generate wrote" >&2; exit 1; }; \
+	for f in $(GENERATED); do \
+		diff -u "$$tmp/$$f" "$$f" || { echo "check-generate: $$f is not what its generator writes; commit what make generate wrote" >&2; exit 1; }; \
 	done
+
+# The hand-written files for arm64 are there as well: the generator leaves them alone.
+GENERATED = $(wildcard kernels_a*64/*.s kernels_a*64/stubs_a*64.go)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for 30 s (FUZZTIME=...)
