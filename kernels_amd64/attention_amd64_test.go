@@ -3,6 +3,7 @@
 package kernels_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -44,8 +45,8 @@ func attentionCases(tb testing.TB) []attentionCase {
 }
 
 // kvBlock returns a block of random values with scales of ordinary size.
-func kvBlock(rng *rand.Rand, f quant.KVFormat, dim int) []byte {
-	block := make([]byte, f.BlockBytes(dim))
+func kvBlock(rng *rand.Rand, f quant.KVFormat, dim, size int) []byte {
+	block := make([]byte, size)
 	for i := range block {
 		block[i] = byte(rng.Uint32())
 	}
@@ -53,7 +54,11 @@ func kvBlock(rng *rand.Rand, f quant.KVFormat, dim int) []byte {
 	if f == quant.KVQ8 {
 		from = quant.KVPage * dim
 	}
-	quant.ToF16(block[from:], normals(rng, (len(block)-from)/2))
+	end := f.ValueBytes(dim)
+	quant.ToF16(block[from:end], normals(rng, (end-from)/2))
+	for i := end; i < size; i += 4 {
+		binary.LittleEndian.PutUint32(block[i:], math.Float32bits(float32(rng.NormFloat64())))
+	}
 	return block
 }
 
@@ -66,12 +71,16 @@ func TestTilesEqualReference(t *testing.T) {
 			for _, dim := range []int{8, 16, 24, 32, 64, 80, 96, 128, 256} {
 				for n := 1; n <= quant.KVPage && f.Check(dim) == nil; n += 1 + rng.IntN(9) {
 					what := fmt.Sprintf("%s, %v, %d columns, %d positions", k.name, f, dim, n)
-					block := kvBlock(rng, f, dim)
 					for _, part := range []struct {
 						width int
+						size  int
 						run   func(dst []float32, block, ahead []byte, headDim, n int)
 						ref   func(f quant.KVFormat, dst []float32, block []byte, headDim, n int)
-					}{{dim, k.keys[f], quant.KeyTile}, {quant.KVWidth(dim), k.values[f], quant.ValueTile}} {
+					}{
+						{dim, f.KeyBytes(dim), k.keys[f], quant.KeyTile},
+						{quant.KVWidth(dim), f.ValueBytes(dim), k.values[f], quant.ValueTile},
+					} {
+						block := kvBlock(rng, f, dim, part.size)
 						want := filled(quant.KVPage * part.width)
 						part.ref(f, want, block, dim, n)
 						mem.reset()
@@ -160,8 +169,8 @@ func TestRotate(t *testing.T) {
 
 // A wrong length panics before any memory is touched.
 func TestBrokenAttentionLengths(t *testing.T) {
-	f, block := make([]float32, 64*64), make([]byte, quant.KVF16.BlockBytes(64))
-	q8 := block[:quant.KVQ8.BlockBytes(64)]
+	f, block := make([]float32, 64*64), make([]byte, quant.KVF16.KeyBytes(64))
+	q8, q8Values := block[:quant.KVQ8.KeyBytes(64)], block[:quant.KVQ8.ValueBytes(64)]
 	for _, k := range attentionCases(t) {
 		for name, call := range map[string]func(){
 			"keys: short tile":      func() { k.keys[quant.KVF16](f[1:], block, nil, 64, 64) },
@@ -169,7 +178,7 @@ func TestBrokenAttentionLengths(t *testing.T) {
 			"keys: no position":     func() { k.keys[quant.KVQ8](f, q8, nil, 64, 0) },
 			"keys: part of a block": func() { k.keys[quant.KVQ8](f[:64*48], q8, nil, 48, 1) },
 			"values: positions":     func() { k.values[quant.KVF16](f, block, nil, 64, 65) },
-			"values: ahead":         func() { k.values[quant.KVQ8](f, q8, q8[1:], 64, 64) },
+			"values: ahead":         func() { k.values[quant.KVQ8](f, q8Values, q8Values[1:], 64, 64) },
 			"product: columns":      func() { k.product(f, 64, f, 64, f, 64, 1, 1, 15, nil) },
 			"product: result":       func() { k.product(f[:127], 64, f, 64, f, 64, 2, 8, 64, nil) },
 			"product: left":         func() { k.product(f, 64, f[:71], 64, f, 64, 2, 8, 64, nil) },

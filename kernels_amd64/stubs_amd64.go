@@ -261,12 +261,12 @@ func foldRowsAVX2(dst *float32, src *float32, width int, m int, keep *float32, a
 //go:noescape
 func keyTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, panels int)
 
-// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
-// of dst, (blocks*32, 64).
+// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds
+// first, (blocks*32) float32, to columns of dst, (blocks*32, 64).
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
 
 // valueTileF16AVX2 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
 // is beyond dim stays. dim is a multiple of 8.
@@ -311,12 +311,12 @@ func foldRowsAVX512(dst *float32, src *float32, width int, m int, keep *float32,
 //go:noescape
 func keyTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, panels int)
 
-// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
-// of dst, (blocks*32, 64).
+// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds
+// first, (blocks*32) float32, to columns of dst, (blocks*32, 64).
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
 
 // valueTileF16AVX512 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
 // is beyond dim stays. dim is a multiple of 8.
