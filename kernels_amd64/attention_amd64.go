@@ -13,15 +13,19 @@ const (
 type tileCall struct {
 	dst            *float32
 	block, ahead   *byte
-	scales         *byte // of Q8
+	scales, first  *byte // of Q8
 	dim, blocks, n int
 }
 
 // checkTile panics unless dst and block hold n positions of headDim columns, and tells the race detector.
-func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8 bool) tileCall {
+func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8, keys bool) tileCall {
 	unit, size := 8, 2*kvPage*headDim
 	if q8 {
 		unit, size = kvBlock, kvPage*headDim+headDim/kvBlock*kvPage*2
+	}
+	values := size
+	if q8 && keys {
+		size += 4 * headDim
 	}
 	must(headDim > 0 && headDim%unit == 0, "columns of a head, in whole units of", headDim, unit)
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
@@ -37,6 +41,9 @@ func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8
 	if q8 {
 		c.scales = &block[kvPage*headDim]
 	}
+	if values < size {
+		c.first = &block[values]
+	}
 	return c
 }
 
@@ -48,49 +55,49 @@ func kvWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLan
 
 // KeyTileF16AVX2 is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
 func KeyTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
+	c := checkTile(dst, headDim, block, ahead, headDim, n, false, true)
 	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8AVX2 is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
 func KeyTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
+	c := checkTile(dst, headDim, block, ahead, headDim, n, true, true)
+	keyTileQ8AVX2(c.dst, c.block, c.scales, c.first, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16AVX2 is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
 func ValueTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false, false)
 	valueTileF16AVX2(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8AVX2 is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
 func ValueTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true, false)
 	valueTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 
 // KeyTileF16AVX512 is KeyTileF16AVX2 for AVX-512.
 func KeyTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
+	c := checkTile(dst, headDim, block, ahead, headDim, n, false, true)
 	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8AVX512 is KeyTileQ8AVX2 for AVX-512.
 func KeyTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
+	c := checkTile(dst, headDim, block, ahead, headDim, n, true, true)
+	keyTileQ8AVX512(c.dst, c.block, c.scales, c.first, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16AVX512 is ValueTileF16AVX2 for AVX-512.
 func ValueTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false, false)
 	valueTileF16AVX512(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8AVX512 is ValueTileQ8AVX2 for AVX-512.
 func ValueTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true, false)
 	valueTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 

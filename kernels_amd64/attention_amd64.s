@@ -697,17 +697,18 @@ column:
 	VZEROUPPER
 	RET
 
-// func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
-// Requires: AVX, AVX2, F16C, MMX+
-TEXT ·keyTileQ8AVX2(SB), $0-48
+// func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·keyTileQ8AVX2(SB), $0-56
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ scales+16(FP), DX
-	MOVQ ahead+24(FP), BX
-	MOVQ panels+40(FP), SI
+	MOVQ ahead+32(FP), BX
+	MOVQ panels+48(FP), SI
 
 panel:
-	MOVQ blocks+32(FP), R9
+	MOVQ blocks+40(FP), R9
+	MOVQ first+24(FP), R11
 	MOVQ AX, DI
 	MOVQ DX, R8
 
@@ -717,51 +718,56 @@ block:
 	MOVQ      $0x00000020, R10
 
 column:
-	PREFETCHT0 (BX)
-	VPMOVSXBD  (CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMOVUPS    Y2, (DI)
-	VPMOVSXBD  8(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 32(DI)
-	VPMOVSXBD  16(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMOVUPS    Y2, 256(DI)
-	VPMOVSXBD  24(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 288(DI)
-	VPMOVSXBD  32(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMOVUPS    Y2, 512(DI)
-	VPMOVSXBD  40(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 544(DI)
-	VPMOVSXBD  48(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMOVUPS    Y2, 768(DI)
-	VPMOVSXBD  56(CX), Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 800(DI)
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, BX
-	ADDQ       $0x00000400, DI
-	SUBQ       $0x04, R10
-	JNZ        column
-	ADDQ       $0x80, R8
-	DECQ       R9
-	JNZ        block
-	ADDQ       $0x40, AX
-	ADDQ       $0x20, DX
-	DECQ       SI
-	JNZ        panel
+	PREFETCHT0   (BX)
+	VBROADCASTSS (R11), Y2
+	VPMOVSXBD    (CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y0, Y3
+	VMOVUPS      Y3, (DI)
+	VPMOVSXBD    8(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y1, Y3
+	VMOVUPS      Y3, 32(DI)
+	VBROADCASTSS 4(R11), Y2
+	VPMOVSXBD    16(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y0, Y3
+	VMOVUPS      Y3, 256(DI)
+	VPMOVSXBD    24(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y1, Y3
+	VMOVUPS      Y3, 288(DI)
+	VBROADCASTSS 8(R11), Y2
+	VPMOVSXBD    32(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y0, Y3
+	VMOVUPS      Y3, 512(DI)
+	VPMOVSXBD    40(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y1, Y3
+	VMOVUPS      Y3, 544(DI)
+	VBROADCASTSS 12(R11), Y2
+	VPMOVSXBD    48(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y0, Y3
+	VMOVUPS      Y3, 768(DI)
+	VPMOVSXBD    56(CX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VFMADD213PS  Y2, Y1, Y3
+	VMOVUPS      Y3, 800(DI)
+	ADDQ         $0x10, R11
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, BX
+	ADDQ         $0x00000400, DI
+	SUBQ         $0x04, R10
+	JNZ          column
+	ADDQ         $0x80, R8
+	DECQ         R9
+	JNZ          block
+	ADDQ         $0x40, AX
+	ADDQ         $0x20, DX
+	DECQ         SI
+	JNZ          panel
 	VZEROUPPER
 	RET
 
@@ -1885,17 +1891,18 @@ column:
 	VZEROUPPER
 	RET
 
-// func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+// func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·keyTileQ8AVX512(SB), $0-48
+TEXT ·keyTileQ8AVX512(SB), $0-56
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ scales+16(FP), DX
-	MOVQ ahead+24(FP), BX
-	MOVQ panels+40(FP), SI
+	MOVQ ahead+32(FP), BX
+	MOVQ panels+48(FP), SI
 
 panel:
-	MOVQ blocks+32(FP), R9
+	MOVQ blocks+40(FP), R9
+	MOVQ first+24(FP), R11
 	MOVQ AX, DI
 	MOVQ DX, R8
 
@@ -1904,35 +1911,40 @@ block:
 	MOVQ      $0x00000020, R10
 
 column:
-	PREFETCHT0 (BX)
-	VPMOVSXBD  (CX), Z1
-	VCVTDQ2PS  Z1, Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, (DI)
-	VPMOVSXBD  16(CX), Z1
-	VCVTDQ2PS  Z1, Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 256(DI)
-	VPMOVSXBD  32(CX), Z1
-	VCVTDQ2PS  Z1, Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 512(DI)
-	VPMOVSXBD  48(CX), Z1
-	VCVTDQ2PS  Z1, Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 768(DI)
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, BX
-	ADDQ       $0x00000400, DI
-	SUBQ       $0x04, R10
-	JNZ        column
-	ADDQ       $0x80, R8
-	DECQ       R9
-	JNZ        block
-	ADDQ       $0x40, AX
-	ADDQ       $0x20, DX
-	DECQ       SI
-	JNZ        panel
+	PREFETCHT0   (BX)
+	VBROADCASTSS (R11), Z1
+	VPMOVSXBD    (CX), Z2
+	VCVTDQ2PS    Z2, Z2
+	VFMADD213PS  Z1, Z0, Z2
+	VMOVUPS      Z2, (DI)
+	VBROADCASTSS 4(R11), Z1
+	VPMOVSXBD    16(CX), Z2
+	VCVTDQ2PS    Z2, Z2
+	VFMADD213PS  Z1, Z0, Z2
+	VMOVUPS      Z2, 256(DI)
+	VBROADCASTSS 8(R11), Z1
+	VPMOVSXBD    32(CX), Z2
+	VCVTDQ2PS    Z2, Z2
+	VFMADD213PS  Z1, Z0, Z2
+	VMOVUPS      Z2, 512(DI)
+	VBROADCASTSS 12(R11), Z1
+	VPMOVSXBD    48(CX), Z2
+	VCVTDQ2PS    Z2, Z2
+	VFMADD213PS  Z1, Z0, Z2
+	VMOVUPS      Z2, 768(DI)
+	ADDQ         $0x10, R11
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, BX
+	ADDQ         $0x00000400, DI
+	SUBQ         $0x04, R10
+	JNZ          column
+	ADDQ         $0x80, R8
+	DECQ         R9
+	JNZ          block
+	ADDQ         $0x40, AX
+	ADDQ         $0x20, DX
+	DECQ         SI
+	JNZ          panel
 	VZEROUPPER
 	RET
 

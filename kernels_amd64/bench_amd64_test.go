@@ -35,16 +35,6 @@ func BenchmarkMatMulFloat(b *testing.B) {
 	}
 }
 
-func BenchmarkWeightedSumF16(b *testing.B) {
-	needAVX2(b)
-	const nPos, dim = 1024, 64
-	for _, n := range []int{1, 3, 4} {
-		rng := rand.New(rand.NewPCG(1, 2))
-		v, p, dst := floatWeights(quant.F16, normals(rng, nPos*dim)), normals(rng, n*nPos), make([]float32, n*dim)
-		benchProduct(b, "AVX2", v, nPos, dim, n, func() { kernels.WeightedSumF16AVX2(dst, p, nPos, v, nPos, dim, n) })
-	}
-}
-
 func BenchmarkVector(b *testing.B) {
 	needAVX2(b)
 	const n = 1536
@@ -57,7 +47,6 @@ func BenchmarkVector(b *testing.B) {
 		"ToF16":            func() { kernels.ToF16AVX2(half, x) },
 		"RMSNorm":          func() { kernels.RMSNormAVX2(out, x, y, 1e-5) },
 		"SiluMul":          func() { kernels.SiluMulAVX2(out, x, y) },
-		"Softmax":          func() { copy(out, x); kernels.SoftmaxAVX2(out) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(4 * n)

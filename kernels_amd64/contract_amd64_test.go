@@ -34,10 +34,8 @@ func TestNoAllocation(t *testing.T) {
 	want0("Quantize", func() { kernels.QuantizeAVX2(acts, x, 2, 0) })
 	want0("QuantizeRefined", func() { kernels.QuantizeRefinedAVX2(acts, x, 2, 0, 1) })
 	want0("ToF16", func() { kernels.ToF16AVX2(half, x) })
-	want0("WeightedSumF16", func() { kernels.WeightedSumF16AVX2(y, x, 4, half, 3, cols/3, 3) })
 	want0("RMSNorm", func() { kernels.RMSNormAVX2(x, x, y, 1e-5) })
 	want0("SiluMul", func() { kernels.SiluMulAVX2(x, x, y) })
-	want0("Softmax", func() { kernels.SoftmaxAVX2(x) })
 }
 
 // TestBrokenLengths wants a panic, and before any memory is touched, from each wrong length.
@@ -47,23 +45,14 @@ func TestBrokenLengths(t *testing.T) {
 	float := func(dst, stride, w, rows, cols, x, n int) func() {
 		return func() { kernels.MatMulF16F32AVX2(f[:dst], stride, b[:w], rows, cols, f[:x], n) }
 	}
-	sum := func(dst, p, stride, v, nPos, dim, n int) func() {
-		return func() { kernels.WeightedSumF16AVX2(f[:dst], f[:p], stride, b[:v], nPos, dim, n) }
-	}
 	kernels.QuantizeAVX2(acts[:256], f[:64], 2, 1)
 	kernels.QuantizeRefinedAVX2(acts[:256], f[:64], 2, 1, 0)
 	float(18, 9, 180, 9, 10, 20, 2)()
-	sum(14, 10, 5, 70, 5, 7, 2)()
 	for name, call := range map[string]func(){
 		"float: short dst":         float(17, 9, 180, 9, 10, 20, 2),
 		"float: short weights":     float(18, 9, 179, 9, 10, 20, 2),
 		"float: short activations": float(18, 9, 180, 9, 10, 19, 2),
 		"float: no columns":        float(18, 9, 180, 9, 0, 0, 2),
-		"sum: short dst":           sum(13, 10, 5, 70, 5, 7, 2),
-		"sum: short weights":       sum(14, 9, 5, 70, 5, 7, 2),
-		"sum: short values":        sum(14, 10, 5, 69, 5, 7, 2),
-		"sum: stride":              sum(14, 10, 4, 70, 5, 7, 2),
-		"sum: negative":            sum(14, 10, 5, 70, -5, 7, 2),
 		"quantize: part":           func() { kernels.QuantizeAVX2(acts[:64], f[:31], 1, 0) },
 		"quantize: short":          func() { kernels.QuantizeAVX2(acts[:255], f[:64], 2, 1) },
 		"quantize: row":            func() { kernels.QuantizeAVX2(acts[:256], f[:64], 2, 2) },

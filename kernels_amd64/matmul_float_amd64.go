@@ -111,27 +111,3 @@ func MatMulF16F32AVX2(dst []float32, dstStride int, w []byte, rows, cols int, x 
 func MatMulBF16F32AVX2(dst []float32, dstStride int, w []byte, rows, cols int, x []float32, n int) {
 	mulFloat(bf16AVX2, dst, dstStride, w, rows, cols, x, n)
 }
-
-// WeightedSumF16AVX2 is kernel.Set.WeightedSumF16, by fused multiply-add in increasing pos straight into dst; so a sum may
-// be cut into calls over parts of the positions without a change of its bits.
-func WeightedSumF16AVX2(dst, p []float32, pStride int, v []byte, nPos, dim, n int) {
-	must(nPos >= 0, "positions at least", nPos, 0)
-	must(dim >= 0, "dimension at least", dim, 0)
-	must(n >= 0, "heads at least", n, 0)
-	if nPos == 0 || dim == 0 || n == 0 {
-		return
-	}
-	must(n == 1 || pStride >= nPos, "weight stride at least", pStride, nPos)
-	must(len(v) >= 2*nPos*dim, "value bytes at least", len(v), 2*nPos*dim)
-	must(len(dst) >= n*dim, "sums at least", len(dst), n*dim)
-	must(len(p) >= (n-1)*pStride+nPos, "weights at least", len(p), (n-1)*pStride+nPos)
-	raceRead(v[:2*nPos*dim])
-	raceWrite(dst[:n*dim])
-	for g := range n {
-		raceRead(p[g*pStride:][:nPos])
-	}
-	some := max(1, floatCallMACs/(dim*n))
-	for pos := 0; pos < nPos; pos += some {
-		weightedSumF16AVX2(&dst[0], &p[pos], pStride, &v[2*pos*dim], min(some, nPos-pos), dim, n)
-	}
-}

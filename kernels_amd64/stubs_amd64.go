@@ -871,16 +871,6 @@ func mulF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, co
 //go:noescape
 func mulBF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
 
-// weightedSumF16AVX2 adds weighted rows of binary16 values:
-//
-//	for g < n, i < dim, pos < nPos: dst[g*dim+i] += p[g*pStride+pos] * v[pos*dim+i]
-//
-// by fused multiply-add in increasing pos. nPos, dim and n are at least 1. No alignment is needed; nothing outside the
-// values, weights and sums is touched. Three heads by 32 columns are twelve registers of sums.
-//
-//go:noescape
-func weightedSumF16AVX2(dst *float32, p *float32, pStride int, v *byte, nPos int, dim int, n int)
-
 // quantizeAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does.
 // stride is in bytes; blocks is at least 1.
 // No alignment is needed; nothing outside the vectors is touched.
@@ -920,25 +910,6 @@ func scaleMulAVX2(dst *float32, x *float32, w *float32, n int, f float32)
 //go:noescape
 func siluMulAVX2(dst *float32, gate *float32, up *float32, n int)
 
-// maxAVX2 returns the largest x[i], i < n, and negative infinity for n = 0; with a NaN among them, any value.
-// No alignment is needed; nothing outside the vectors is touched.
-//
-//go:noescape
-func maxAVX2(x *float32, n int) float32
-
-// expSumAVX2 replaces x[i], i < n, by exp(x[i]-top) and returns the sum of the results, in float64.
-// x[i] is at most top. The relative error of a result is below 5e-7; below 2^-126 it is 0.
-// No alignment is needed; nothing outside the vectors is touched.
-//
-//go:noescape
-func expSumAVX2(x *float32, n int, top float32) float64
-
-// scaleAVX2 multiplies x[i], i < n, by f.
-// No alignment is needed; nothing outside the vectors is touched.
-//
-//go:noescape
-func scaleAVX2(x *float32, n int, f float32)
-
 // tileProductAVX2 multiplies tiles, r < m, j < cols:
 //
 //	c[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]
@@ -968,12 +939,12 @@ func foldRowsAVX2(dst *float32, src *float32, width int, m int, keep *float32, a
 //go:noescape
 func keyTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, panels int)
 
-// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
-// of dst, (blocks*32, 64).
+// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds
+// first, (blocks*32) float32, to columns of dst, (blocks*32, 64).
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
 
 // valueTileF16AVX2 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
 // is beyond dim stays. dim is a multiple of 8.
@@ -1018,12 +989,12 @@ func foldRowsAVX512(dst *float32, src *float32, width int, m int, keep *float32,
 //go:noescape
 func keyTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, panels int)
 
-// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns
-// of dst, (blocks*32, 64).
+// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds
+// first, (blocks*32) float32, to columns of dst, (blocks*32, 64).
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, panels int)
+func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
 
 // valueTileF16AVX512 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
 // is beyond dim stays. dim is a multiple of 8.

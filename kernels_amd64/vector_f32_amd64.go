@@ -93,20 +93,3 @@ func SiluMulAVX2(dst, gate, up []float32) {
 		siluMulAVX2(&dst[i], &gate[i], &up[i], min(callValues, n-i))
 	}
 }
-
-// SoftmaxAVX2 is kernel.Set.Softmax; the relative error of a result is below 1e-6, and one whose exponential is below
-// 2^-126 is 0. A NaN or positive infinity among x makes all results NaN.
-func SoftmaxAVX2(x []float32) {
-	raceWrite(x)
-	top := float32(math.Inf(-1))
-	for i := 0; i < len(x); i += callValues {
-		top = max(top, maxAVX2(&x[i], min(callValues, len(x)-i)))
-	}
-	var sum float64
-	for i := 0; i < len(x); i += callValues {
-		sum += expSumAVX2(&x[i], min(callValues, len(x)-i), top)
-	}
-	for i := 0; i < len(x); i += callValues {
-		scaleAVX2(&x[i], min(callValues, len(x)-i), float32(1/sum))
-	}
-}

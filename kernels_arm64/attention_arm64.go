@@ -22,15 +22,19 @@ const (
 type tileCall struct {
 	dst            *float32
 	block, ahead   *byte
-	scales         *byte // of Q8
+	scales, first  *byte // of Q8
 	dim, blocks, n int
 }
 
 // checkTile panics unless dst and block hold n positions of headDim columns, and tells the race detector.
-func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8 bool) tileCall {
+func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8, keys bool) tileCall {
 	unit, size := 8, 2*kvPage*headDim
 	if q8 {
 		unit, size = kvBlock, kvPage*headDim+headDim/kvBlock*kvPage*2
+	}
+	values := size
+	if q8 && keys {
+		size += 4 * headDim
 	}
 	must(headDim > 0 && headDim%unit == 0, "columns of a head, in whole units of", headDim, unit)
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
@@ -46,6 +50,9 @@ func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8
 	if q8 {
 		c.scales = &block[kvPage*headDim]
 	}
+	if values < size {
+		c.first = &block[values]
+	}
 	return c
 }
 
@@ -57,25 +64,25 @@ func kvWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLan
 
 // KeyTileF16NEON is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
 func KeyTileF16NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, false)
+	c := checkTile(dst, headDim, block, ahead, headDim, n, false, true)
 	keyTileF16NEON(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
 }
 
 // KeyTileQ8NEON is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
 func KeyTileQ8NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, true)
-	keyTileQ8NEON(c.dst, c.block, c.scales, c.ahead, c.blocks, kvPanels(n))
+	c := checkTile(dst, headDim, block, ahead, headDim, n, true, true)
+	keyTileQ8NEON(c.dst, c.block, c.scales, c.first, c.ahead, c.blocks, kvPanels(n))
 }
 
 // ValueTileF16NEON is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
 func ValueTileF16NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false, false)
 	valueTileF16NEON(c.dst, c.block, c.ahead, c.dim, n)
 }
 
 // ValueTileQ8NEON is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
 func ValueTileQ8NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true, false)
 	valueTileQ8NEON(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
 }
 
@@ -234,7 +241,7 @@ func foldRowsNEON(dst, src *float32, width, m int, keep, add *float32)
 func keyTileF16NEON(dst *float32, src, ahead *byte, dim, panels int)
 
 //go:noescape
-func keyTileQ8NEON(dst *float32, src, scales, ahead *byte, blocks, panels int)
+func keyTileQ8NEON(dst *float32, src, scales, first, ahead *byte, blocks, panels int)
 
 //go:noescape
 func valueTileF16NEON(dst *float32, src, ahead *byte, dim, n int)

@@ -375,18 +375,19 @@ column:
 	SCVTF_4S(6, 6); \
 	SCVTF_4S(7, 7)
 
-// func keyTileQ8NEON(dst *float32, src, scales, ahead *byte, blocks, panels int)
+// func keyTileQ8NEON(dst *float32, src, scales, first, ahead *byte, blocks, panels int)
 //
-// Panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns of dst, (blocks*32, 64).
+// Panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and first, (blocks*32) float32, added,
+// to columns of dst, (blocks*32, 64).
 // Registers: R0 dst, R1 src, R2 scales, R3 ahead, R4 blocks, R5 panels left, R6 place in dst, R7 place in scales, R8 blocks
-// left, R9 columns left, R10 bytes of a row; F30 = 2^-24.
-TEXT ·keyTileQ8NEON(SB), NOSPLIT, $0-48
+// left, R9 columns left, R10 bytes of a row, R11 place in first; F30 = 2^-24.
+TEXT ·keyTileQ8NEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD scales+16(FP), R2
-	MOVD ahead+24(FP), R3
-	MOVD blocks+32(FP), R4
-	MOVD panels+40(FP), R5
+	MOVD ahead+32(FP), R3
+	MOVD blocks+40(FP), R4
+	MOVD panels+48(FP), R5
 	MOVD $256, R10
 	MOVW $0x33800000, R9
 	FMOVS R9, F30
@@ -396,6 +397,7 @@ panel:
 	MOVD R0, R6
 	MOVD R2, R7
 	MOVD R4, R8
+	MOVD first+24(FP), R11
 
 block:
 	VLD1 (R7), [V2.H8, V3.H8]
@@ -415,11 +417,15 @@ column:
 	ADD $16, R3
 	VLD1.P 16(R1), [V0.B16]
 	WIDEN
-	FMUL_4S(16, 4, 4)
-	FMUL_4S(17, 5, 5)
-	FMUL_4S(18, 6, 6)
-	FMUL_4S(19, 7, 7)
-	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R6)
+	VLD1R.P 4(R11), [V20.S4]
+	VMOV V20.B16, V21.B16
+	VMOV V20.B16, V22.B16
+	VMOV V20.B16, V23.B16
+	FMLA_4S(16, 4, 20)
+	FMLA_4S(17, 5, 21)
+	FMLA_4S(18, 6, 22)
+	FMLA_4S(19, 7, 23)
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R6)
 	ADD R10, R6
 	SUBS $1, R9
 	BNE column

@@ -11,8 +11,7 @@ import (
 
 const (
 	// blockRows is the most rows that one piece of attention serves: each page is unpacked once for the query vectors of
-	// all of them, 48 for the default model, and a pass still has pieces for all workers. Blocks end at multiples of it, so
-	// no two workers write keys to one cache line, of which 16 positions share one.
+	// all of them, 48 for the default model, and a pass still has pieces for all workers. Blocks end at multiples of it.
 	blockRows = 16
 	// partPages and maxParts divide a context: a part is long enough to hide its cost, and few parts need little memory for
 	// their results.
@@ -30,6 +29,10 @@ type rowBlock struct {
 	each     int // pages of a part
 	task     int // number of the first task of this block
 }
+
+// stretch is the rows of the pass, [from, to), of one sequence in one page. One worker stores their keys: those of 16
+// positions share a cache line, and in Q8 all are kept as differences to the first of the page.
+type stretch struct{ from, to int }
 
 // parts is the number of parts of the context. The division depends on positions in steps of blockRows alone, so that a
 // row's result is the same to the bit whatever shares its pass.
@@ -49,12 +52,19 @@ func newSplitAttention(c *Config, rows int) splitAttention {
 	}
 }
 
-// divide makes the blocks of the pass, once for all layers.
+// divide makes the blocks and stretches of the pass, once for all layers.
 func (s *State) divide() {
-	s.blocks = s.blocks[:0]
+	s.blocks, s.stretches, s.entangled = s.blocks[:0], s.stretches[:0], false
 	for i, row := range s.rows {
 		last := len(s.blocks) - 1
-		if i > 0 && row.Pos%blockRows != 0 && row.Seq == s.rows[i-1].Seq && row.Pos == s.rows[i-1].Pos+1 {
+		follows := i > 0 && row.Seq == s.rows[i-1].Seq && row.Pos == s.rows[i-1].Pos+1
+		if follows && row.Pos%kvcache.PageLen != 0 {
+			s.stretches[len(s.stretches)-1].to = i + 1
+		} else {
+			s.stretches = append(s.stretches, stretch{i, i + 1})
+			s.entangled = s.entangled || !follows && s.hasEarlier(i)
+		}
+		if follows && row.Pos%blockRows != 0 {
 			s.blocks[last].to = i + 1
 			continue
 		}
@@ -67,26 +77,36 @@ func (s *State) divide() {
 	}
 }
 
+// hasEarlier reports whether a row before the one before row i is of the same sequence.
+func (s *State) hasEarlier(i int) bool {
+	for _, row := range s.rows[:max(0, i-1)] {
+		if row.Seq == s.rows[i].Seq {
+			return true
+		}
+	}
+	return false
+}
+
 // rotateAndStore rotates the queries and keys of the pass by their positions and appends keys and values to the cache.
 func (s *State) rotateAndStore(layer int) {
 	s.phase.layer = layer
 	if layer == 0 {
 		s.divide()
 	}
-	tasks := len(s.blocks) * s.model.Config.KVHeads
-	if len(s.rows) > serialRows {
+	tasks := len(s.stretches) * s.model.Config.KVHeads
+	if len(s.rows) > serialRows && !s.entangled {
 		s.pool.Run(tasks, s.phase.rotateTask)
 		return
 	}
 	for i := range tasks {
-		s.rotateBlock(0, i)
+		s.rotateStretch(0, i)
 	}
 }
 
-// rotateBlock serves the rows of one block, one key-value head and the query heads that share it.
-func (s *State) rotateBlock(worker, i int) {
+// rotateStretch serves the rows of one stretch, one key-value head and the query heads that share it.
+func (s *State) rotateStretch(worker, i int) {
 	c := &s.model.Config
-	block, head := s.blocks[i/c.KVHeads], i%c.KVHeads
+	block, head := s.stretches[i/c.KVHeads], i%c.KVHeads
 	group, half, dim := c.Heads/c.KVHeads, c.RopeDim/2, c.HeadDim
 	// The scale of the scores, as exponents of two, is folded into the query: one multiplication per head instead of one
 	// per position.

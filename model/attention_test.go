@@ -11,30 +11,34 @@ import (
 	"siskin/model/kvcache"
 )
 
-// A context of several parts gives the same bits whether its rows come in large passes, which go through the parts one
-// after the other, or in small ones, whose parts are divided among workers; in both formats, and whatever else shares the
-// pass.
-func TestPartsChangeNothing(t *testing.T) {
+// kvCases are models for both formats: the heads of the tiny one are too small for Q8.
+func kvCases(t *testing.T) map[kvcache.Format]*model.Model {
+	t.Helper()
 	if tokenLimit(t) < math.MaxInt {
 		t.Skip("SKIPPED: hundreds of emulated passes take minutes")
 	}
-	m := open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf"))
-	const n = 600
-	if m.Config.Context < n {
-		t.Skipf("SKIPPED: the model was trained for %d positions", m.Config.Context)
+	return map[kvcache.Format]*model.Model{
+		kvcache.F16: open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf")),
+		kvcache.Q8:  open(t, goldentest.Model(t)),
 	}
-	tokens := tinyTokens(n)
-	set := kernel.All()[0]
-	for _, f := range []kvcache.Format{kvcache.F16, kvcache.Q8} {
-		if f.Check(m.Config.HeadDim) != nil {
-			continue
-		}
-		limits := model.Limits{Rows: 64, Logits: 64, Sequences: 2, Context: n, Positions: 2 * n, KV: f}
-		want := run(t, newState(t, m, set, limits), 0, tokens, 64)
+}
+
+// A context of several parts gives the same bits whether its rows come in large passes, which go through the parts one
+// after the other, or in small ones, whose parts are divided among workers; whatever else shares the pass, and after a
+// rollback into a page.
+func TestPartsChangeNothing(t *testing.T) {
+	const n, most = 330, 64
+	tokens, set := tinyTokens(n), kernel.All()[0]
+	for f, m := range kvCases(t) {
+		limits := model.Limits{Rows: most, Logits: most, Sequences: 2, Context: n, Positions: 2 * n, KV: f}
+		want := run(t, newState(t, m, set, limits), 0, tokens, most)
 		s := newState(t, m, set, limits)
-		run(t, s, 1, tokens[:300], 64) // other pages in between
-		run(t, s, 0, tokens[:500], 50)
-		for start, size := 500, 1; start < n; start, size = start+size, size%9+1 {
+		run(t, s, 1, tinyTokens(70), most) // other pages in between
+		run(t, s, 0, tokens[:300], 50)
+		if err := s.Cache.Truncate(0, 280); err != nil {
+			t.Fatal(err)
+		}
+		for start, size := 280, 1; start < n; start, size = start+size, size%9+1 {
 			rows := rowsOf(tokens[start:min(start+size, n)], start, func(int) bool { return true })
 			if err := s.Forward(append(rows, model.Row{Seq: 1, Pos: s.Cache.Len(1), Token: 7})); err != nil {
 				t.Fatal(err)
@@ -45,5 +49,44 @@ func TestPartsChangeNothing(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Rows of two sequences that alternate in a pass give the bits that each sequence gives alone, also where a page begins.
+func TestAlternatingSequences(t *testing.T) {
+	const n = 70
+	set, tokens := kernel.All()[0], tinyTokens(n)
+	for f, m := range kvCases(t) {
+		limits := model.Limits{Rows: 20, Logits: 20, Sequences: 2, Context: n, Positions: 256, KV: f}
+		want := run(t, newState(t, m, set, limits), 0, tokens, 20)
+		s := newState(t, m, set, limits)
+		for start := 0; start < n; start += 10 {
+			var rows []model.Row
+			for pos := start; pos < start+10; pos++ {
+				for seq := range 2 {
+					rows = append(rows, model.Row{Seq: seq, Pos: pos, Token: tokens[pos], Logits: true})
+				}
+			}
+			if err := s.Forward(rows); err != nil {
+				t.Fatal(err)
+			}
+			for i, row := range rows {
+				if !slices.Equal(s.Logits(i), want[row.Pos]) {
+					t.Fatalf("%v: logits of sequence %d at position %d differ", f, row.Seq, row.Pos)
+				}
+			}
+		}
+	}
+}
+
+// A format that the model's heads do not fit is refused.
+func TestFormatOfKeysAndValues(t *testing.T) {
+	m := open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf"))
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	limits := tinyLimits
+	limits.KV = kvcache.Q8
+	if _, err := model.NewState(m, kernel.Generic(), pool, limits); err == nil {
+		t.Errorf("heads of %d columns were accepted in Q8", m.Config.HeadDim)
 	}
 }

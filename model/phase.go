@@ -72,7 +72,7 @@ type phase struct {
 
 func (p *phase) bind(s *State) {
 	p.multiplyTask, p.prepareTask = s.multiplyChunk, s.prepareRow
-	p.rotateTask, p.attendTask, p.partTask = s.rotateBlock, s.attendBlock, s.attendOne
+	p.rotateTask, p.attendTask, p.partTask = s.rotateStretch, s.attendBlock, s.attendOne
 	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
 	c := &s.model.Config
 	size := s.limits.Rows * max(c.Dim, c.FFN, c.Heads*c.HeadDim, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes

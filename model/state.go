@@ -58,13 +58,15 @@ type State struct {
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	row     []byte           // one row of the embedding, when it is read from a packed matrix
-	ropeC   []float32        // (rows, ropeDim/2) cosines
-	ropeS   []float32        // (rows, ropeDim/2) sines
-	freqs   []float64        // (ropeDim/2) angle per position
-	attends []*kernel.Attend // (workers) attention under way
-	blocks  []rowBlock       // (at most rows) the rows of the pass in pieces that share keys and values
-	splits  splitAttention
+	row       []byte           // one row of the embedding, when it is read from a packed matrix
+	ropeC     []float32        // (rows, ropeDim/2) cosines
+	ropeS     []float32        // (rows, ropeDim/2) sines
+	freqs     []float64        // (ropeDim/2) angle per position
+	attends   []*kernel.Attend // (workers) attention under way
+	blocks    []rowBlock       // (at most rows) the rows of the pass in pieces that share keys and values
+	stretches []stretch        // (at most rows) the rows of the pass by sequence and page
+	entangled bool             // rows of a sequence have rows of others in between, so stretches of one page are not independent
+	splits    splitAttention
 
 	phase phase
 }
@@ -94,23 +96,24 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 	n := limits.Rows
 	s := &State{
 		Cache: cache, model: m, set: set, pool: pool, limits: limits,
-		x:      make([]float32, n*c.Dim),
-		normed: make([]float32, n*c.Dim),
-		q:      make([]float32, n*c.Heads*c.HeadDim),
-		k:      make([]float32, n*c.KVHeads*c.HeadDim),
-		v:      make([]float32, n*c.KVHeads*c.HeadDim),
-		heads:  make([]float32, n*c.Heads*c.HeadDim),
-		gate:   make([]float32, n*c.FFN),
-		up:     make([]float32, n*c.FFN),
-		logits: make([]float32, limits.Logits*c.Vocab),
-		wanted: make([]int, 0, limits.Logits),
-		rows:   make([]Row, 0, n),
-		row:    make([]byte, m.Weights.TokenEmbedding.rowBytes),
-		ropeC:  make([]float32, n*c.RopeDim/2),
-		ropeS:  make([]float32, n*c.RopeDim/2),
-		freqs:  ropeFrequencies(c, m.Weights.RopeFactors),
-		blocks: make([]rowBlock, 0, n),
-		splits: newSplitAttention(c, n),
+		x:         make([]float32, n*c.Dim),
+		normed:    make([]float32, n*c.Dim),
+		q:         make([]float32, n*c.Heads*c.HeadDim),
+		k:         make([]float32, n*c.KVHeads*c.HeadDim),
+		v:         make([]float32, n*c.KVHeads*c.HeadDim),
+		heads:     make([]float32, n*c.Heads*c.HeadDim),
+		gate:      make([]float32, n*c.FFN),
+		up:        make([]float32, n*c.FFN),
+		logits:    make([]float32, limits.Logits*c.Vocab),
+		wanted:    make([]int, 0, limits.Logits),
+		rows:      make([]Row, 0, n),
+		row:       make([]byte, m.Weights.TokenEmbedding.rowBytes),
+		ropeC:     make([]float32, n*c.RopeDim/2),
+		ropeS:     make([]float32, n*c.RopeDim/2),
+		freqs:     ropeFrequencies(c, m.Weights.RopeFactors),
+		blocks:    make([]rowBlock, 0, n),
+		stretches: make([]stretch, 0, n),
+		splits:    newSplitAttention(c, n),
 	}
 	for range pool.Workers() {
 		s.attends = append(s.attends, kernel.NewAttend(set, limits.KV, c.HeadDim, min(n, blockRows)*c.Heads/c.KVHeads))

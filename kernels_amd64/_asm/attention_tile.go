@@ -55,12 +55,12 @@ func (k attention) keyTileF16() {
 }
 
 func (k attention) keyTileQ8() {
-	k.function("keyTileQ8", "func(dst *float32, src, scales, ahead *byte, blocks, panels int)",
-		"unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), to columns",
-		"of dst, (blocks*32, 64).", tileDoc)
+	k.function("keyTileQ8", "func(dst *float32, src, scales, first, ahead *byte, blocks, panels int)",
+		"unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds",
+		"first, (blocks*32) float32, to columns of dst, (blocks*32, 64).", tileDoc)
 	dst, src, scales, ahead, panels := k.param("dst"), k.param("src"), k.param("scales"), k.param("ahead"), k.param("panels")
 	k.Label("panel")
-	to, from, blocks, left := k.GP64(), k.GP64(), k.param("blocks"), k.GP64()
+	to, from, blocks, left, first := k.GP64(), k.GP64(), k.param("blocks"), k.GP64(), k.param("first")
 	k.MOVQ(dst, to)
 	k.MOVQ(scales, from)
 	k.Label("block")
@@ -74,8 +74,17 @@ func (k attention) keyTileQ8() {
 	k.Label("column")
 	k.PREFETCHT0(at(ahead, 0))
 	for i := range 4 {
-		k.widenQ8(at(src, 16*i), at(to, keyRowBytes*i), scale)
+		base := k.vec()
+		k.VBROADCASTSS(at(first, 4*i), base)
+		for j, s := range scale {
+			v := k.vec()
+			k.VPMOVSXBD(at(src, 16*i+j*k.bytes/4), v)
+			k.VCVTDQ2PS(v, v)
+			k.VFMADD213PS(base, s, v)
+			k.VMOVUPS(v, at(to, keyRowBytes*i+j*k.bytes))
+		}
 	}
+	k.ADDQ(Imm(16), first)
 	k.ADDQ(Imm(64), src)
 	k.ADDQ(Imm(64), ahead)
 	k.ADDQ(U32(4*keyRowBytes), to)

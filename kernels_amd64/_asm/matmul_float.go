@@ -51,7 +51,6 @@ func floatKernels(a *asm) {
 		}
 		k.generate()
 	}
-	a.weightedSum()
 }
 
 func (k *floatKernel) generate() {

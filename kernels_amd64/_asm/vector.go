@@ -13,9 +13,6 @@ func vectorKernels(a *asm) {
 	a.sumSquares()
 	a.scaleMul()
 	a.siluMul()
-	a.maximum()
-	a.expSum()
-	a.scale()
 }
 
 // float is a constant of equal float32 values.
@@ -130,69 +127,6 @@ func (a *asm) scaleMul() {
 		c.store(v, dst)
 	}, dst, x, w)
 	a.ret()
-}
-
-func (a *asm) scale() {
-	a.function("scaleAVX2", "func(x *float32, n int, f float32)", "scaleAVX2 multiplies x[i], i < n, by f.")
-	x, n, f := a.param("x"), a.param("n"), a.YMM()
-	a.VBROADCASTSS(a.paramMem("f"), f)
-	a.chunks(n, func(c chunk) {
-		v := c.load(x)
-		a.VMULPS(f, v, v)
-		c.store(v, x)
-	}, x)
-	a.ret()
-}
-
-func (a *asm) maximum() {
-	a.function("maxAVX2", "func(x *float32, n int) float32",
-		"maxAVX2 returns the largest x[i], i < n, and negative infinity for n = 0; with a NaN among them, any value.")
-	x, n, top, least := a.param("x"), a.param("n"), a.YMM(), a.YMM()
-	a.VMOVUPS(a.float("negInf", float32(math.Inf(-1))), least)
-	a.VMOVAPS(least, top)
-	a.chunks(n, func(c chunk) {
-		v := c.load(x)
-		if c.mask != nil {
-			a.VBLENDVPS(c.mask, v, least, v)
-		}
-		a.VMAXPS(v, top, top)
-	}, x)
-	half := a.XMM()
-	a.VEXTRACTF128(Imm(1), top, half)
-	a.VMAXPS(half, top.AsX(), top.AsX())
-	for _, order := range []uint64{0x4e, 0xb1} {
-		a.VPSHUFD(Imm(order), top.AsX(), half)
-		a.VMAXPS(half, top.AsX(), top.AsX())
-	}
-	a.Store(top.AsX(), a.ReturnIndex(0))
-	a.ret()
-}
-
-func (a *asm) expSum() {
-	a.function("expSumAVX2", "func(x *float32, n int, top float32) float64",
-		"expSumAVX2 replaces x[i], i < n, by exp(x[i]-top) and returns the sum of the results, in float64.",
-		"x[i] is at most top. The relative error of a result is below 5e-7; below 2^-126 it is 0.")
-	x, n, top, low, high := a.param("x"), a.param("n"), a.YMM(), a.YMM(), a.YMM()
-	a.VBROADCASTSS(a.paramMem("top"), top)
-	a.VXORPD(low, low, low)
-	a.VXORPD(high, high, high)
-	a.chunks(n, func(c chunk) {
-		v, normal, upper, wide := c.load(x), a.YMM(), a.XMM(), a.YMM()
-		a.VSUBPS(top, v, v)
-		a.VCMPPS(Imm(5), a.float("expMin", expMin), v, normal) // not less: NaN stays
-		a.exp(v)
-		a.VANDPS(normal, v, v)
-		c.store(v, x)
-		if c.mask != nil {
-			a.VANDPS(c.mask, v, v)
-		}
-		a.VEXTRACTF128(Imm(1), v, upper)
-		a.VCVTPS2PD(v.AsX(), wide)
-		a.VADDPD(wide, low, low)
-		a.VCVTPS2PD(upper, wide)
-		a.VADDPD(wide, high, high)
-	}, x)
-	a.returnSum(low, high)
 }
 
 func (a *asm) siluMul() {

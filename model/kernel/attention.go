@@ -54,6 +54,7 @@ type Attend struct {
 	part   Part      // under way
 	total  Part      // in whole
 	unused []float32 // (rows, 16) sums that nobody asks for
+	less   []float32 // (dim) what is kept of a key
 	hidden [quant.KVPage]float32
 	acts   []byte // (dim/32) quant.Acts
 }
@@ -92,6 +93,7 @@ func NewAttend(set *Set, f quant.KVFormat, headDim, rows int) *Attend {
 	a.score = AlignedFloats(rows * quant.KVPage)
 	a.scale = AlignedFloats(2 * rows)
 	a.own, a.whole = AlignedFloats(PartLen(headDim, rows)), AlignedFloats(PartLen(headDim, rows))
+	a.less = AlignedFloats(headDim)
 	a.unused = AlignedFloats(rows * sumLanes)
 	for i := range a.hidden {
 		a.hidden[i] = float32(math.Inf(-1))
@@ -111,13 +113,17 @@ func AlignedFloats(n int) []float32 {
 
 // Bytes returns the memory that a holds.
 func (a *Attend) Bytes() int {
-	return 4*(len(a.tile)+len(a.query)+len(a.score)+len(a.scale)+len(a.own)+len(a.whole)+len(a.unused)+len(a.hidden)) + len(a.acts)
+	return 4*(len(a.tile)+len(a.query)+len(a.score)+len(a.scale)+len(a.own)+len(a.whole)+len(a.unused)+len(a.less)+len(a.hidden)) + len(a.acts)
 }
 
-// Store keeps the key and the value (headDim each) of position pos of a page in its blocks.
+// Store keeps the key and the value (headDim each) of position pos of a page in its blocks. Position 0 comes first.
 func (a *Attend) Store(keys, values []byte, pos int, key, value []float32) {
 	if a.format == quant.KVQ8 {
-		a.set.Quantize(a.acts, key, 1, 0)
+		if pos == 0 {
+			quant.FirstKeyQ8(keys, key)
+		}
+		quant.KeyDifference(a.less, keys, key)
+		a.set.Quantize(a.acts, a.less, 1, 0)
 		quant.KeyQ8(keys, a.acts, pos)
 		a.set.Quantize(a.acts, value, 1, 0)
 		quant.ValueQ8(values, a.acts, pos)

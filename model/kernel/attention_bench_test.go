@@ -24,12 +24,14 @@ func BenchmarkAttendDecode(b *testing.B) {
 	for _, set := range All() {
 		for f := range quant.NumKVFormats {
 			b.Run(fmt.Sprintf("%s/%v", set.Name, f), func(b *testing.B) {
-				size := f.BlockBytes(benchDim)
+				keyBytes := f.KeyBytes(benchDim)
+				size := keyBytes + f.ValueBytes(benchDim)
 				c := newContext(rand.New(rand.NewPCG(1, 2)), set, f, benchDim, quant.KVPage)
 				memory := bytes.Repeat(append(c.keys[0], c.vals[0]...), pages*benchLayers*benchHeads)
 				a := NewAttend(set, f, benchDim, benchGroup)
-				block := func(layer, page, head, which int) []byte {
-					return memory[(((page*benchLayers+layer)*benchHeads+head)*2+which)*size:][:size]
+				blocks := func(layer, page, head int) (keys, values []byte) {
+					all := memory[((page*benchLayers+layer)*benchHeads+head)*size:][:size]
+					return all[:keyBytes], all[keyBytes:]
 				}
 				b.SetBytes(int64(len(memory)))
 				for b.Loop() {
@@ -38,9 +40,10 @@ func BenchmarkAttendDecode(b *testing.B) {
 						a.Begin(nil)
 						layer, head := i/benchHeads, i%benchHeads
 						for page := range pages {
-							p := Page{Keys: block(layer, page, head, 0), Values: block(layer, page, head, 1)}
+							var p Page
+							p.Keys, p.Values = blocks(layer, page, head)
 							if page+1 < pages {
-								p.NextKeys, p.NextValues = block(layer, page+1, head, 0), block(layer, page+1, head, 1)
+								p.NextKeys, p.NextValues = blocks(layer, page+1, head)
 							}
 							a.Page(p, quant.KVPage*(pages-page), benchGroup)
 						}

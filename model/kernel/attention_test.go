@@ -35,7 +35,8 @@ func newContext(rng *rand.Rand, set *Set, f quant.KVFormat, dim, positions int) 
 	a := NewAttend(set, f, dim, 1)
 	for pos := range positions {
 		if pos%quant.KVPage == 0 {
-			c.keys, c.vals = append(c.keys, make([]byte, f.BlockBytes(dim))), append(c.vals, make([]byte, f.BlockBytes(dim)))
+			c.keys = append(c.keys, make([]byte, f.KeyBytes(dim)))
+			c.vals = append(c.vals, make([]byte, f.ValueBytes(dim)))
 		}
 		row := c.rows[2*pos*dim:]
 		page := pos / quant.KVPage
@@ -183,7 +184,7 @@ func testTiles(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, dim int
 	for _, n := range []int{1, 16, 33, 64} {
 		for name, run := range map[string]func(s *Set, dst []float32){
 			"keys":   func(s *Set, dst []float32) { s.KeyTile[f](dst[:dim*quant.KVPage], c.keys[0], nil, dim, n) },
-			"values": func(s *Set, dst []float32) { s.ValueTile[f](dst, c.vals[0], c.keys[0], dim, n) },
+			"values": func(s *Set, dst []float32) { s.ValueTile[f](dst, c.vals[0], c.vals[0], dim, n) },
 		} {
 			same(t, fmt.Sprintf("%s: %s of %d columns, %d positions in %v", set.Name, name, dim, n, f), set,
 				quant.KVPage*quant.KVWidth(dim), 0, run)

@@ -41,8 +41,7 @@ func attendAll(s *Set, f quant.KVFormat, dst, q, rows []float32, dim, positions 
 		copy(a.Query(g), q[g*dim:])
 	}
 	a.Begin(nil)
-	size := f.BlockBytes(dim)
-	p := Page{Keys: make([]byte, size), Values: make([]byte, size)}
+	p := Page{Keys: make([]byte, f.KeyBytes(dim)), Values: make([]byte, f.ValueBytes(dim))}
 	for base := 0; base < positions; base += quant.KVPage {
 		for pos := range min(quant.KVPage, positions-base) {
 			row := rows[(base+pos)*2*dim:]

@@ -24,7 +24,7 @@ type Format = quant.KVFormat
 // The formats.
 const (
 	F16 = quant.KVF16 // little-endian binary16: 2 bytes a value
-	Q8  = quant.KVQ8  // int8 and a binary16 scale for 32 values: 1.0625 bytes a value
+	Q8  = quant.KVQ8  // int8 and a binary16 scale for 32 values, keys as differences: 1.094 bytes a value
 )
 
 // Shape says what is stored per position.
@@ -36,7 +36,10 @@ type Shape struct {
 }
 
 // PageBytes returns the memory of one page in bytes.
-func (s Shape) PageBytes() int { return s.Layers * s.KVHeads * 2 * s.Format.BlockBytes(s.HeadDim) }
+func (s Shape) PageBytes() int { return s.Layers * s.KVHeads * s.headBytes() }
+
+// headBytes is the memory of one (page, layer, kv head): keys, then values.
+func (s Shape) headBytes() int { return s.Format.KeyBytes(s.HeadDim) + s.Format.ValueBytes(s.HeadDim) }
 
 // PositionBytes returns the memory of one position in bytes.
 func (s Shape) PositionBytes() int { return s.PageBytes() / PageLen }
@@ -51,12 +54,12 @@ var (
 
 // Cache is the pool and the page tables of its sequences.
 type Cache struct {
-	shape     Shape
-	headBytes int // keys, or values, of one (page, layer, kv head)
-	memory    []byte
-	free      []int32   // pages that no sequence holds
-	tables    [][]int32 // (sequence) -> pages in order
-	lengths   []int     // (sequence) -> positions stored
+	shape    Shape
+	keyBytes int // keys of one (page, layer, kv head)
+	memory   []byte
+	free     []int32   // pages that no sequence holds
+	tables   [][]int32 // (sequence) -> pages in order
+	lengths  []int     // (sequence) -> positions stored
 }
 
 // New makes a cache of the given number of pages and sequences. The memory is reserved at once and touched by the
@@ -69,12 +72,12 @@ func New(shape Shape, pages, sequences int) (*Cache, error) {
 		return nil, fmt.Errorf("kv cache: %w", err)
 	}
 	c := &Cache{
-		shape:     shape,
-		headBytes: shape.Format.BlockBytes(shape.HeadDim),
-		memory:    make([]byte, pages*shape.PageBytes()),
-		free:      make([]int32, pages),
-		tables:    make([][]int32, sequences),
-		lengths:   make([]int, sequences),
+		shape:    shape,
+		keyBytes: shape.Format.KeyBytes(shape.HeadDim),
+		memory:   make([]byte, pages*shape.PageBytes()),
+		free:     make([]int32, pages),
+		tables:   make([][]int32, sequences),
+		lengths:  make([]int, sequences),
 	}
 	for i := range c.free {
 		c.free[i] = int32(pages - 1 - i) // popped from the end: low pages first
@@ -138,13 +141,17 @@ func (c *Cache) Truncate(seq, n int) error {
 }
 
 // Keys returns the keys of page index page of a sequence, a block of quant.KVFormat, for one layer and kv head.
-func (c *Cache) Keys(seq, page, layer, head int) []byte { return c.block(seq, page, layer, head, 0) }
+func (c *Cache) Keys(seq, page, layer, head int) []byte {
+	return c.block(seq, page, layer, head)[:c.keyBytes:c.keyBytes]
+}
 
 // Values is Keys for the values.
-func (c *Cache) Values(seq, page, layer, head int) []byte { return c.block(seq, page, layer, head, 1) }
+func (c *Cache) Values(seq, page, layer, head int) []byte {
+	return c.block(seq, page, layer, head)[c.keyBytes:]
+}
 
-func (c *Cache) block(seq, page, layer, head, which int) []byte {
-	index := ((int(c.tables[seq][page])*c.shape.Layers+layer)*c.shape.KVHeads+head)*2 + which
-	start := index * c.headBytes
-	return c.memory[start : start+c.headBytes : start+c.headBytes]
+func (c *Cache) block(seq, page, layer, head int) []byte {
+	size := c.shape.headBytes()
+	start := ((int(c.tables[seq][page])*c.shape.Layers+layer)*c.shape.KVHeads + head) * size
+	return c.memory[start : start+size : start+size]
 }

@@ -65,12 +65,13 @@ func checkPages(t *testing.T, c *Cache, pages int) {
 
 // The blocks of all sequences, pages, layers, heads, keys and values are as long as the format says and lie apart.
 func TestBlocksDoNotOverlap(t *testing.T) {
-	for f, size := range map[Format]int{F16: PageLen * 32 * 2, Q8: PageLen * (32 + 2)} {
+	for f, sizes := range map[Format][2]int{F16: {PageLen * 64, PageLen * 64}, Q8: {PageLen*34 + 4*32, PageLen * 34}} {
+		size := sizes[0] + sizes[1]
 		c := newCacheOf(t, f, 4, 2)
-		if got, want := c.Shape().PageBytes(), 2*3*2*size; got != want {
+		if got, want := c.Shape().PageBytes(), 2*3*size; got != want {
 			t.Errorf("%v: a page has %d bytes, want %d", f, got, want)
 		}
-		if got, want := c.Shape().PositionBytes(), 2*3*2*size/PageLen; got != want {
+		if got, want := c.Shape().PositionBytes(), 2*3*size/PageLen; got != want {
 			t.Errorf("%v: a position has %d bytes, want %d", f, got, want)
 		}
 		for seq := range 2 {
@@ -84,8 +85,8 @@ func TestBlocksDoNotOverlap(t *testing.T) {
 			}
 		})
 		eachBlock(c, func(block []byte, mark byte) {
-			if len(block) != size || cap(block) != size {
-				t.Fatalf("%v: block of %d bytes, want %d", f, len(block), size)
+			if want := sizes[mark%2]; len(block) != want || cap(block) != want {
+				t.Fatalf("%v: block of %d bytes, want %d", f, len(block), want)
 			}
 			for i := range block {
 				if block[i] != mark {

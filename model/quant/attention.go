@@ -19,14 +19,17 @@ import (
 // KVWidth is the row length of a tile of values: headDim rounded up to whole vectors of 16.
 func KVWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
 
-// KeyTile writes the keys of a block to dst (headDim, 64) as float32, exactly; of the 64 positions those of the panels of
+// KeyTile writes the keys of a block to dst (headDim, 64) as float32, with one rounding for Q8; of the 64 positions those of the panels of
 // 16 that hold the first n, n in [1, 64]. It panics if a length does not fit.
 func KeyTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
-	checkTile(f, len(dst), headDim*KVPage, block, headDim, n)
+	checkTile(f, len(dst), headDim*KVPage, block, f.KeyBytes(headDim), headDim, n)
 	for pos := range (n + kvLanes - 1) / kvLanes * kvLanes {
 		for k := range headDim {
 			at := (pos/kvLanes*headDim+k)*kvLanes + pos%kvLanes
 			dst[k*KVPage+pos] = f.value(block, at, headDim, pos, k)
+			if f == KVQ8 {
+				dst[k*KVPage+pos] += f32At(block, KVQ8.ValueBytes(headDim)+4*k)
+			}
 		}
 	}
 }
@@ -35,7 +38,7 @@ func KeyTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 // [1, 64]. Columns from headDim on stay as they are. It panics if a length does not fit.
 func ValueTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 	width := KVWidth(headDim)
-	checkTile(f, len(dst), KVPage*width, block, headDim, n)
+	checkTile(f, len(dst), KVPage*width, block, f.ValueBytes(headDim), headDim, n)
 	for pos := range n {
 		for k := range headDim {
 			dst[pos*width+k] = f.value(block, pos*headDim+k, headDim, pos, k)
@@ -43,12 +46,12 @@ func ValueTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 	}
 }
 
-func checkTile(f KVFormat, have, want int, block []byte, headDim, n int) {
+func checkTile(f KVFormat, have, want int, block []byte, size, headDim, n int) {
 	if err := f.Check(headDim); err != nil {
 		panic("quant: " + err.Error())
 	}
 	mustLen("tile", have, want)
-	mustLen("block bytes", len(block), f.BlockBytes(headDim))
+	mustLen("block bytes", len(block), size)
 	if n < 1 || n > KVPage {
 		panic(fmt.Sprintf("quant: %d positions of a page", n))
 	}

@@ -3,6 +3,7 @@ package quant
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // KVPage is the number of positions of one page of keys and values: 64 positions are 0.7 to 1.4 MiB for a model of 30
@@ -21,6 +22,10 @@ const (
 // lanes; values lie in rows, (64, headDim), so that a lane is a column. A Q8 value is an int8 times a little-endian
 // binary16 scale for 32 columns of a position; the scales, (headDim/32, 64), follow the values of either kind. The
 // product of the two is exact in float32.
+//
+// Keys have a few columns that are large and nearly the same in all positions (Liu et al. 2024, arXiv 2402.02750), whose
+// scale would be too coarse for the others. So Q8 keeps the differences to the first key of the page, which is itself kept
+// after the scales, (headDim) little-endian float32; a key is fma(int8, scale, first key).
 type KVFormat uint8
 
 // The formats; the zero value is F16, little-endian binary16.
@@ -58,33 +63,62 @@ func (f KVFormat) Check(headDim int) error {
 	return nil
 }
 
-// BlockBytes returns the size of the keys, or of the values, of one head in one page.
-func (f KVFormat) BlockBytes(headDim int) int {
+// ValueBytes returns the size of the values of one head in one page.
+func (f KVFormat) ValueBytes(headDim int) int {
 	if f == KVQ8 {
-		return KVPage*headDim + f.scaleBytes(headDim)
+		return KVPage*headDim + headDim/kvBlock*KVPage*2
 	}
 	return KVPage * headDim * 2
 }
 
-// scaleBytes returns the size of the scales at the end of a block.
-func (f KVFormat) scaleBytes(headDim int) int { return headDim / kvBlock * KVPage * 2 }
+// KeyBytes returns the size of the keys of one head in one page.
+func (f KVFormat) KeyBytes(headDim int) int {
+	if f == KVQ8 {
+		return f.ValueBytes(headDim) + 4*headDim
+	}
+	return f.ValueBytes(headDim)
+}
 
 // KeyF16 stores the key of position pos of a page, headDim binary16 values in row, in a block of keys.
 func KeyF16(block, row []byte, pos int) {
 	dim := len(row) / 2
-	mustLen("key bytes", len(block), KVF16.BlockBytes(dim))
+	mustLen("key bytes", len(block), KVF16.KeyBytes(dim))
 	panel := block[pos/kvLanes*dim*kvLanes*2+pos%kvLanes*2:]
 	for k := range dim {
 		panel[k*kvLanes*2], panel[k*kvLanes*2+1] = row[2*k], row[2*k+1]
 	}
 }
 
-// KeyQ8 stores the key of position pos of a page, the blocks of acts (headDim/32), in a block of keys: the values as they
-// are, the scale rounded to binary16, which moves a value by less than 0.1 of its own rounding.
+// f32At reads the little-endian float32 at src[i].
+func f32At(src []byte, i int) float32 {
+	return math.Float32frombits(binary.LittleEndian.Uint32(src[i:]))
+}
+
+// FirstKeyQ8 prepares an empty block of keys for the key of position 0, and those that follow.
+func FirstKeyQ8(block []byte, key []float32) {
+	mustLen("key bytes", len(block), KVQ8.KeyBytes(len(key)))
+	first := block[KVQ8.ValueBytes(len(key)):]
+	for k, f := range key {
+		binary.LittleEndian.PutUint32(first[4*k:], math.Float32bits(f))
+	}
+}
+
+// KeyDifference sets dst to what a block of keys keeps of key: its difference to the first key.
+func KeyDifference(dst []float32, block []byte, key []float32) {
+	mustLen("differences", len(dst), len(key))
+	mustLen("key bytes", len(block), KVQ8.KeyBytes(len(key)))
+	first := block[KVQ8.ValueBytes(len(key)):]
+	for k, f := range key {
+		dst[k] = f - f32At(first, 4*k)
+	}
+}
+
+// KeyQ8 stores the key of position pos of a page, the blocks of acts (headDim/32) of its KeyDifference, in a block of keys:
+// the values as they are, the scale rounded to binary16, which moves a value by less than 0.1 of its own rounding.
 func KeyQ8(block, acts []byte, pos int) {
 	all := ActsOf(acts)
 	dim := len(all) * kvBlock
-	mustLen("key bytes", len(block), KVQ8.BlockBytes(dim))
+	mustLen("key bytes", len(block), KVQ8.KeyBytes(dim))
 	panel := block[pos/kvLanes*dim*kvLanes+pos%kvLanes:]
 	for b := range all {
 		for k, q := range all[b].Q {
@@ -100,11 +134,11 @@ func ValueRow(block []byte, pos int) []byte {
 	return block[pos*size : (pos+1)*size : (pos+1)*size]
 }
 
-// ValueQ8 is KeyQ8 for a value and a block of values.
+// ValueQ8 stores the value of position pos, the blocks of acts, in a block of values, as KeyQ8 stores a difference.
 func ValueQ8(block, acts []byte, pos int) {
 	all := ActsOf(acts)
 	dim := len(all) * kvBlock
-	mustLen("value bytes", len(block), KVQ8.BlockBytes(dim))
+	mustLen("value bytes", len(block), KVQ8.ValueBytes(dim))
 	for b := range all {
 		row := block[pos*dim+b*kvBlock:][:kvBlock]
 		for k, q := range all[b].Q {

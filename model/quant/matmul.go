@@ -125,30 +125,6 @@ func dotLanes(acc *[8]float32, a, b []float32) {
 	}
 }
 
-// WeightedSumF16 adds rows of binary16 values, weighted: dst[g*dim+i] += sum over pos of p[g*pStride+pos] * v[pos][i],
-// pos < nPos, g < n. It is the value half of attention: v is (nPos, dim) little-endian binary16, p holds the softmax of n
-// heads at stride pStride, dst is (n, dim). Each product is rounded and added to dst in increasing pos, so a sum may be
-// cut into several calls without a change of its bits. It panics if a length does not fit.
-func WeightedSumF16(dst, p []float32, pStride int, v []byte, nPos, dim, n int) {
-	if nPos < 0 || dim < 0 || n < 0 || (n > 0 && pStride < nPos) {
-		panic(fmt.Sprintf("quant: weighted sum of %d positions, dim %d, %d heads, stride %d", nPos, dim, n, pStride))
-	}
-	mustAtLeast("values", len(v), 2*nPos*dim)
-	mustAtLeast("sums", len(dst), n*dim)
-	if n > 0 {
-		mustAtLeast("weights", len(p), (n-1)*pStride+nPos)
-	}
-	for pos := range nPos {
-		row := v[2*pos*dim:][:2*dim]
-		for i := range dim {
-			val := f16At(row, 2*i)
-			for g := range n {
-				dst[g*dim+i] += float32(p[g*pStride+pos] * val)
-			}
-		}
-	}
-}
-
 // checkMatMul panics unless dst and w hold what a product of these dimensions touches; it returns the bytes of a row.
 func checkMatMul(t Type, dst, dstStride, w, rows, cols, n int) int {
 	rowBytes, err := t.RowBytes(cols)

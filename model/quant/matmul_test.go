@@ -278,38 +278,6 @@ func TestMatMulFloat(t *testing.T) {
 	}
 }
 
-func TestWeightedSumF16(t *testing.T) {
-	rng := rand.New(rand.NewPCG(9, 10))
-	for _, c := range []struct{ nPos, dim, n int }{{0, 8, 2}, {1, 1, 1}, {5, 7, 3}, {33, 64, 3}} {
-		v := modeltest.Encode(quant.F16, normal(rng, c.nPos*c.dim))
-		stride := c.nPos + 3
-		p := normal(rng, c.n*stride)
-		base := normal(rng, c.n*c.dim)
-		dst := append([]float32(nil), base...)
-		quant.WeightedSumF16(dst, p, stride, v, c.nPos, c.dim, c.n)
-		parts := append([]float32(nil), base...)
-		half := c.nPos / 2
-		quant.WeightedSumF16(parts, p, stride, v[:2*half*c.dim], half, c.dim, c.n)
-		quant.WeightedSumF16(parts, p[half:], stride, v[2*half*c.dim:], c.nPos-half, c.dim, c.n)
-		dense := make([]float32, c.nPos*c.dim)
-		quant.FromF16(dense, v)
-		for i := range dst {
-			exact, size := float64(base[i]), 1.0
-			for pos := range c.nPos {
-				term := float64(p[i/c.dim*stride+pos]) * float64(dense[pos*c.dim+i%c.dim])
-				exact += term
-				size += math.Abs(term)
-			}
-			if math.Abs(float64(dst[i])-exact) > size*2e-6 {
-				t.Fatalf("%+v element %d: got %v, exact %v", c, i, dst[i], exact)
-			}
-			if dst[i] != parts[i] {
-				t.Fatalf("%+v element %d: %v at once, %v in two calls", c, i, dst[i], parts[i])
-			}
-		}
-	}
-}
-
 // TestShapesPanic: a wrong length is a broken invariant of the caller; the reference says so instead of reading beyond.
 func TestShapesPanic(t *testing.T) {
 	acts := quantize(make([]float32, 64), 1)
@@ -336,8 +304,6 @@ func TestShapesPanic(t *testing.T) {
 		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 4, make([]float32, 3), 1) },
 		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 1, 0, nil, 1) },
 		func() { quant.MatMulFloat(quant.F32, dst, 1, w, 2, 4, make([]float32, 8), 2) },
-		func() { quant.WeightedSumF16(dst, dst, 4, w, 4, 6, 1) },
-		func() { quant.WeightedSumF16(dst, dst, 3, w, 4, 4, 1) },
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			defer func() {
