@@ -16,10 +16,12 @@ const (
 	vnniRecord = 2 * 64
 	// vnniSlots is how many vectors a format may keep per group for the length of one block.
 	vnniSlots = 6
-	// vnniAhead is how far ahead of the weights, in bytes, memory is asked for, or two groups of rows if that is more: plain
-	// rows are a window over many distant places, which the prefetcher of the CPU follows badly. Into the second level
-	// cache, since the first may be too small for it.
-	vnniAhead = 16 << 10
+	// vnniNear is how far ahead of each packed group, in bytes, memory is asked for. Measured: with this the groups of one
+	// activation row come 18 % faster than without, those of eight rows 40 %, where computing fills what the CPU looks ahead.
+	vnniNear = 2 << 10
+	// vnniFar is the same for plain rows, or two groups of rows if that is more: they are a window over many distant places,
+	// which neither this nor the prefetcher of the CPU could follow row by row.
+	vnniFar = 16 << 10
 )
 
 // Places in a quant.Act.
@@ -60,7 +62,7 @@ type vnniKernel struct {
 	src   [2]reg.Register // groups in memory, at the current block
 	g     [2]reg.Register // the current block of each group, packed
 	act   reg.Register    // activations of the first row, at the current block
-	fetch reg.Register    // what to prefetch
+	fetch [2]reg.Register // what to prefetch
 	sums  reg.Register    // (vnniTokens, vnniRecord), then slots, then two packed blocks
 	left  Mem             // blocks left
 }
@@ -95,7 +97,6 @@ func (k *vnniKernel) generate() {
 		k.sub(s)
 		k.ADDQ(k.paramMem("n"), k.act)
 	}
-	k.ADDQ(I32(int32(32*k.bytes)), k.fetch)
 	k.DECQ(k.left)
 	k.JNZ(LabelRef("block"))
 	k.store()
@@ -156,12 +157,19 @@ func (k *vnniKernel) startPair() {
 	k.act = k.param("acts")
 	blocks := k.param("blocks")
 	k.MOVQ(blocks, k.left)
+	k.fetch = [2]reg.Register{k.GP64(), k.GP64()}
+	for g := range 2 {
+		k.LEAQ(at(k.src[g], vnniNear), k.fetch[g])
+	}
+	k.CMPQ(k.paramMem("stride"), Imm(0))
+	k.JLT(LabelRef("block"))
 	least := k.GP64()
-	k.fetch = k.pairBytes()
-	k.MOVQ(I32(vnniAhead), least)
-	k.CMPQ(k.fetch, least)
-	k.CMOVQLT(least, k.fetch)
-	k.ADDQ(k.src[0], k.fetch)
+	k.MOVQ(k.pairBytes(), k.fetch[0])
+	k.MOVQ(I32(vnniFar), least)
+	k.CMPQ(k.fetch[0], least)
+	k.CMOVQLT(least, k.fetch[0])
+	k.ADDQ(k.src[0], k.fetch[0])
+	k.LEAQ(at(k.fetch[0], 16*k.bytes), k.fetch[1])
 }
 
 // toPacked points g at packed blocks, which it makes from rows if the groups are not packed, and moves src on.
@@ -174,6 +182,7 @@ func (k *vnniKernel) toPacked() {
 	for g := range 2 {
 		k.LEAQ(k.scratch(g), k.g[g])
 		k.ADDQ(I32(int32(k.bytes)), k.src[g])
+		k.ADDQ(I32(int32(16*k.bytes)), k.fetch[g])
 	}
 	k.JMP(LabelRef("ready"))
 	k.Label("packed")
@@ -182,13 +191,19 @@ func (k *vnniKernel) toPacked() {
 		k.ADDQ(I32(int32(16*k.bytes)), k.src[g])
 	}
 	k.Label("ready")
+	for g := range 2 {
+		k.ADDQ(I32(int32(16*k.bytes)), k.fetch[g])
+	}
 }
 
-// prefetch asks for the part of the weights ahead that goes with sub-block s.
+// prefetch asks for the part of the weights ahead that goes with sub-block s. The pointers have already moved on by as much
+// as packed groups have: 16 blocks.
 func (k *vnniKernel) prefetch(s int) {
-	lines := 32 * k.bytes / 64
+	lines := (16*k.bytes + 63) / 64
 	for i := s * lines / k.subs; i < (s+1)*lines/k.subs; i++ {
-		k.PREFETCHT1(at(k.fetch, 64*i))
+		for _, p := range k.fetch {
+			k.PREFETCHT0(at(p, 64*i-16*k.bytes))
+		}
 	}
 }
 
