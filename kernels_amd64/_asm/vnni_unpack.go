@@ -11,7 +11,7 @@ import (
 // at is the place of what the rows' blocks have at the offset, in the packed block of group g.
 func (k *vnniKernel) at(g, offset int) Mem { return at(k.g[g], 16*offset) }
 
-// bytes4 is a constant of equal bytes.
+// equalBytes is a constant of equal bytes.
 func (k *vnniKernel) equalBytes(b byte) Mem {
 	return k.constant(fmt.Sprintf("bytes%02x", b), 0x01010101*uint32(b))
 }
