@@ -14,6 +14,8 @@ const (
 	vnniTokens = 64
 	// vnniRecord is the size of the sums of one activation row: two groups of 16 float32.
 	vnniRecord = 2 * 64
+	// vnniTogether is how many activation rows are multiplied at a time: as many as there are registers for.
+	vnniTogether = 2
 	// vnniSlots is how many vectors a format may keep per group for the length of one block.
 	vnniSlots = 6
 	// vnniNear is how far ahead of each packed group, in bytes, memory is asked for. Measured against nothing of the kind, on
@@ -46,7 +48,7 @@ type vnniFormat struct {
 	// head makes ready what all sub-blocks of group g need.
 	head func(k *vnniKernel, g int)
 	// scales returns the scales, and minima, of sub-block s: one, or one for each half.
-	scales func(k *vnniKernel, g, s int) (d, m []reg.VecVirtual)
+	scales func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op)
 	// weights unpacks sub-block s: vector j has columns 4j..4j+3 of each row, one unsigned byte each.
 	weights func(k *vnniKernel, g, s int) [8]reg.VecVirtual
 }
@@ -210,8 +212,9 @@ func (k *vnniKernel) prefetch(s int) {
 
 // vnniVectors is what one sub-block of a group has in registers.
 type vnniVectors struct {
-	w    [8]reg.VecVirtual
-	d, m []reg.VecVirtual
+	w [8]reg.VecVirtual
+	d []reg.VecVirtual
+	m []Op // in memory where registers are short
 }
 
 // sub unpacks sub-block s of both groups, multiplies it with that block of every activation row, and adds to the sums.
@@ -229,12 +232,12 @@ func (k *vnniKernel) sub(s int) {
 	k.ADDQ(k.paramMem("tokens"), r.end)
 	k.MOVQ(k.sums, r.sums)
 	label := func(name string) string { return fmt.Sprintf("%s%d", name, s) }
-	together, last := k.together(), k.GP64()
-	k.LEAQ(at(r.end, -actBytes*(together-1)), last)
+	last := k.GP64()
+	k.LEAQ(at(r.end, -actBytes*(vnniTogether-1)), last)
 	k.CMPQ(r.a, last)
 	k.JAE(LabelRef(label("rest")))
 	k.Label(label("tokens"))
-	k.tokens(r, v, together)
+	k.tokens(r, v, vnniTogether)
 	k.CMPQ(r.a, last)
 	k.JB(LabelRef(label("tokens")))
 	k.Label(label("rest"))
@@ -245,14 +248,6 @@ func (k *vnniKernel) sub(s int) {
 	k.CMPQ(r.a, r.end)
 	k.JNE(LabelRef(label("token")))
 	k.Label(label("done"))
-}
-
-// together is how many activation rows are multiplied at a time: as many as there are registers for.
-func (k *vnniKernel) together() int {
-	if k.halves && k.hasMin {
-		return 1
-	}
-	return 2
 }
 
 // tokenRegs point at the activations and the sums of a token, and at the end of the activations.
@@ -341,12 +336,18 @@ func (k *vnniKernel) add(acc Mem, a reg.Register, act int, isum []reg.VecVirtual
 }
 
 // addMin adds the minima m times the sum of activations at s.
-func (k *vnniKernel) addMin(s Mem, m, sum reg.VecVirtual) {
+func (k *vnniKernel) addMin(s Mem, m Op, sum reg.VecVirtual) {
+	add, addBroadcast := k.VFMADD231PS, k.VFMADD231PS_BCST
 	if k.negMin {
-		k.VFNMADD231PS_BCST(s, m, sum)
-	} else {
-		k.VFMADD231PS_BCST(s, m, sum)
+		add, addBroadcast = k.VFNMADD231PS, k.VFNMADD231PS_BCST
 	}
+	if _, ok := m.(Mem); !ok {
+		addBroadcast(s, m, sum)
+		return
+	}
+	v := k.ZMM()
+	k.VBROADCASTSS(s, v)
+	add(m, v, sum)
 }
 
 // store writes the results of both groups.

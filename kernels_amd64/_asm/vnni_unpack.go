@@ -87,11 +87,11 @@ func (k *vnniKernel) times(words Op, b, g, slot int) reg.VecVirtual {
 }
 
 // oneScale is the scale, times a power of two, of a format with a binary16 scale at offset 0, and a minimum after it.
-func oneScale(exponent int) func(*vnniKernel, int, int) (d, m []reg.VecVirtual) {
-	return func(k *vnniKernel, g, _ int) (d, m []reg.VecVirtual) {
+func oneScale(exponent int) func(*vnniKernel, int, int) ([]reg.VecVirtual, []Op) {
+	return func(k *vnniKernel, g, _ int) (d []reg.VecVirtual, m []Op) {
 		d = []reg.VecVirtual{k.half(g, 0, exponent)}
 		if k.hasMin {
-			m = []reg.VecVirtual{k.half(g, 2, 0)}
+			m = []Op{k.half(g, 2, 0)}
 		}
 		return d, m
 	}
