@@ -20,7 +20,7 @@ func BenchmarkTilePrompt(b *testing.B) {
 			}
 			const rows, n = 512, 64
 			rng := rand.New(rand.NewPCG(1, 2))
-			w := blockWeights(rng, k.typ, rows, cols)
+			w := tileWeights(rng, k.typ, rows, cols)
 			packed, acts, dst := packRows(k.typ, w, rows, cols), blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
 			benchTile(b, fmt.Sprintf("%s/%v/packed/%dx%d", k.isa, k.typ, rows, cols), len(w), rows*cols*n, func() { k.packed(dst, rows, packed, rows, cols, acts, n) })
 			benchTile(b, fmt.Sprintf("%s/%v/plain/%dx%d", k.isa, k.typ, rows, cols), len(w), rows*cols*n, func() { k.plain(dst, rows, w, rows, cols, acts, n) })
@@ -34,7 +34,7 @@ func BenchmarkTileFew(b *testing.B) {
 	for _, k := range tileCases(b) {
 		for _, n := range []int{1, 2, 3, 4, 8} {
 			rng := rand.New(rand.NewPCG(1, 2))
-			w := blockWeights(rng, k.typ, rows, cols)
+			w := tileWeights(rng, k.typ, rows, cols)
 			packed, acts, dst := packRows(k.typ, w, rows, cols), blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
 			benchTile(b, fmt.Sprintf("%s/%v/packed/n=%d", k.isa, k.typ, n), len(w), rows*cols*n, func() { k.packed(dst, rows, packed, rows, cols, acts, n) })
 			benchTile(b, fmt.Sprintf("%s/%v/plain/n=%d", k.isa, k.typ, n), len(w), rows*cols*n, func() { k.plain(dst, rows, w, rows, cols, acts, n) })
@@ -49,7 +49,7 @@ func BenchmarkTileStream(b *testing.B) {
 		const cols, parts = 1536, 32
 		rows := (64 << 20) / parts * k.typ.BlockLen() / k.typ.BlockBytes() / cols / 16 * 16
 		rng := rand.New(rand.NewPCG(1, 2))
-		w := blockWeights(rng, k.typ, rows, cols)
+		w := tileWeights(rng, k.typ, rows, cols)
 		packed := bytes.Repeat(packRows(k.typ, w, rows, cols), parts)
 		w = bytes.Repeat(w, parts)
 		size := len(w) / parts

@@ -60,8 +60,8 @@ func tileCases(tb testing.TB) []tileCase {
 	return cases
 }
 
-// blockWeights returns random blocks with scales and minima of both signs and ordinary size.
-func blockWeights(rng *rand.Rand, t quant.Type, rows, cols int) []byte {
+// tileWeights returns random blocks with scales and minima of both signs and ordinary size.
+func tileWeights(rng *rand.Rand, t quant.Type, rows, cols int) []byte {
 	w := make([]byte, rows*cols/t.BlockLen()*t.BlockBytes())
 	for i := range w {
 		w[i] = byte(rng.Uint32())
@@ -93,8 +93,8 @@ func packRows(t quant.Type, w []byte, rows, cols int) []byte {
 	return packed
 }
 
-// magnitudes returns, for each element of a product, the sum of the sizes of its terms.
-func magnitudes(t quant.Type, w []byte, rows, cols int, acts []byte, n, stride int) []float64 {
+// tileMagnitudes returns, for each element of a product, the sum of the sizes of its terms.
+func tileMagnitudes(t quant.Type, w []byte, rows, cols int, acts []byte, n, stride int) []float64 {
 	out := make([]float64, max(0, n*stride))
 	all := quant.ActsOf(acts)
 	size, subs := t.BlockBytes(), t.BlockLen()/quant.ActBlock
@@ -127,7 +127,7 @@ func compareTile(t *testing.T, mem *arena, k tileCase, w []byte, rows, cols int,
 	k.plain(got, stride, put(mem, w), rows, cols, held, n)
 	mem.check(what)
 	quant.MatMulQ8(k.typ, want, stride, w, rows, cols, acts, n)
-	size := magnitudes(k.typ, w, rows, cols, acts, n, stride)
+	size := tileMagnitudes(k.typ, w, rows, cols, acts, n, stride)
 	for i := range want {
 		diff := math.Abs(float64(got[i]) - float64(want[i]))
 		if same := math.Float32bits(got[i]) == math.Float32bits(want[i]) || got[i] != got[i] && want[i] != want[i]; same {
@@ -160,13 +160,13 @@ func TestTilesEqualReference(t *testing.T) {
 					blocks = min(blocks, 3)
 				}
 				cols, n := blocks*k.typ.BlockLen(), []int{0, 1, 2, 3, 15, 17}[rng.IntN(6)]
-				compareTile(t, mem, k, blockWeights(rng, k.typ, rows, cols), rows, cols, blockActs(normals(rng, n*cols), n), n)
+				compareTile(t, mem, k, tileWeights(rng, k.typ, rows, cols), rows, cols, blockActs(normals(rng, n*cols), n), n)
 			}
 			for n := range 41 {
 				rows, cols := 17, (1+rng.IntN(2))*k.typ.BlockLen()
-				compareTile(t, mem, k, blockWeights(rng, k.typ, rows, cols), rows, cols, blockActs(normals(rng, n*cols), n), n)
+				compareTile(t, mem, k, tileWeights(rng, k.typ, rows, cols), rows, cols, blockActs(normals(rng, n*cols), n), n)
 			}
-			compareTile(t, mem, k, blockWeights(rng, k.typ, 33, 512), 33, 512, blockActs(normals(rng, 131*512), 131), 131)
+			compareTile(t, mem, k, tileWeights(rng, k.typ, 33, 512), 33, 512, blockActs(normals(rng, 131*512), 131), 131)
 		})
 	}
 }
@@ -225,7 +225,7 @@ func TestTilesShowFaults(t *testing.T) {
 	for _, k := range tileCases(t) {
 		rng := rand.New(rand.NewPCG(5, 6))
 		cols := k.typ.BlockLen()
-		w, x := blockWeights(rng, k.typ, rows, cols), normals(rng, n*cols)
+		w, x := tileWeights(rng, k.typ, rows, cols), normals(rng, n*cols)
 		x[bad*cols+7] = float32(math.NaN())
 		binary.LittleEndian.PutUint16(w[5*k.typ.BlockBytes()+k.typ.Halves()[0]:], 0x7e00)
 		dst := make([]float32, rows*n)
@@ -245,7 +245,7 @@ func TestTilesAlone(t *testing.T) {
 	for _, k := range tileCases(t) {
 		rng := rand.New(rand.NewPCG(7, 8))
 		cols := 2 * k.typ.BlockLen()
-		w, x := blockWeights(rng, k.typ, rows, cols), normals(rng, n*cols)
+		w, x := tileWeights(rng, k.typ, rows, cols), normals(rng, n*cols)
 		packed, acts := packRows(k.typ, w, rows, cols), blockActs(x, n)
 		all, one := make([]float32, rows*n), make([]float32, rows*n)
 		k.packed(all, rows, packed, rows, cols, acts, n)
@@ -315,7 +315,7 @@ func TestTilesAllocateNothing(t *testing.T) {
 	for _, k := range tileCases(t) {
 		rng := rand.New(rand.NewPCG(11, 12))
 		cols := k.typ.BlockLen()
-		w := blockWeights(rng, k.typ, 35, cols)
+		w := tileWeights(rng, k.typ, 35, cols)
 		packed := packRows(k.typ, w, 35, cols)
 		for _, n := range []int{1, 70} {
 			acts, dst := blockActs(normals(rng, n*cols), n), make([]float32, n*35)

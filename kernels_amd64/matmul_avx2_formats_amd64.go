@@ -136,7 +136,7 @@ func MatMulTileAVX2(dst []float32, dstStride int, tile *byte, blocks int, acts [
 	must(n <= 1 || dstStride >= groupRows, "destination stride at least", dstStride, groupRows)
 	must(stride >= n, "activation stride at least", stride, n)
 	must(len(dst) >= (n-1)*dstStride+groupRows, "destination length at least", len(dst), (n-1)*dstStride+groupRows)
-	most := ((blocks-1)*stride + n) * actBytes
+	most := ((blocks-1)*stride + n) * actSize
 	must(len(acts) >= most, "quantised activations at least", len(acts), most)
 	raceRead(unsafe.Slice(tile, blocks*tileRecord))
 	raceRead(acts[:most])
@@ -147,7 +147,7 @@ func MatMulTileAVX2(dst []float32, dstStride int, tile *byte, blocks int, acts [
 			copy(sums[t*groupRows:][:groupRows], dst[(first+t)*dstStride:])
 			raceWrite(dst[(first+t)*dstStride:][:groupRows])
 		}
-		mulTileS8HalvesMinAVX2(&sums[0], tile, blocks, &acts[first*actBytes], stride*actBytes, some)
+		mulTileS8HalvesMinAVX2(&sums[0], tile, blocks, &acts[first*actSize], stride*actSize, some)
 		storeSumsAVX2(&dst[first*dstStride], dstStride, &sums[0], some)
 	}
 }

@@ -34,7 +34,7 @@ func matVec(a *asm, f weights, vnni bool) {
 	u.LEAQ(at(frame, -scaleAt), u.scales)
 
 	u.Label("group")
-	v := &vecSink{unpacker: u, acts: acts, halves: at(frame, 8*scaleBytes), state: map[part]*partial{}}
+	v := &vecSink{unpacker: u, acts: acts, halves: at(frame, 8*scaleBytes), state: map[rowPart]*partial{}}
 	for h := range v.sums {
 		v.sums[h] = u.YMM()
 		u.VXORPS(v.sums[h], v.sums[h], v.sums[h])
@@ -47,7 +47,7 @@ func matVec(a *asm, f weights, vnni bool) {
 	u.scale(u)
 	u.unpack(u)
 	u.advance()
-	u.ADDQ(I32(int32(f.cols/32*actBytes)), acts)
+	u.ADDQ(I32(int32(f.cols/32*actSize)), acts)
 	u.DECQ(blocks)
 	u.JNZ(LabelRef("block"))
 	for h, sum := range v.sums {
@@ -61,7 +61,7 @@ func matVec(a *asm, f weights, vnni bool) {
 }
 
 func productNamed(name string) product {
-	for _, p := range append(products(), vnniProducts()...) {
+	for _, p := range append(products(), vexProducts()...) {
 		if p.name == name {
 			return p
 		}
@@ -69,8 +69,8 @@ func productNamed(name string) product {
 	panic("no product " + name)
 }
 
-// part is a block of 8 rows.
-type part struct{ block, h int }
+// rowPart is a block of 8 rows.
+type rowPart struct{ block, h int }
 
 // partial is the integer product of a part, as far as it goes.
 type partial struct {
@@ -86,17 +86,17 @@ type vecSink struct {
 	acts   reg.Register
 	sums   pair
 	halves Mem // first halves of columns, scaled, (block, h)
-	state  map[part]*partial
+	state  map[rowPart]*partial
 	next   [2]int // the block whose product comes next, since the order of floats is fixed
 }
 
-func (v *vecSink) at(block, i int) Mem { return at(v.acts, block*actBytes+i) }
+func (v *vecSink) at(block, i int) Mem { return at(v.acts, block*actSize+i) }
 
 func (v *vecSink) partial(block, h int) *partial {
-	p := v.state[part{block, h}]
+	p := v.state[rowPart{block, h}]
 	if p == nil {
 		p = &partial{}
-		v.state[part{block, h}] = p
+		v.state[rowPart{block, h}] = p
 	}
 	return p
 }
@@ -188,12 +188,12 @@ func (v *vecSink) count(block, h int, p *partial) {
 		p.ready = true
 	}
 	for n := v.next[h]; n < 8; n++ {
-		p := v.state[part{n, h}]
+		p := v.state[rowPart{n, h}]
 		if p == nil || !p.ready {
 			break
 		}
 		v.finish(n, h, p)
-		delete(v.state, part{n, h})
+		delete(v.state, rowPart{n, h})
 		v.next[h] = (n + 1) % (v.cols / 32)
 		if v.next[h] == 0 {
 			break

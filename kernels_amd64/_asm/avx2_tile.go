@@ -20,16 +20,16 @@ const (
 	wideBytes  = planeAt + planeBytes
 )
 
-// actBytes and so on are the places in a quant.Act.
+// The size of a quant.Act, and the places in it.
 const (
-	actBytes = 64
-	actD     = 32
-	actS     = 36
-	actSA    = 40
-	actSB    = 44
-	actN     = 48
-	actNA    = 52
-	actNB    = 56
+	actSize = 64
+	actD    = 32
+	actS    = 36
+	actSA   = 40
+	actSB   = 44
+	actN    = 48
+	actNA   = 52
+	actNB   = 56
 )
 
 // sumBytes is one activation row's float sums of 16 rows.
@@ -139,7 +139,7 @@ func (k *tileKernel) generate() {
 		k.CMPQ(n, Imm(uint64(t)))
 		k.JLT(LabelRef(next))
 		k.tokens(t)
-		k.ADDQ(I32(int32(t*actBytes)), k.a)
+		k.ADDQ(I32(int32(t*actSize)), k.a)
 		k.ADDQ(I32(int32(t*sumBytes)), k.sums)
 		k.SUBQ(Imm(uint64(t)), n)
 		if t == maxShared {
@@ -156,7 +156,7 @@ func (k *tileKernel) generate() {
 }
 
 // act is the place of byte i of the Act of activation row t.
-func (k *tileKernel) act(t, i int) Mem { return at(k.a, t*actBytes+i) }
+func (k *tileKernel) act(t, i int) Mem { return at(k.a, t*actSize+i) }
 
 // spilled is a place for a vector of integer sums of activation row t.
 func (k *tileKernel) spilled(t, h int) Mem { return at(k.spill, t*sumBytes+32*h) }
