@@ -7,6 +7,7 @@ import "unsafe"
 const (
 	groupRows  = 16  // rows of a packed group and of a tile
 	tileCols   = 256 // columns of a tile
+	actCols    = 32  // columns of a quant.Act
 	tileRecord = 768 // bytes of a tile for 32 columns; as in _asm
 	wideRecord = tileRecord + 512
 	sumTokens  = 64 // activation rows whose sums are held together: as many as still fit the caches with their activations
@@ -51,14 +52,14 @@ func (f tileFormat) block() (size, cols int) {
 
 // tileSpace is the memory of a product: a tile and sums. It lives on the stack, which aligns less than vectors want.
 type tileSpace struct {
-	raw [wideRecord*tileCols/actLen + 4*sumTokens*groupRows + cacheLine]byte
+	raw [wideRecord*tileCols/actCols + 4*sumTokens*groupRows + cacheLine]byte
 }
 
 // parts returns the aligned tile and the sums, (sumTokens, groupRows).
 func (s *tileSpace) parts() (tile *byte, sums *[sumTokens * groupRows]float32) {
 	skip := -uintptr(unsafe.Pointer(s)) % cacheLine
 	tile = &s.raw[skip]
-	sums = (*[sumTokens * groupRows]float32)(unsafe.Pointer(&s.raw[skip+wideRecord*tileCols/actLen]))
+	sums = (*[sumTokens * groupRows]float32)(unsafe.Pointer(&s.raw[skip+wideRecord*tileCols/actCols]))
 	return tile, sums
 }
 
@@ -81,7 +82,7 @@ func mulTiles(isa tileISA, f tileFormat, packed bool, dst []float32, dstStride i
 	size, blockCols := f.block()
 	must(cols%blockCols == 0, "columns are not whole blocks", cols, cols/blockCols*blockCols)
 	must(!packed || rows%groupRows == 0, "packed rows are not whole groups", rows, rows/groupRows*groupRows)
-	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actLen, acts, n}
+	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actCols, acts, n}
 	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
 	must(len(acts) == n*p.blocks*actBytes, "quantised activations", len(acts), n*p.blocks*actBytes)
 	if rows == 0 || n == 0 {
@@ -101,7 +102,7 @@ const vecBytes = 1 << 20
 // vec computes packed rows for one activation row.
 func (p *tileProduct) vec(rows int) {
 	_, cols := p.format.block()
-	blocks := p.blocks * actLen / cols
+	blocks := p.blocks * actCols / cols
 	some := max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
 	for r := 0; r < rows; r += some {
 		groups := min(some, rows-r) / groupRows
@@ -149,16 +150,16 @@ func (p *tileProduct) group(w []byte, stride, t, n int, tile *byte, sums *[sumTo
 	if p.packed {
 		size *= groupRows
 	}
-	for b := 0; b < p.blocks; b += tileCols / actLen {
-		blocks := min(tileCols/actLen, p.blocks-b)
-		from := &w[b*actLen/cols*size]
+	for b := 0; b < p.blocks; b += tileCols / actCols {
+		blocks := min(tileCols/actCols, p.blocks-b)
+		from := &w[b*actCols/cols*size]
 		act, actStride := &p.acts[(b*p.n+t)*actBytes], p.n*actBytes
 		if p.isa == isaAVXVNNI {
-			unpackTileVNNI(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
+			unpackTileVNNI(p.format, p.packed, tile, from, stride, blocks*actCols/cols)
 			mulTileVNNI(p.format, &sums[0], tile, blocks, act, actStride, n)
 			continue
 		}
-		unpackTile(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
+		unpackTile(p.format, p.packed, tile, from, stride, blocks*actCols/cols)
 		mulTile(p.format, &sums[0], tile, blocks, act, actStride, n)
 	}
 }

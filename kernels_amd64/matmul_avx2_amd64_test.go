@@ -22,6 +22,9 @@ type tileCase struct {
 	packed func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
 }
 
+// tilePacking is the packing of the products.
+var tilePacking = quant.Packing{Unit: 4}
+
 func tileCases(tb testing.TB) []tileCase {
 	needAVX2(tb)
 	cases := []tileCase{
@@ -92,7 +95,7 @@ func compareTile(t *testing.T, mem *arena, k tileCase, w []byte, rows, cols int,
 	}
 }
 
-func TestTilesEqualReference(t *testing.T) {
+func TestTileProductsEqualReference(t *testing.T) {
 	for _, k := range tileCases(t) {
 		t.Run(k.isa+"/"+k.typ.String(), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))

@@ -115,7 +115,7 @@ DATA bytes0f<>+60(SB)/4, $0x0f0f0f0f
 GLOBL bytes0f<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ40PlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ40PlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -123,8 +123,13 @@ TEXT ·unpackQ40PlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -147,7 +152,7 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -168,7 +173,15 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
+	PREFETCHT0     2(AX)(R8*1)
+	PREFETCHT0     2(AX)(R9*1)
+	PREFETCHT0     2(AX)(R10*1)
+	PREFETCHT0     2(AX)(R11*1)
+	PREFETCHT0     2(BX)(R8*1)
+	PREFETCHT0     2(BX)(R9*1)
+	PREFETCHT0     2(BX)(R10*1)
+	PREFETCHT0     2(BX)(R11*1)
 	VBROADCASTI128 2(AX), Y0
 	VINSERTI128    $0x01, 2(BX), Y0, Y0
 	VBROADCASTI128 2(AX)(CX*1), Y1
@@ -186,25 +199,33 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y1, 320(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y0, 448(R12)
+	PREFETCHT0     2(SI)(R8*1)
+	PREFETCHT0     2(SI)(R9*1)
+	PREFETCHT0     2(SI)(R10*1)
+	PREFETCHT0     2(SI)(R11*1)
+	PREFETCHT0     2(DI)(R8*1)
+	PREFETCHT0     2(DI)(R9*1)
+	PREFETCHT0     2(DI)(R10*1)
+	PREFETCHT0     2(DI)(R11*1)
 	VBROADCASTI128 2(SI), Y0
 	VINSERTI128    $0x01, 2(DI), Y0, Y0
 	VBROADCASTI128 2(SI)(CX*1), Y1
@@ -222,31 +243,31 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y1, 352(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y0, 480(R12)
 	ADDQ           $+18, AX
 	ADDQ           $+18, BX
 	ADDQ           $+18, SI
 	ADDQ           $+18, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -347,7 +368,7 @@ block:
 	RET
 
 // func unpackQ41PlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ41PlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -355,8 +376,13 @@ TEXT ·unpackQ41PlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -379,8 +405,8 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
-	VMOVUPS        Y0, 512(R8)
-	VMOVUPS        Y1, 640(R8)
+	VMOVUPS        Y0, 512(R12)
+	VMOVUPS        Y1, 640(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -401,8 +427,16 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
-	VMOVUPS        Y0, 544(R8)
-	VMOVUPS        Y1, 672(R8)
+	VMOVUPS        Y0, 544(R12)
+	VMOVUPS        Y1, 672(R12)
+	PREFETCHT0     4(AX)(R8*1)
+	PREFETCHT0     4(AX)(R9*1)
+	PREFETCHT0     4(AX)(R10*1)
+	PREFETCHT0     4(AX)(R11*1)
+	PREFETCHT0     4(BX)(R8*1)
+	PREFETCHT0     4(BX)(R9*1)
+	PREFETCHT0     4(BX)(R10*1)
+	PREFETCHT0     4(BX)(R11*1)
 	VBROADCASTI128 4(AX), Y0
 	VINSERTI128    $0x01, 4(BX), Y0, Y0
 	VBROADCASTI128 4(AX)(CX*1), Y1
@@ -420,25 +454,33 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y1, 320(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y0, 448(R12)
+	PREFETCHT0     4(SI)(R8*1)
+	PREFETCHT0     4(SI)(R9*1)
+	PREFETCHT0     4(SI)(R10*1)
+	PREFETCHT0     4(SI)(R11*1)
+	PREFETCHT0     4(DI)(R8*1)
+	PREFETCHT0     4(DI)(R9*1)
+	PREFETCHT0     4(DI)(R10*1)
+	PREFETCHT0     4(DI)(R11*1)
 	VBROADCASTI128 4(SI), Y0
 	VINSERTI128    $0x01, 4(DI), Y0, Y0
 	VBROADCASTI128 4(SI)(CX*1), Y1
@@ -456,31 +498,31 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y1, 352(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y0, 480(R12)
 	ADDQ           $+20, AX
 	ADDQ           $+20, BX
 	ADDQ           $+20, SI
 	ADDQ           $+20, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -755,7 +797,7 @@ DATA spread3<>+60(SB)/4, $0x0f0f0f0f
 GLOBL spread3<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ50PlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ50PlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -763,8 +805,13 @@ TEXT ·unpackQ50PlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -787,7 +834,7 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         eighth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -808,7 +855,7 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         eighth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
 	VPBROADCASTD   2(AX), Y0
 	VPBROADCASTD   2(AX)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -824,6 +871,14 @@ block:
 	VPBLENDD       $0xaa, Y3, Y2, Y2
 	VPBLENDD       $0xcc, Y2, Y1, Y1
 	VPBLENDD       $0xf0, Y1, Y0, Y0
+	PREFETCHT0     6(AX)(R8*1)
+	PREFETCHT0     6(AX)(R9*1)
+	PREFETCHT0     6(AX)(R10*1)
+	PREFETCHT0     6(AX)(R11*1)
+	PREFETCHT0     6(BX)(R8*1)
+	PREFETCHT0     6(BX)(R9*1)
+	PREFETCHT0     6(BX)(R10*1)
+	PREFETCHT0     6(BX)(R11*1)
 	VBROADCASTI128 6(AX), Y1
 	VINSERTI128    $0x01, 6(BX), Y1, Y1
 	VBROADCASTI128 6(AX)(CX*1), Y4
@@ -846,53 +901,53 @@ block:
 	VPAND          highBits<>+0(SB), Y7, Y7
 	VPMINUB        bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y1, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VPSHUFB        spread0<>+0(SB), Y0, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 320(R8)
+	VMOVDQU        Y2, 320(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y2
 	VPSHUFB        spread1<>+0(SB), Y1, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 128(R8)
+	VMOVDQU        Y2, 128(R12)
 	VPSRLD         $0x04, Y4, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread3<>+0(SB), Y1, Y1
 	VPAND          highBits<>+0(SB), Y1, Y1
 	VPMINUB        bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y2, Y2
-	VMOVDQU        Y2, 384(R8)
+	VMOVDQU        Y2, 384(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y1
 	VPSHUFB        spread1<>+0(SB), Y0, Y2
 	VPAND          highBits<>+0(SB), Y2, Y2
 	VPMINUB        bytes10<>+0(SB), Y2, Y2
 	VPOR           Y2, Y1, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y5, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
 	VPAND          highBits<>+0(SB), Y0, Y0
 	VPMINUB        bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPBROADCASTD   2(SI), Y0
 	VPBROADCASTD   2(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -908,6 +963,14 @@ block:
 	VPBLENDD       $0xaa, Y3, Y2, Y2
 	VPBLENDD       $0xcc, Y2, Y1, Y1
 	VPBLENDD       $0xf0, Y1, Y0, Y0
+	PREFETCHT0     6(SI)(R8*1)
+	PREFETCHT0     6(SI)(R9*1)
+	PREFETCHT0     6(SI)(R10*1)
+	PREFETCHT0     6(SI)(R11*1)
+	PREFETCHT0     6(DI)(R8*1)
+	PREFETCHT0     6(DI)(R9*1)
+	PREFETCHT0     6(DI)(R10*1)
+	PREFETCHT0     6(DI)(R11*1)
 	VBROADCASTI128 6(SI), Y1
 	VINSERTI128    $0x01, 6(DI), Y1, Y1
 	VBROADCASTI128 6(SI)(CX*1), Y4
@@ -930,59 +993,59 @@ block:
 	VPAND          highBits<>+0(SB), Y7, Y7
 	VPMINUB        bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y1, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VPSHUFB        spread0<>+0(SB), Y0, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 352(R8)
+	VMOVDQU        Y2, 352(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y2
 	VPSHUFB        spread1<>+0(SB), Y1, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 160(R8)
+	VMOVDQU        Y2, 160(R12)
 	VPSRLD         $0x04, Y4, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread3<>+0(SB), Y1, Y1
 	VPAND          highBits<>+0(SB), Y1, Y1
 	VPMINUB        bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y2, Y2
-	VMOVDQU        Y2, 416(R8)
+	VMOVDQU        Y2, 416(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y1
 	VPSHUFB        spread1<>+0(SB), Y0, Y2
 	VPAND          highBits<>+0(SB), Y2, Y2
 	VPMINUB        bytes10<>+0(SB), Y2, Y2
 	VPOR           Y2, Y1, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y5, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
 	VPAND          highBits<>+0(SB), Y0, Y0
 	VPMINUB        bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	ADDQ           $+22, AX
 	ADDQ           $+22, BX
 	ADDQ           $+22, SI
 	ADDQ           $+22, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -1134,7 +1197,7 @@ block:
 	RET
 
 // func unpackQ51PlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ51PlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -1142,8 +1205,13 @@ TEXT ·unpackQ51PlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -1166,8 +1234,8 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
-	VMOVUPS        Y0, 512(R8)
-	VMOVUPS        Y1, 640(R8)
+	VMOVUPS        Y0, 512(R12)
+	VMOVUPS        Y1, 640(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -1188,8 +1256,8 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
-	VMOVUPS        Y0, 544(R8)
-	VMOVUPS        Y1, 672(R8)
+	VMOVUPS        Y0, 544(R12)
+	VMOVUPS        Y1, 672(R12)
 	VPBROADCASTD   4(AX), Y0
 	VPBROADCASTD   4(AX)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -1205,6 +1273,14 @@ block:
 	VPBLENDD       $0xaa, Y3, Y2, Y2
 	VPBLENDD       $0xcc, Y2, Y1, Y1
 	VPBLENDD       $0xf0, Y1, Y0, Y0
+	PREFETCHT0     8(AX)(R8*1)
+	PREFETCHT0     8(AX)(R9*1)
+	PREFETCHT0     8(AX)(R10*1)
+	PREFETCHT0     8(AX)(R11*1)
+	PREFETCHT0     8(BX)(R8*1)
+	PREFETCHT0     8(BX)(R9*1)
+	PREFETCHT0     8(BX)(R10*1)
+	PREFETCHT0     8(BX)(R11*1)
 	VBROADCASTI128 8(AX), Y1
 	VINSERTI128    $0x01, 8(BX), Y1, Y1
 	VBROADCASTI128 8(AX)(CX*1), Y4
@@ -1227,53 +1303,53 @@ block:
 	VPAND          highBits<>+0(SB), Y7, Y7
 	VPMINUB        bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y1, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VPSHUFB        spread0<>+0(SB), Y0, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 320(R8)
+	VMOVDQU        Y2, 320(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y2
 	VPSHUFB        spread1<>+0(SB), Y1, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 128(R8)
+	VMOVDQU        Y2, 128(R12)
 	VPSRLD         $0x04, Y4, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread3<>+0(SB), Y1, Y1
 	VPAND          highBits<>+0(SB), Y1, Y1
 	VPMINUB        bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y2, Y2
-	VMOVDQU        Y2, 384(R8)
+	VMOVDQU        Y2, 384(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y1
 	VPSHUFB        spread1<>+0(SB), Y0, Y2
 	VPAND          highBits<>+0(SB), Y2, Y2
 	VPMINUB        bytes10<>+0(SB), Y2, Y2
 	VPOR           Y2, Y1, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y5, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
 	VPAND          highBits<>+0(SB), Y0, Y0
 	VPMINUB        bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPBROADCASTD   4(SI), Y0
 	VPBROADCASTD   4(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -1289,6 +1365,14 @@ block:
 	VPBLENDD       $0xaa, Y3, Y2, Y2
 	VPBLENDD       $0xcc, Y2, Y1, Y1
 	VPBLENDD       $0xf0, Y1, Y0, Y0
+	PREFETCHT0     8(SI)(R8*1)
+	PREFETCHT0     8(SI)(R9*1)
+	PREFETCHT0     8(SI)(R10*1)
+	PREFETCHT0     8(SI)(R11*1)
+	PREFETCHT0     8(DI)(R8*1)
+	PREFETCHT0     8(DI)(R9*1)
+	PREFETCHT0     8(DI)(R10*1)
+	PREFETCHT0     8(DI)(R11*1)
 	VBROADCASTI128 8(SI), Y1
 	VINSERTI128    $0x01, 8(DI), Y1, Y1
 	VBROADCASTI128 8(SI)(CX*1), Y4
@@ -1311,59 +1395,59 @@ block:
 	VPAND          highBits<>+0(SB), Y7, Y7
 	VPMINUB        bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y1, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VPSHUFB        spread0<>+0(SB), Y0, Y6
 	VPAND          highBits<>+0(SB), Y6, Y6
 	VPMINUB        bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 352(R8)
+	VMOVDQU        Y2, 352(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y2
 	VPSHUFB        spread1<>+0(SB), Y1, Y3
 	VPAND          highBits<>+0(SB), Y3, Y3
 	VPMINUB        bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 160(R8)
+	VMOVDQU        Y2, 160(R12)
 	VPSRLD         $0x04, Y4, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSHUFB        spread3<>+0(SB), Y1, Y1
 	VPAND          highBits<>+0(SB), Y1, Y1
 	VPMINUB        bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y2, Y2
-	VMOVDQU        Y2, 416(R8)
+	VMOVDQU        Y2, 416(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y1
 	VPSHUFB        spread1<>+0(SB), Y0, Y2
 	VPAND          highBits<>+0(SB), Y2, Y2
 	VPMINUB        bytes10<>+0(SB), Y2, Y2
 	VPOR           Y2, Y1, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y5, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
 	VPAND          highBits<>+0(SB), Y0, Y0
 	VPMINUB        bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	ADDQ           $+24, AX
 	ADDQ           $+24, BX
 	ADDQ           $+24, SI
 	ADDQ           $+24, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -1527,7 +1611,7 @@ DATA bytes80<>+60(SB)/4, $0x80808080
 GLOBL bytes80<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ80PlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ80PlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -1535,8 +1619,13 @@ TEXT ·unpackQ80PlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -1558,7 +1647,7 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -1578,7 +1667,15 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
+	PREFETCHT0     2(AX)(R8*1)
+	PREFETCHT0     2(AX)(R9*1)
+	PREFETCHT0     2(AX)(R10*1)
+	PREFETCHT0     2(AX)(R11*1)
+	PREFETCHT0     2(BX)(R8*1)
+	PREFETCHT0     2(BX)(R9*1)
+	PREFETCHT0     2(BX)(R10*1)
+	PREFETCHT0     2(BX)(R11*1)
 	VBROADCASTI128 2(AX), Y0
 	VINSERTI128    $0x01, 2(BX), Y0, Y0
 	VBROADCASTI128 2(AX)(CX*1), Y1
@@ -1599,26 +1696,26 @@ block:
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y3, (R8)
-	VMOVDQU        Y2, 768(R8)
+	VMOVDQU        Y3, (R12)
+	VMOVDQU        Y2, 768(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 64(R8)
-	VMOVDQU        Y2, 832(R8)
+	VMOVDQU        Y1, 64(R12)
+	VMOVDQU        Y2, 832(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y4, Y4
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y4, 128(R8)
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y4, 128(R12)
+	VMOVDQU        Y1, 896(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y0, 192(R8)
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y0, 192(R12)
+	VMOVDQU        Y1, 960(R12)
 	VBROADCASTI128 18(AX), Y0
 	VINSERTI128    $0x01, 18(BX), Y0, Y0
 	VBROADCASTI128 18(AX)(CX*1), Y1
@@ -1639,26 +1736,34 @@ block:
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y3, 256(R8)
-	VMOVDQU        Y2, 1024(R8)
+	VMOVDQU        Y3, 256(R12)
+	VMOVDQU        Y2, 1024(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 320(R8)
-	VMOVDQU        Y2, 1088(R8)
+	VMOVDQU        Y1, 320(R12)
+	VMOVDQU        Y2, 1088(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y4, Y4
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y4, 384(R8)
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y4, 384(R12)
+	VMOVDQU        Y1, 1152(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y0, 448(R8)
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y0, 448(R12)
+	VMOVDQU        Y1, 1216(R12)
+	PREFETCHT0     2(SI)(R8*1)
+	PREFETCHT0     2(SI)(R9*1)
+	PREFETCHT0     2(SI)(R10*1)
+	PREFETCHT0     2(SI)(R11*1)
+	PREFETCHT0     2(DI)(R8*1)
+	PREFETCHT0     2(DI)(R9*1)
+	PREFETCHT0     2(DI)(R10*1)
+	PREFETCHT0     2(DI)(R11*1)
 	VBROADCASTI128 2(SI), Y0
 	VINSERTI128    $0x01, 2(DI), Y0, Y0
 	VBROADCASTI128 2(SI)(CX*1), Y1
@@ -1679,26 +1784,26 @@ block:
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y3, 32(R8)
-	VMOVDQU        Y2, 800(R8)
+	VMOVDQU        Y3, 32(R12)
+	VMOVDQU        Y2, 800(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 96(R8)
-	VMOVDQU        Y2, 864(R8)
+	VMOVDQU        Y1, 96(R12)
+	VMOVDQU        Y2, 864(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y4, Y4
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y4, 160(R8)
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y4, 160(R12)
+	VMOVDQU        Y1, 928(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y0, 224(R8)
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y0, 224(R12)
+	VMOVDQU        Y1, 992(R12)
 	VBROADCASTI128 18(SI), Y0
 	VINSERTI128    $0x01, 18(DI), Y0, Y0
 	VBROADCASTI128 18(SI)(CX*1), Y1
@@ -1719,32 +1824,32 @@ block:
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y3, 288(R8)
-	VMOVDQU        Y2, 1056(R8)
+	VMOVDQU        Y3, 288(R12)
+	VMOVDQU        Y2, 1056(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 352(R8)
-	VMOVDQU        Y2, 1120(R8)
+	VMOVDQU        Y1, 352(R12)
+	VMOVDQU        Y2, 1120(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y4, Y4
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y4, 416(R8)
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y4, 416(R12)
+	VMOVDQU        Y1, 1184(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y0, 480(R8)
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y0, 480(R12)
+	VMOVDQU        Y1, 1248(R12)
 	ADDQ           $+34, AX
 	ADDQ           $+34, BX
 	ADDQ           $+34, SI
 	ADDQ           $+34, DI
-	ADDQ           $+1280, R8
-	DECQ           R9
+	ADDQ           $+1280, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -1938,7 +2043,7 @@ DATA nonlinearLow<>+60(SB)/4, $0x01090505
 GLOBL nonlinearLow<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4NLPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackIQ4NLPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -1946,8 +2051,13 @@ TEXT ·unpackIQ4NLPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -1969,7 +2079,7 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -1989,7 +2099,15 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
+	PREFETCHT0     2(AX)(R8*1)
+	PREFETCHT0     2(AX)(R9*1)
+	PREFETCHT0     2(AX)(R10*1)
+	PREFETCHT0     2(AX)(R11*1)
+	PREFETCHT0     2(BX)(R8*1)
+	PREFETCHT0     2(BX)(R9*1)
+	PREFETCHT0     2(BX)(R10*1)
+	PREFETCHT0     2(BX)(R11*1)
 	VBROADCASTI128 2(AX), Y0
 	VINSERTI128    $0x01, 2(BX), Y0, Y0
 	VBROADCASTI128 2(AX)(CX*1), Y1
@@ -2011,61 +2129,69 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, (R8)
-	VMOVDQU        Y5, 768(R8)
+	VMOVDQU        Y2, (R12)
+	VMOVDQU        Y5, 768(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 256(R8)
-	VMOVDQU        Y3, 1024(R8)
+	VMOVDQU        Y2, 256(R12)
+	VMOVDQU        Y3, 1024(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 64(R8)
-	VMOVDQU        Y3, 832(R8)
+	VMOVDQU        Y2, 64(R12)
+	VMOVDQU        Y3, 832(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 320(R8)
-	VMOVDQU        Y2, 1088(R8)
+	VMOVDQU        Y1, 320(R12)
+	VMOVDQU        Y2, 1088(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 128(R8)
-	VMOVDQU        Y2, 896(R8)
+	VMOVDQU        Y1, 128(R12)
+	VMOVDQU        Y2, 896(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 384(R8)
-	VMOVDQU        Y2, 1152(R8)
+	VMOVDQU        Y1, 384(R12)
+	VMOVDQU        Y2, 1152(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 192(R8)
-	VMOVDQU        Y2, 960(R8)
+	VMOVDQU        Y1, 192(R12)
+	VMOVDQU        Y2, 960(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 448(R8)
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y0, 448(R12)
+	VMOVDQU        Y1, 1216(R12)
+	PREFETCHT0     2(SI)(R8*1)
+	PREFETCHT0     2(SI)(R9*1)
+	PREFETCHT0     2(SI)(R10*1)
+	PREFETCHT0     2(SI)(R11*1)
+	PREFETCHT0     2(DI)(R8*1)
+	PREFETCHT0     2(DI)(R9*1)
+	PREFETCHT0     2(DI)(R10*1)
+	PREFETCHT0     2(DI)(R11*1)
 	VBROADCASTI128 2(SI), Y0
 	VINSERTI128    $0x01, 2(DI), Y0, Y0
 	VBROADCASTI128 2(SI)(CX*1), Y1
@@ -2087,67 +2213,67 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 32(R8)
-	VMOVDQU        Y5, 800(R8)
+	VMOVDQU        Y2, 32(R12)
+	VMOVDQU        Y5, 800(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 288(R8)
-	VMOVDQU        Y3, 1056(R8)
+	VMOVDQU        Y2, 288(R12)
+	VMOVDQU        Y3, 1056(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 96(R8)
-	VMOVDQU        Y3, 864(R8)
+	VMOVDQU        Y2, 96(R12)
+	VMOVDQU        Y3, 864(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 352(R8)
-	VMOVDQU        Y2, 1120(R8)
+	VMOVDQU        Y1, 352(R12)
+	VMOVDQU        Y2, 1120(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 160(R8)
-	VMOVDQU        Y2, 928(R8)
+	VMOVDQU        Y1, 160(R12)
+	VMOVDQU        Y2, 928(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 416(R8)
-	VMOVDQU        Y2, 1184(R8)
+	VMOVDQU        Y1, 416(R12)
+	VMOVDQU        Y2, 1184(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 224(R8)
-	VMOVDQU        Y2, 992(R8)
+	VMOVDQU        Y1, 224(R12)
+	VMOVDQU        Y2, 992(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 480(R8)
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y0, 480(R12)
+	VMOVDQU        Y1, 1248(R12)
 	ADDQ           $+18, AX
 	ADDQ           $+18, BX
 	ADDQ           $+18, SI
 	ADDQ           $+18, DI
-	ADDQ           $+1280, R8
-	DECQ           R9
+	ADDQ           $+1280, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -3446,7 +3572,7 @@ DATA int32<>+60(SB)/4, $0x00000020
 GLOBL int32<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4XSPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackIQ4XSPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -3454,8 +3580,13 @@ TEXT ·unpackIQ4XSPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -3517,7 +3648,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 512(R8)
+	VMOVUPS        Y3, 512(R12)
 	VPSRLD         $0x04, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y4
@@ -3527,7 +3658,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1792(R8)
+	VMOVUPS        Y3, 1792(R12)
 	VPSRLD         $0x08, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y4
@@ -3537,7 +3668,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3072(R8)
+	VMOVUPS        Y3, 3072(R12)
 	VPSRLD         $0x0c, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x06, Y1, Y4
@@ -3547,7 +3678,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4352(R8)
+	VMOVUPS        Y3, 4352(R12)
 	VPSRLD         $0x10, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x08, Y1, Y4
@@ -3557,7 +3688,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 5632(R8)
+	VMOVUPS        Y3, 5632(R12)
 	VPSRLD         $0x14, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0a, Y1, Y4
@@ -3567,7 +3698,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 6912(R8)
+	VMOVUPS        Y3, 6912(R12)
 	VPSRLD         $0x18, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0c, Y1, Y4
@@ -3577,7 +3708,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 8192(R8)
+	VMOVUPS        Y3, 8192(R12)
 	VPSRLD         $0x1c, Y2, Y2
 	VPAND          int15<>+0(SB), Y2, Y2
 	VPSRLD         $0x0e, Y1, Y1
@@ -3587,7 +3718,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 9472(R8)
+	VMOVUPS        Y2, 9472(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -3647,7 +3778,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 544(R8)
+	VMOVUPS        Y3, 544(R12)
 	VPSRLD         $0x04, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y4
@@ -3657,7 +3788,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1824(R8)
+	VMOVUPS        Y3, 1824(R12)
 	VPSRLD         $0x08, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y4
@@ -3667,7 +3798,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3104(R8)
+	VMOVUPS        Y3, 3104(R12)
 	VPSRLD         $0x0c, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x06, Y1, Y4
@@ -3677,7 +3808,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4384(R8)
+	VMOVUPS        Y3, 4384(R12)
 	VPSRLD         $0x10, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x08, Y1, Y4
@@ -3687,7 +3818,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 5664(R8)
+	VMOVUPS        Y3, 5664(R12)
 	VPSRLD         $0x14, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0a, Y1, Y4
@@ -3697,7 +3828,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 6944(R8)
+	VMOVUPS        Y3, 6944(R12)
 	VPSRLD         $0x18, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0c, Y1, Y4
@@ -3707,7 +3838,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 8224(R8)
+	VMOVUPS        Y3, 8224(R12)
 	VPSRLD         $0x1c, Y2, Y2
 	VPAND          int15<>+0(SB), Y2, Y2
 	VPSRLD         $0x0e, Y1, Y1
@@ -3717,7 +3848,15 @@ block:
 	VPSUBD         int32<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 9504(R8)
+	VMOVUPS        Y2, 9504(R12)
+	PREFETCHT0     8(AX)(R8*1)
+	PREFETCHT0     8(AX)(R9*1)
+	PREFETCHT0     8(AX)(R10*1)
+	PREFETCHT0     8(AX)(R11*1)
+	PREFETCHT0     8(BX)(R8*1)
+	PREFETCHT0     8(BX)(R9*1)
+	PREFETCHT0     8(BX)(R10*1)
+	PREFETCHT0     8(BX)(R11*1)
 	VBROADCASTI128 8(AX), Y0
 	VINSERTI128    $0x01, 8(BX), Y0, Y0
 	VBROADCASTI128 8(AX)(CX*1), Y1
@@ -3739,61 +3878,69 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, (R8)
-	VMOVDQU        Y5, 768(R8)
+	VMOVDQU        Y2, (R12)
+	VMOVDQU        Y5, 768(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 256(R8)
-	VMOVDQU        Y3, 1024(R8)
+	VMOVDQU        Y2, 256(R12)
+	VMOVDQU        Y3, 1024(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 64(R8)
-	VMOVDQU        Y3, 832(R8)
+	VMOVDQU        Y2, 64(R12)
+	VMOVDQU        Y3, 832(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 320(R8)
-	VMOVDQU        Y2, 1088(R8)
+	VMOVDQU        Y1, 320(R12)
+	VMOVDQU        Y2, 1088(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 128(R8)
-	VMOVDQU        Y2, 896(R8)
+	VMOVDQU        Y1, 128(R12)
+	VMOVDQU        Y2, 896(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 384(R8)
-	VMOVDQU        Y2, 1152(R8)
+	VMOVDQU        Y1, 384(R12)
+	VMOVDQU        Y2, 1152(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 192(R8)
-	VMOVDQU        Y2, 960(R8)
+	VMOVDQU        Y1, 192(R12)
+	VMOVDQU        Y2, 960(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 448(R8)
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y0, 448(R12)
+	VMOVDQU        Y1, 1216(R12)
+	PREFETCHT0     8(SI)(R8*1)
+	PREFETCHT0     8(SI)(R9*1)
+	PREFETCHT0     8(SI)(R10*1)
+	PREFETCHT0     8(SI)(R11*1)
+	PREFETCHT0     8(DI)(R8*1)
+	PREFETCHT0     8(DI)(R9*1)
+	PREFETCHT0     8(DI)(R10*1)
+	PREFETCHT0     8(DI)(R11*1)
 	VBROADCASTI128 8(SI), Y0
 	VINSERTI128    $0x01, 8(DI), Y0, Y0
 	VBROADCASTI128 8(SI)(CX*1), Y1
@@ -3815,61 +3962,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 32(R8)
-	VMOVDQU        Y5, 800(R8)
+	VMOVDQU        Y2, 32(R12)
+	VMOVDQU        Y5, 800(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 288(R8)
-	VMOVDQU        Y3, 1056(R8)
+	VMOVDQU        Y2, 288(R12)
+	VMOVDQU        Y3, 1056(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 96(R8)
-	VMOVDQU        Y3, 864(R8)
+	VMOVDQU        Y2, 96(R12)
+	VMOVDQU        Y3, 864(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 352(R8)
-	VMOVDQU        Y2, 1120(R8)
+	VMOVDQU        Y1, 352(R12)
+	VMOVDQU        Y2, 1120(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 160(R8)
-	VMOVDQU        Y2, 928(R8)
+	VMOVDQU        Y1, 160(R12)
+	VMOVDQU        Y2, 928(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 416(R8)
-	VMOVDQU        Y2, 1184(R8)
+	VMOVDQU        Y1, 416(R12)
+	VMOVDQU        Y2, 1184(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 224(R8)
-	VMOVDQU        Y2, 992(R8)
+	VMOVDQU        Y1, 224(R12)
+	VMOVDQU        Y2, 992(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 480(R8)
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y0, 480(R12)
+	VMOVDQU        Y1, 1248(R12)
 	VBROADCASTI128 24(AX), Y0
 	VINSERTI128    $0x01, 24(BX), Y0, Y0
 	VBROADCASTI128 24(AX)(CX*1), Y1
@@ -3891,61 +4038,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 1280(R8)
-	VMOVDQU        Y5, 2048(R8)
+	VMOVDQU        Y2, 1280(R12)
+	VMOVDQU        Y5, 2048(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 1536(R8)
-	VMOVDQU        Y3, 2304(R8)
+	VMOVDQU        Y2, 1536(R12)
+	VMOVDQU        Y3, 2304(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 1344(R8)
-	VMOVDQU        Y3, 2112(R8)
+	VMOVDQU        Y2, 1344(R12)
+	VMOVDQU        Y3, 2112(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1600(R8)
-	VMOVDQU        Y2, 2368(R8)
+	VMOVDQU        Y1, 1600(R12)
+	VMOVDQU        Y2, 2368(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1408(R8)
-	VMOVDQU        Y2, 2176(R8)
+	VMOVDQU        Y1, 1408(R12)
+	VMOVDQU        Y2, 2176(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1664(R8)
-	VMOVDQU        Y2, 2432(R8)
+	VMOVDQU        Y1, 1664(R12)
+	VMOVDQU        Y2, 2432(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1472(R8)
-	VMOVDQU        Y2, 2240(R8)
+	VMOVDQU        Y1, 1472(R12)
+	VMOVDQU        Y2, 2240(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 1728(R8)
-	VMOVDQU        Y1, 2496(R8)
+	VMOVDQU        Y0, 1728(R12)
+	VMOVDQU        Y1, 2496(R12)
 	VBROADCASTI128 24(SI), Y0
 	VINSERTI128    $0x01, 24(DI), Y0, Y0
 	VBROADCASTI128 24(SI)(CX*1), Y1
@@ -3967,61 +4114,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 1312(R8)
-	VMOVDQU        Y5, 2080(R8)
+	VMOVDQU        Y2, 1312(R12)
+	VMOVDQU        Y5, 2080(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 1568(R8)
-	VMOVDQU        Y3, 2336(R8)
+	VMOVDQU        Y2, 1568(R12)
+	VMOVDQU        Y3, 2336(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 1376(R8)
-	VMOVDQU        Y3, 2144(R8)
+	VMOVDQU        Y2, 1376(R12)
+	VMOVDQU        Y3, 2144(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1632(R8)
-	VMOVDQU        Y2, 2400(R8)
+	VMOVDQU        Y1, 1632(R12)
+	VMOVDQU        Y2, 2400(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1440(R8)
-	VMOVDQU        Y2, 2208(R8)
+	VMOVDQU        Y1, 1440(R12)
+	VMOVDQU        Y2, 2208(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1696(R8)
-	VMOVDQU        Y2, 2464(R8)
+	VMOVDQU        Y1, 1696(R12)
+	VMOVDQU        Y2, 2464(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 1504(R8)
-	VMOVDQU        Y2, 2272(R8)
+	VMOVDQU        Y1, 1504(R12)
+	VMOVDQU        Y2, 2272(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 1760(R8)
-	VMOVDQU        Y1, 2528(R8)
+	VMOVDQU        Y0, 1760(R12)
+	VMOVDQU        Y1, 2528(R12)
 	VBROADCASTI128 40(AX), Y0
 	VINSERTI128    $0x01, 40(BX), Y0, Y0
 	VBROADCASTI128 40(AX)(CX*1), Y1
@@ -4043,61 +4190,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 2560(R8)
-	VMOVDQU        Y5, 3328(R8)
+	VMOVDQU        Y2, 2560(R12)
+	VMOVDQU        Y5, 3328(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 2816(R8)
-	VMOVDQU        Y3, 3584(R8)
+	VMOVDQU        Y2, 2816(R12)
+	VMOVDQU        Y3, 3584(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 2624(R8)
-	VMOVDQU        Y3, 3392(R8)
+	VMOVDQU        Y2, 2624(R12)
+	VMOVDQU        Y3, 3392(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2880(R8)
-	VMOVDQU        Y2, 3648(R8)
+	VMOVDQU        Y1, 2880(R12)
+	VMOVDQU        Y2, 3648(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2688(R8)
-	VMOVDQU        Y2, 3456(R8)
+	VMOVDQU        Y1, 2688(R12)
+	VMOVDQU        Y2, 3456(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2944(R8)
-	VMOVDQU        Y2, 3712(R8)
+	VMOVDQU        Y1, 2944(R12)
+	VMOVDQU        Y2, 3712(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2752(R8)
-	VMOVDQU        Y2, 3520(R8)
+	VMOVDQU        Y1, 2752(R12)
+	VMOVDQU        Y2, 3520(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 3008(R8)
-	VMOVDQU        Y1, 3776(R8)
+	VMOVDQU        Y0, 3008(R12)
+	VMOVDQU        Y1, 3776(R12)
 	VBROADCASTI128 40(SI), Y0
 	VINSERTI128    $0x01, 40(DI), Y0, Y0
 	VBROADCASTI128 40(SI)(CX*1), Y1
@@ -4119,61 +4266,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 2592(R8)
-	VMOVDQU        Y5, 3360(R8)
+	VMOVDQU        Y2, 2592(R12)
+	VMOVDQU        Y5, 3360(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 2848(R8)
-	VMOVDQU        Y3, 3616(R8)
+	VMOVDQU        Y2, 2848(R12)
+	VMOVDQU        Y3, 3616(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 2656(R8)
-	VMOVDQU        Y3, 3424(R8)
+	VMOVDQU        Y2, 2656(R12)
+	VMOVDQU        Y3, 3424(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2912(R8)
-	VMOVDQU        Y2, 3680(R8)
+	VMOVDQU        Y1, 2912(R12)
+	VMOVDQU        Y2, 3680(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2720(R8)
-	VMOVDQU        Y2, 3488(R8)
+	VMOVDQU        Y1, 2720(R12)
+	VMOVDQU        Y2, 3488(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2976(R8)
-	VMOVDQU        Y2, 3744(R8)
+	VMOVDQU        Y1, 2976(R12)
+	VMOVDQU        Y2, 3744(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 2784(R8)
-	VMOVDQU        Y2, 3552(R8)
+	VMOVDQU        Y1, 2784(R12)
+	VMOVDQU        Y2, 3552(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 3040(R8)
-	VMOVDQU        Y1, 3808(R8)
+	VMOVDQU        Y0, 3040(R12)
+	VMOVDQU        Y1, 3808(R12)
 	VBROADCASTI128 56(AX), Y0
 	VINSERTI128    $0x01, 56(BX), Y0, Y0
 	VBROADCASTI128 56(AX)(CX*1), Y1
@@ -4195,61 +4342,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 3840(R8)
-	VMOVDQU        Y5, 4608(R8)
+	VMOVDQU        Y2, 3840(R12)
+	VMOVDQU        Y5, 4608(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 4096(R8)
-	VMOVDQU        Y3, 4864(R8)
+	VMOVDQU        Y2, 4096(R12)
+	VMOVDQU        Y3, 4864(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 3904(R8)
-	VMOVDQU        Y3, 4672(R8)
+	VMOVDQU        Y2, 3904(R12)
+	VMOVDQU        Y3, 4672(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4160(R8)
-	VMOVDQU        Y2, 4928(R8)
+	VMOVDQU        Y1, 4160(R12)
+	VMOVDQU        Y2, 4928(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 3968(R8)
-	VMOVDQU        Y2, 4736(R8)
+	VMOVDQU        Y1, 3968(R12)
+	VMOVDQU        Y2, 4736(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4224(R8)
-	VMOVDQU        Y2, 4992(R8)
+	VMOVDQU        Y1, 4224(R12)
+	VMOVDQU        Y2, 4992(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4032(R8)
-	VMOVDQU        Y2, 4800(R8)
+	VMOVDQU        Y1, 4032(R12)
+	VMOVDQU        Y2, 4800(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 4288(R8)
-	VMOVDQU        Y1, 5056(R8)
+	VMOVDQU        Y0, 4288(R12)
+	VMOVDQU        Y1, 5056(R12)
 	VBROADCASTI128 56(SI), Y0
 	VINSERTI128    $0x01, 56(DI), Y0, Y0
 	VBROADCASTI128 56(SI)(CX*1), Y1
@@ -4271,61 +4418,69 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 3872(R8)
-	VMOVDQU        Y5, 4640(R8)
+	VMOVDQU        Y2, 3872(R12)
+	VMOVDQU        Y5, 4640(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 4128(R8)
-	VMOVDQU        Y3, 4896(R8)
+	VMOVDQU        Y2, 4128(R12)
+	VMOVDQU        Y3, 4896(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 3936(R8)
-	VMOVDQU        Y3, 4704(R8)
+	VMOVDQU        Y2, 3936(R12)
+	VMOVDQU        Y3, 4704(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4192(R8)
-	VMOVDQU        Y2, 4960(R8)
+	VMOVDQU        Y1, 4192(R12)
+	VMOVDQU        Y2, 4960(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4000(R8)
-	VMOVDQU        Y2, 4768(R8)
+	VMOVDQU        Y1, 4000(R12)
+	VMOVDQU        Y2, 4768(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4256(R8)
-	VMOVDQU        Y2, 5024(R8)
+	VMOVDQU        Y1, 4256(R12)
+	VMOVDQU        Y2, 5024(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 4064(R8)
-	VMOVDQU        Y2, 4832(R8)
+	VMOVDQU        Y1, 4064(R12)
+	VMOVDQU        Y2, 4832(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 4320(R8)
-	VMOVDQU        Y1, 5088(R8)
+	VMOVDQU        Y0, 4320(R12)
+	VMOVDQU        Y1, 5088(R12)
+	PREFETCHT0     72(AX)(R8*1)
+	PREFETCHT0     72(AX)(R9*1)
+	PREFETCHT0     72(AX)(R10*1)
+	PREFETCHT0     72(AX)(R11*1)
+	PREFETCHT0     72(BX)(R8*1)
+	PREFETCHT0     72(BX)(R9*1)
+	PREFETCHT0     72(BX)(R10*1)
+	PREFETCHT0     72(BX)(R11*1)
 	VBROADCASTI128 72(AX), Y0
 	VINSERTI128    $0x01, 72(BX), Y0, Y0
 	VBROADCASTI128 72(AX)(CX*1), Y1
@@ -4347,61 +4502,69 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 5120(R8)
-	VMOVDQU        Y5, 5888(R8)
+	VMOVDQU        Y2, 5120(R12)
+	VMOVDQU        Y5, 5888(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 5376(R8)
-	VMOVDQU        Y3, 6144(R8)
+	VMOVDQU        Y2, 5376(R12)
+	VMOVDQU        Y3, 6144(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 5184(R8)
-	VMOVDQU        Y3, 5952(R8)
+	VMOVDQU        Y2, 5184(R12)
+	VMOVDQU        Y3, 5952(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5440(R8)
-	VMOVDQU        Y2, 6208(R8)
+	VMOVDQU        Y1, 5440(R12)
+	VMOVDQU        Y2, 6208(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5248(R8)
-	VMOVDQU        Y2, 6016(R8)
+	VMOVDQU        Y1, 5248(R12)
+	VMOVDQU        Y2, 6016(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5504(R8)
-	VMOVDQU        Y2, 6272(R8)
+	VMOVDQU        Y1, 5504(R12)
+	VMOVDQU        Y2, 6272(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5312(R8)
-	VMOVDQU        Y2, 6080(R8)
+	VMOVDQU        Y1, 5312(R12)
+	VMOVDQU        Y2, 6080(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 5568(R8)
-	VMOVDQU        Y1, 6336(R8)
+	VMOVDQU        Y0, 5568(R12)
+	VMOVDQU        Y1, 6336(R12)
+	PREFETCHT0     72(SI)(R8*1)
+	PREFETCHT0     72(SI)(R9*1)
+	PREFETCHT0     72(SI)(R10*1)
+	PREFETCHT0     72(SI)(R11*1)
+	PREFETCHT0     72(DI)(R8*1)
+	PREFETCHT0     72(DI)(R9*1)
+	PREFETCHT0     72(DI)(R10*1)
+	PREFETCHT0     72(DI)(R11*1)
 	VBROADCASTI128 72(SI), Y0
 	VINSERTI128    $0x01, 72(DI), Y0, Y0
 	VBROADCASTI128 72(SI)(CX*1), Y1
@@ -4423,61 +4586,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 5152(R8)
-	VMOVDQU        Y5, 5920(R8)
+	VMOVDQU        Y2, 5152(R12)
+	VMOVDQU        Y5, 5920(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 5408(R8)
-	VMOVDQU        Y3, 6176(R8)
+	VMOVDQU        Y2, 5408(R12)
+	VMOVDQU        Y3, 6176(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 5216(R8)
-	VMOVDQU        Y3, 5984(R8)
+	VMOVDQU        Y2, 5216(R12)
+	VMOVDQU        Y3, 5984(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5472(R8)
-	VMOVDQU        Y2, 6240(R8)
+	VMOVDQU        Y1, 5472(R12)
+	VMOVDQU        Y2, 6240(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5280(R8)
-	VMOVDQU        Y2, 6048(R8)
+	VMOVDQU        Y1, 5280(R12)
+	VMOVDQU        Y2, 6048(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5536(R8)
-	VMOVDQU        Y2, 6304(R8)
+	VMOVDQU        Y1, 5536(R12)
+	VMOVDQU        Y2, 6304(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 5344(R8)
-	VMOVDQU        Y2, 6112(R8)
+	VMOVDQU        Y1, 5344(R12)
+	VMOVDQU        Y2, 6112(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 5600(R8)
-	VMOVDQU        Y1, 6368(R8)
+	VMOVDQU        Y0, 5600(R12)
+	VMOVDQU        Y1, 6368(R12)
 	VBROADCASTI128 88(AX), Y0
 	VINSERTI128    $0x01, 88(BX), Y0, Y0
 	VBROADCASTI128 88(AX)(CX*1), Y1
@@ -4499,61 +4662,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 6400(R8)
-	VMOVDQU        Y5, 7168(R8)
+	VMOVDQU        Y2, 6400(R12)
+	VMOVDQU        Y5, 7168(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 6656(R8)
-	VMOVDQU        Y3, 7424(R8)
+	VMOVDQU        Y2, 6656(R12)
+	VMOVDQU        Y3, 7424(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 6464(R8)
-	VMOVDQU        Y3, 7232(R8)
+	VMOVDQU        Y2, 6464(R12)
+	VMOVDQU        Y3, 7232(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6720(R8)
-	VMOVDQU        Y2, 7488(R8)
+	VMOVDQU        Y1, 6720(R12)
+	VMOVDQU        Y2, 7488(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6528(R8)
-	VMOVDQU        Y2, 7296(R8)
+	VMOVDQU        Y1, 6528(R12)
+	VMOVDQU        Y2, 7296(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6784(R8)
-	VMOVDQU        Y2, 7552(R8)
+	VMOVDQU        Y1, 6784(R12)
+	VMOVDQU        Y2, 7552(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6592(R8)
-	VMOVDQU        Y2, 7360(R8)
+	VMOVDQU        Y1, 6592(R12)
+	VMOVDQU        Y2, 7360(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 6848(R8)
-	VMOVDQU        Y1, 7616(R8)
+	VMOVDQU        Y0, 6848(R12)
+	VMOVDQU        Y1, 7616(R12)
 	VBROADCASTI128 88(SI), Y0
 	VINSERTI128    $0x01, 88(DI), Y0, Y0
 	VBROADCASTI128 88(SI)(CX*1), Y1
@@ -4575,61 +4738,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 6432(R8)
-	VMOVDQU        Y5, 7200(R8)
+	VMOVDQU        Y2, 6432(R12)
+	VMOVDQU        Y5, 7200(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 6688(R8)
-	VMOVDQU        Y3, 7456(R8)
+	VMOVDQU        Y2, 6688(R12)
+	VMOVDQU        Y3, 7456(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 6496(R8)
-	VMOVDQU        Y3, 7264(R8)
+	VMOVDQU        Y2, 6496(R12)
+	VMOVDQU        Y3, 7264(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6752(R8)
-	VMOVDQU        Y2, 7520(R8)
+	VMOVDQU        Y1, 6752(R12)
+	VMOVDQU        Y2, 7520(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6560(R8)
-	VMOVDQU        Y2, 7328(R8)
+	VMOVDQU        Y1, 6560(R12)
+	VMOVDQU        Y2, 7328(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6816(R8)
-	VMOVDQU        Y2, 7584(R8)
+	VMOVDQU        Y1, 6816(R12)
+	VMOVDQU        Y2, 7584(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 6624(R8)
-	VMOVDQU        Y2, 7392(R8)
+	VMOVDQU        Y1, 6624(R12)
+	VMOVDQU        Y2, 7392(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 6880(R8)
-	VMOVDQU        Y1, 7648(R8)
+	VMOVDQU        Y0, 6880(R12)
+	VMOVDQU        Y1, 7648(R12)
 	VBROADCASTI128 104(AX), Y0
 	VINSERTI128    $0x01, 104(BX), Y0, Y0
 	VBROADCASTI128 104(AX)(CX*1), Y1
@@ -4651,61 +4814,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 7680(R8)
-	VMOVDQU        Y5, 8448(R8)
+	VMOVDQU        Y2, 7680(R12)
+	VMOVDQU        Y5, 8448(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 7936(R8)
-	VMOVDQU        Y3, 8704(R8)
+	VMOVDQU        Y2, 7936(R12)
+	VMOVDQU        Y3, 8704(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 7744(R8)
-	VMOVDQU        Y3, 8512(R8)
+	VMOVDQU        Y2, 7744(R12)
+	VMOVDQU        Y3, 8512(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 8000(R8)
-	VMOVDQU        Y2, 8768(R8)
+	VMOVDQU        Y1, 8000(R12)
+	VMOVDQU        Y2, 8768(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 7808(R8)
-	VMOVDQU        Y2, 8576(R8)
+	VMOVDQU        Y1, 7808(R12)
+	VMOVDQU        Y2, 8576(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 8064(R8)
-	VMOVDQU        Y2, 8832(R8)
+	VMOVDQU        Y1, 8064(R12)
+	VMOVDQU        Y2, 8832(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 7872(R8)
-	VMOVDQU        Y2, 8640(R8)
+	VMOVDQU        Y1, 7872(R12)
+	VMOVDQU        Y2, 8640(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 8128(R8)
-	VMOVDQU        Y1, 8896(R8)
+	VMOVDQU        Y0, 8128(R12)
+	VMOVDQU        Y1, 8896(R12)
 	VBROADCASTI128 104(SI), Y0
 	VINSERTI128    $0x01, 104(DI), Y0, Y0
 	VBROADCASTI128 104(SI)(CX*1), Y1
@@ -4727,61 +4890,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 7712(R8)
-	VMOVDQU        Y5, 8480(R8)
+	VMOVDQU        Y2, 7712(R12)
+	VMOVDQU        Y5, 8480(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 7968(R8)
-	VMOVDQU        Y3, 8736(R8)
+	VMOVDQU        Y2, 7968(R12)
+	VMOVDQU        Y3, 8736(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 7776(R8)
-	VMOVDQU        Y3, 8544(R8)
+	VMOVDQU        Y2, 7776(R12)
+	VMOVDQU        Y3, 8544(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 8032(R8)
-	VMOVDQU        Y2, 8800(R8)
+	VMOVDQU        Y1, 8032(R12)
+	VMOVDQU        Y2, 8800(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 7840(R8)
-	VMOVDQU        Y2, 8608(R8)
+	VMOVDQU        Y1, 7840(R12)
+	VMOVDQU        Y2, 8608(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 8096(R8)
-	VMOVDQU        Y2, 8864(R8)
+	VMOVDQU        Y1, 8096(R12)
+	VMOVDQU        Y2, 8864(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 7904(R8)
-	VMOVDQU        Y2, 8672(R8)
+	VMOVDQU        Y1, 7904(R12)
+	VMOVDQU        Y2, 8672(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 8160(R8)
-	VMOVDQU        Y1, 8928(R8)
+	VMOVDQU        Y0, 8160(R12)
+	VMOVDQU        Y1, 8928(R12)
 	VBROADCASTI128 120(AX), Y0
 	VINSERTI128    $0x01, 120(BX), Y0, Y0
 	VBROADCASTI128 120(AX)(CX*1), Y1
@@ -4803,61 +4966,61 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 8960(R8)
-	VMOVDQU        Y5, 9728(R8)
+	VMOVDQU        Y2, 8960(R12)
+	VMOVDQU        Y5, 9728(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 9216(R8)
-	VMOVDQU        Y3, 9984(R8)
+	VMOVDQU        Y2, 9216(R12)
+	VMOVDQU        Y3, 9984(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 9024(R8)
-	VMOVDQU        Y3, 9792(R8)
+	VMOVDQU        Y2, 9024(R12)
+	VMOVDQU        Y3, 9792(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9280(R8)
-	VMOVDQU        Y2, 10048(R8)
+	VMOVDQU        Y1, 9280(R12)
+	VMOVDQU        Y2, 10048(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9088(R8)
-	VMOVDQU        Y2, 9856(R8)
+	VMOVDQU        Y1, 9088(R12)
+	VMOVDQU        Y2, 9856(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9344(R8)
-	VMOVDQU        Y2, 10112(R8)
+	VMOVDQU        Y1, 9344(R12)
+	VMOVDQU        Y2, 10112(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9152(R8)
-	VMOVDQU        Y2, 9920(R8)
+	VMOVDQU        Y1, 9152(R12)
+	VMOVDQU        Y2, 9920(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 9408(R8)
-	VMOVDQU        Y1, 10176(R8)
+	VMOVDQU        Y0, 9408(R12)
+	VMOVDQU        Y1, 10176(R12)
 	VBROADCASTI128 120(SI), Y0
 	VINSERTI128    $0x01, 120(DI), Y0, Y0
 	VBROADCASTI128 120(SI)(CX*1), Y1
@@ -4879,67 +5042,67 @@ block:
 	VPSHUFB        Y2, Y5, Y5
 	VMOVDQU        nonlinearLow<>+0(SB), Y6
 	VPSHUFB        Y2, Y6, Y2
-	VMOVDQU        Y2, 8992(R8)
-	VMOVDQU        Y5, 9760(R8)
+	VMOVDQU        Y2, 8992(R12)
+	VMOVDQU        Y5, 9760(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 9248(R8)
-	VMOVDQU        Y3, 10016(R8)
+	VMOVDQU        Y2, 9248(R12)
+	VMOVDQU        Y3, 10016(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinearHigh<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y3
 	VMOVDQU        nonlinearLow<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 9056(R8)
-	VMOVDQU        Y3, 9824(R8)
+	VMOVDQU        Y2, 9056(R12)
+	VMOVDQU        Y3, 9824(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9312(R8)
-	VMOVDQU        Y2, 10080(R8)
+	VMOVDQU        Y1, 9312(R12)
+	VMOVDQU        Y2, 10080(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9120(R8)
-	VMOVDQU        Y2, 9888(R8)
+	VMOVDQU        Y1, 9120(R12)
+	VMOVDQU        Y2, 9888(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9376(R8)
-	VMOVDQU        Y2, 10144(R8)
+	VMOVDQU        Y1, 9376(R12)
+	VMOVDQU        Y2, 10144(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinearHigh<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y2
 	VMOVDQU        nonlinearLow<>+0(SB), Y3
 	VPSHUFB        Y1, Y3, Y1
-	VMOVDQU        Y1, 9184(R8)
-	VMOVDQU        Y2, 9952(R8)
+	VMOVDQU        Y1, 9184(R12)
+	VMOVDQU        Y2, 9952(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinearHigh<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y1
 	VMOVDQU        nonlinearLow<>+0(SB), Y2
 	VPSHUFB        Y0, Y2, Y0
-	VMOVDQU        Y0, 9440(R8)
-	VMOVDQU        Y1, 10208(R8)
+	VMOVDQU        Y0, 9440(R12)
+	VMOVDQU        Y1, 10208(R12)
 	ADDQ           $+136, AX
 	ADDQ           $+136, BX
 	ADDQ           $+136, SI
 	ADDQ           $+136, DI
-	ADDQ           $+10240, R8
-	DECQ           R9
+	ADDQ           $+10240, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -5687,7 +5850,7 @@ DATA byte3<>+60(SB)/4, $0x8080800f
 GLOBL byte3<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ4KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ4KPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -5695,8 +5858,13 @@ TEXT ·unpackQ4KPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -5720,6 +5888,14 @@ block:
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
 	VXORPS         sign32<>+0(SB), Y1, Y1
+	PREFETCHT0     4(AX)(R8*1)
+	PREFETCHT0     4(AX)(R9*1)
+	PREFETCHT0     4(AX)(R10*1)
+	PREFETCHT0     4(AX)(R11*1)
+	PREFETCHT0     4(BX)(R8*1)
+	PREFETCHT0     4(BX)(R9*1)
+	PREFETCHT0     4(BX)(R10*1)
+	PREFETCHT0     4(BX)(R11*1)
 	VBROADCASTI128 4(AX), Y2
 	VINSERTI128    $0x01, 4(BX), Y2, Y2
 	VBROADCASTI128 4(AX)(CX*1), Y3
@@ -5750,67 +5926,67 @@ block:
 	VPSHUFB        byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 512(R8)
+	VMOVUPS        Y6, 512(R12)
 	VPSHUFB        byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 1280(R8)
+	VMOVUPS        Y6, 1280(R12)
 	VPSHUFB        byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 2048(R8)
+	VMOVUPS        Y6, 2048(R12)
 	VPSHUFB        byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2816(R8)
+	VMOVUPS        Y5, 2816(R12)
 	VPSHUFB        byte0<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 3584(R8)
+	VMOVUPS        Y5, 3584(R12)
 	VPSHUFB        byte1<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 4352(R8)
+	VMOVUPS        Y5, 4352(R12)
 	VPSHUFB        byte2<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 5120(R8)
+	VMOVUPS        Y5, 5120(R12)
 	VPSHUFB        byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPSHUFB        byte0<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 640(R8)
+	VMOVUPS        Y0, 640(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 1408(R8)
+	VMOVUPS        Y0, 1408(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2176(R8)
+	VMOVUPS        Y0, 2176(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2944(R8)
+	VMOVUPS        Y0, 2944(R12)
 	VPSHUFB        byte0<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 3712(R8)
+	VMOVUPS        Y0, 3712(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 4480(R8)
+	VMOVUPS        Y0, 4480(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 5248(R8)
+	VMOVUPS        Y0, 5248(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 6016(R8)
+	VMOVUPS        Y0, 6016(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -5832,6 +6008,14 @@ block:
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
 	VXORPS         sign32<>+0(SB), Y1, Y1
+	PREFETCHT0     4(SI)(R8*1)
+	PREFETCHT0     4(SI)(R9*1)
+	PREFETCHT0     4(SI)(R10*1)
+	PREFETCHT0     4(SI)(R11*1)
+	PREFETCHT0     4(DI)(R8*1)
+	PREFETCHT0     4(DI)(R9*1)
+	PREFETCHT0     4(DI)(R10*1)
+	PREFETCHT0     4(DI)(R11*1)
 	VBROADCASTI128 4(SI), Y2
 	VINSERTI128    $0x01, 4(DI), Y2, Y2
 	VBROADCASTI128 4(SI)(CX*1), Y3
@@ -5862,67 +6046,67 @@ block:
 	VPSHUFB        byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 544(R8)
+	VMOVUPS        Y6, 544(R12)
 	VPSHUFB        byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 1312(R8)
+	VMOVUPS        Y6, 1312(R12)
 	VPSHUFB        byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 2080(R8)
+	VMOVUPS        Y6, 2080(R12)
 	VPSHUFB        byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2848(R8)
+	VMOVUPS        Y5, 2848(R12)
 	VPSHUFB        byte0<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 3616(R8)
+	VMOVUPS        Y5, 3616(R12)
 	VPSHUFB        byte1<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 4384(R8)
+	VMOVUPS        Y5, 4384(R12)
 	VPSHUFB        byte2<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 5152(R8)
+	VMOVUPS        Y5, 5152(R12)
 	VPSHUFB        byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
 	VPSHUFB        byte0<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 672(R8)
+	VMOVUPS        Y0, 672(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 1440(R8)
+	VMOVUPS        Y0, 1440(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2208(R8)
+	VMOVUPS        Y0, 2208(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2976(R8)
+	VMOVUPS        Y0, 2976(R12)
 	VPSHUFB        byte0<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 3744(R8)
+	VMOVUPS        Y0, 3744(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 4512(R8)
+	VMOVUPS        Y0, 4512(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 5280(R8)
+	VMOVUPS        Y0, 5280(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 6048(R8)
+	VMOVUPS        Y0, 6048(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -5940,25 +6124,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 768(R8)
+	VMOVDQU        Y2, 768(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 832(R8)
+	VMOVDQU        Y1, 832(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 960(R8)
+	VMOVDQU        Y0, 960(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -5976,25 +6160,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 800(R8)
+	VMOVDQU        Y2, 800(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 864(R8)
+	VMOVDQU        Y1, 864(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 992(R8)
+	VMOVDQU        Y0, 992(R12)
 	VBROADCASTI128 32(AX), Y0
 	VINSERTI128    $0x01, 32(BX), Y0, Y0
 	VBROADCASTI128 32(AX)(CX*1), Y1
@@ -6012,25 +6196,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1024(R8)
+	VMOVDQU        Y2, 1024(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 320(R8)
+	VMOVDQU        Y2, 320(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1088(R8)
+	VMOVDQU        Y1, 1088(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 1216(R8)
+	VMOVDQU        Y0, 1216(R12)
 	VBROADCASTI128 32(SI), Y0
 	VINSERTI128    $0x01, 32(DI), Y0, Y0
 	VBROADCASTI128 32(SI)(CX*1), Y1
@@ -6048,25 +6232,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1056(R8)
+	VMOVDQU        Y2, 1056(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 352(R8)
+	VMOVDQU        Y2, 352(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1120(R8)
+	VMOVDQU        Y1, 1120(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 1248(R8)
+	VMOVDQU        Y0, 1248(R12)
 	VBROADCASTI128 48(AX), Y0
 	VINSERTI128    $0x01, 48(BX), Y0, Y0
 	VBROADCASTI128 48(AX)(CX*1), Y1
@@ -6084,25 +6268,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 1536(R8)
+	VMOVDQU        Y2, 1536(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2304(R8)
+	VMOVDQU        Y2, 2304(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 1600(R8)
+	VMOVDQU        Y2, 1600(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2368(R8)
+	VMOVDQU        Y1, 2368(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 1664(R8)
+	VMOVDQU        Y1, 1664(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 1728(R8)
+	VMOVDQU        Y1, 1728(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2496(R8)
+	VMOVDQU        Y0, 2496(R12)
 	VBROADCASTI128 48(SI), Y0
 	VINSERTI128    $0x01, 48(DI), Y0, Y0
 	VBROADCASTI128 48(SI)(CX*1), Y1
@@ -6120,25 +6304,33 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 1568(R8)
+	VMOVDQU        Y2, 1568(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2336(R8)
+	VMOVDQU        Y2, 2336(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 1632(R8)
+	VMOVDQU        Y2, 1632(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2400(R8)
+	VMOVDQU        Y1, 2400(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 1696(R8)
+	VMOVDQU        Y1, 1696(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 1760(R8)
+	VMOVDQU        Y1, 1760(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2528(R8)
+	VMOVDQU        Y0, 2528(R12)
+	PREFETCHT0     64(AX)(R8*1)
+	PREFETCHT0     64(AX)(R9*1)
+	PREFETCHT0     64(AX)(R10*1)
+	PREFETCHT0     64(AX)(R11*1)
+	PREFETCHT0     64(BX)(R8*1)
+	PREFETCHT0     64(BX)(R9*1)
+	PREFETCHT0     64(BX)(R10*1)
+	PREFETCHT0     64(BX)(R11*1)
 	VBROADCASTI128 64(AX), Y0
 	VINSERTI128    $0x01, 64(BX), Y0, Y0
 	VBROADCASTI128 64(AX)(CX*1), Y1
@@ -6156,25 +6348,33 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 1792(R8)
+	VMOVDQU        Y2, 1792(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2560(R8)
+	VMOVDQU        Y2, 2560(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 1856(R8)
+	VMOVDQU        Y2, 1856(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2624(R8)
+	VMOVDQU        Y1, 2624(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 1920(R8)
+	VMOVDQU        Y1, 1920(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 1984(R8)
+	VMOVDQU        Y1, 1984(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2752(R8)
+	VMOVDQU        Y0, 2752(R12)
+	PREFETCHT0     64(SI)(R8*1)
+	PREFETCHT0     64(SI)(R9*1)
+	PREFETCHT0     64(SI)(R10*1)
+	PREFETCHT0     64(SI)(R11*1)
+	PREFETCHT0     64(DI)(R8*1)
+	PREFETCHT0     64(DI)(R9*1)
+	PREFETCHT0     64(DI)(R10*1)
+	PREFETCHT0     64(DI)(R11*1)
 	VBROADCASTI128 64(SI), Y0
 	VINSERTI128    $0x01, 64(DI), Y0, Y0
 	VBROADCASTI128 64(SI)(CX*1), Y1
@@ -6192,25 +6392,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 1824(R8)
+	VMOVDQU        Y2, 1824(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2592(R8)
+	VMOVDQU        Y2, 2592(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 1888(R8)
+	VMOVDQU        Y2, 1888(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2656(R8)
+	VMOVDQU        Y1, 2656(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 1952(R8)
+	VMOVDQU        Y1, 1952(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 2016(R8)
+	VMOVDQU        Y1, 2016(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2784(R8)
+	VMOVDQU        Y0, 2784(R12)
 	VBROADCASTI128 80(AX), Y0
 	VINSERTI128    $0x01, 80(BX), Y0, Y0
 	VBROADCASTI128 80(AX)(CX*1), Y1
@@ -6228,25 +6428,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3072(R8)
+	VMOVDQU        Y2, 3072(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3840(R8)
+	VMOVDQU        Y2, 3840(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3136(R8)
+	VMOVDQU        Y2, 3136(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 3904(R8)
+	VMOVDQU        Y1, 3904(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3200(R8)
+	VMOVDQU        Y1, 3200(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3264(R8)
+	VMOVDQU        Y1, 3264(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 4032(R8)
+	VMOVDQU        Y0, 4032(R12)
 	VBROADCASTI128 80(SI), Y0
 	VINSERTI128    $0x01, 80(DI), Y0, Y0
 	VBROADCASTI128 80(SI)(CX*1), Y1
@@ -6264,25 +6464,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3104(R8)
+	VMOVDQU        Y2, 3104(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3872(R8)
+	VMOVDQU        Y2, 3872(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3168(R8)
+	VMOVDQU        Y2, 3168(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 3936(R8)
+	VMOVDQU        Y1, 3936(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3232(R8)
+	VMOVDQU        Y1, 3232(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3296(R8)
+	VMOVDQU        Y1, 3296(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 4064(R8)
+	VMOVDQU        Y0, 4064(R12)
 	VBROADCASTI128 96(AX), Y0
 	VINSERTI128    $0x01, 96(BX), Y0, Y0
 	VBROADCASTI128 96(AX)(CX*1), Y1
@@ -6300,25 +6500,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3328(R8)
+	VMOVDQU        Y2, 3328(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4096(R8)
+	VMOVDQU        Y2, 4096(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3392(R8)
+	VMOVDQU        Y2, 3392(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4160(R8)
+	VMOVDQU        Y1, 4160(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3456(R8)
+	VMOVDQU        Y1, 3456(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3520(R8)
+	VMOVDQU        Y1, 3520(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 4288(R8)
+	VMOVDQU        Y0, 4288(R12)
 	VBROADCASTI128 96(SI), Y0
 	VINSERTI128    $0x01, 96(DI), Y0, Y0
 	VBROADCASTI128 96(SI)(CX*1), Y1
@@ -6336,25 +6536,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3360(R8)
+	VMOVDQU        Y2, 3360(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4128(R8)
+	VMOVDQU        Y2, 4128(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3424(R8)
+	VMOVDQU        Y2, 3424(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4192(R8)
+	VMOVDQU        Y1, 4192(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3488(R8)
+	VMOVDQU        Y1, 3488(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3552(R8)
+	VMOVDQU        Y1, 3552(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 4320(R8)
+	VMOVDQU        Y0, 4320(R12)
 	VBROADCASTI128 112(AX), Y0
 	VINSERTI128    $0x01, 112(BX), Y0, Y0
 	VBROADCASTI128 112(AX)(CX*1), Y1
@@ -6372,25 +6572,25 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 4608(R8)
+	VMOVDQU        Y2, 4608(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5376(R8)
+	VMOVDQU        Y2, 5376(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 4672(R8)
+	VMOVDQU        Y2, 4672(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5440(R8)
+	VMOVDQU        Y1, 5440(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 4736(R8)
+	VMOVDQU        Y1, 4736(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 4800(R8)
+	VMOVDQU        Y1, 4800(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5568(R8)
+	VMOVDQU        Y0, 5568(R12)
 	VBROADCASTI128 112(SI), Y0
 	VINSERTI128    $0x01, 112(DI), Y0, Y0
 	VBROADCASTI128 112(SI)(CX*1), Y1
@@ -6408,25 +6608,33 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 4640(R8)
+	VMOVDQU        Y2, 4640(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5408(R8)
+	VMOVDQU        Y2, 5408(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 4704(R8)
+	VMOVDQU        Y2, 4704(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5472(R8)
+	VMOVDQU        Y1, 5472(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 4768(R8)
+	VMOVDQU        Y1, 4768(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 4832(R8)
+	VMOVDQU        Y1, 4832(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5600(R8)
+	VMOVDQU        Y0, 5600(R12)
+	PREFETCHT0     128(AX)(R8*1)
+	PREFETCHT0     128(AX)(R9*1)
+	PREFETCHT0     128(AX)(R10*1)
+	PREFETCHT0     128(AX)(R11*1)
+	PREFETCHT0     128(BX)(R8*1)
+	PREFETCHT0     128(BX)(R9*1)
+	PREFETCHT0     128(BX)(R10*1)
+	PREFETCHT0     128(BX)(R11*1)
 	VBROADCASTI128 128(AX), Y0
 	VINSERTI128    $0x01, 128(BX), Y0, Y0
 	VBROADCASTI128 128(AX)(CX*1), Y1
@@ -6444,25 +6652,33 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 4864(R8)
+	VMOVDQU        Y2, 4864(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5632(R8)
+	VMOVDQU        Y2, 5632(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 4928(R8)
+	VMOVDQU        Y2, 4928(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5696(R8)
+	VMOVDQU        Y1, 5696(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 4992(R8)
+	VMOVDQU        Y1, 4992(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 5056(R8)
+	VMOVDQU        Y1, 5056(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5824(R8)
+	VMOVDQU        Y0, 5824(R12)
+	PREFETCHT0     128(SI)(R8*1)
+	PREFETCHT0     128(SI)(R9*1)
+	PREFETCHT0     128(SI)(R10*1)
+	PREFETCHT0     128(SI)(R11*1)
+	PREFETCHT0     128(DI)(R8*1)
+	PREFETCHT0     128(DI)(R9*1)
+	PREFETCHT0     128(DI)(R10*1)
+	PREFETCHT0     128(DI)(R11*1)
 	VBROADCASTI128 128(SI), Y0
 	VINSERTI128    $0x01, 128(DI), Y0, Y0
 	VBROADCASTI128 128(SI)(CX*1), Y1
@@ -6480,31 +6696,31 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 4896(R8)
+	VMOVDQU        Y2, 4896(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5664(R8)
+	VMOVDQU        Y2, 5664(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 4960(R8)
+	VMOVDQU        Y2, 4960(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5728(R8)
+	VMOVDQU        Y1, 5728(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 5024(R8)
+	VMOVDQU        Y1, 5024(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 5088(R8)
+	VMOVDQU        Y1, 5088(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5856(R8)
+	VMOVDQU        Y0, 5856(R12)
 	ADDQ           $+144, AX
 	ADDQ           $+144, BX
 	ADDQ           $+144, SI
 	ADDQ           $+144, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -7572,7 +7788,7 @@ block:
 	RET
 
 // func unpackQ5KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ5KPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -7580,8 +7796,13 @@ TEXT ·unpackQ5KPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -7605,6 +7826,14 @@ block:
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
 	VXORPS         sign32<>+0(SB), Y1, Y1
+	PREFETCHT0     4(AX)(R8*1)
+	PREFETCHT0     4(AX)(R9*1)
+	PREFETCHT0     4(AX)(R10*1)
+	PREFETCHT0     4(AX)(R11*1)
+	PREFETCHT0     4(BX)(R8*1)
+	PREFETCHT0     4(BX)(R9*1)
+	PREFETCHT0     4(BX)(R10*1)
+	PREFETCHT0     4(BX)(R11*1)
 	VBROADCASTI128 4(AX), Y2
 	VINSERTI128    $0x01, 4(BX), Y2, Y2
 	VBROADCASTI128 4(AX)(CX*1), Y3
@@ -7635,67 +7864,67 @@ block:
 	VPSHUFB        byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 512(R8)
+	VMOVUPS        Y6, 512(R12)
 	VPSHUFB        byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 1280(R8)
+	VMOVUPS        Y6, 1280(R12)
 	VPSHUFB        byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 2048(R8)
+	VMOVUPS        Y6, 2048(R12)
 	VPSHUFB        byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2816(R8)
+	VMOVUPS        Y5, 2816(R12)
 	VPSHUFB        byte0<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 3584(R8)
+	VMOVUPS        Y5, 3584(R12)
 	VPSHUFB        byte1<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 4352(R8)
+	VMOVUPS        Y5, 4352(R12)
 	VPSHUFB        byte2<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 5120(R8)
+	VMOVUPS        Y5, 5120(R12)
 	VPSHUFB        byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPSHUFB        byte0<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 640(R8)
+	VMOVUPS        Y0, 640(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 1408(R8)
+	VMOVUPS        Y0, 1408(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2176(R8)
+	VMOVUPS        Y0, 2176(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2944(R8)
+	VMOVUPS        Y0, 2944(R12)
 	VPSHUFB        byte0<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 3712(R8)
+	VMOVUPS        Y0, 3712(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 4480(R8)
+	VMOVUPS        Y0, 4480(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 5248(R8)
+	VMOVUPS        Y0, 5248(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 6016(R8)
+	VMOVUPS        Y0, 6016(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -7717,6 +7946,14 @@ block:
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
 	VXORPS         sign32<>+0(SB), Y1, Y1
+	PREFETCHT0     4(SI)(R8*1)
+	PREFETCHT0     4(SI)(R9*1)
+	PREFETCHT0     4(SI)(R10*1)
+	PREFETCHT0     4(SI)(R11*1)
+	PREFETCHT0     4(DI)(R8*1)
+	PREFETCHT0     4(DI)(R9*1)
+	PREFETCHT0     4(DI)(R10*1)
+	PREFETCHT0     4(DI)(R11*1)
 	VBROADCASTI128 4(SI), Y2
 	VINSERTI128    $0x01, 4(DI), Y2, Y2
 	VBROADCASTI128 4(SI)(CX*1), Y3
@@ -7747,67 +7984,67 @@ block:
 	VPSHUFB        byte0<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 544(R8)
+	VMOVUPS        Y6, 544(R12)
 	VPSHUFB        byte1<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 1312(R8)
+	VMOVUPS        Y6, 1312(R12)
 	VPSHUFB        byte2<>+0(SB), Y5, Y6
 	VCVTDQ2PS      Y6, Y6
 	VMULPS         Y0, Y6, Y6
-	VMOVUPS        Y6, 2080(R8)
+	VMOVUPS        Y6, 2080(R12)
 	VPSHUFB        byte3<>+0(SB), Y5, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2848(R8)
+	VMOVUPS        Y5, 2848(R12)
 	VPSHUFB        byte0<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 3616(R8)
+	VMOVUPS        Y5, 3616(R12)
 	VPSHUFB        byte1<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 4384(R8)
+	VMOVUPS        Y5, 4384(R12)
 	VPSHUFB        byte2<>+0(SB), Y2, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 5152(R8)
+	VMOVUPS        Y5, 5152(R12)
 	VPSHUFB        byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
 	VPSHUFB        byte0<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 672(R8)
+	VMOVUPS        Y0, 672(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 1440(R8)
+	VMOVUPS        Y0, 1440(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2208(R8)
+	VMOVUPS        Y0, 2208(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 2976(R8)
+	VMOVUPS        Y0, 2976(R12)
 	VPSHUFB        byte0<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 3744(R8)
+	VMOVUPS        Y0, 3744(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 4512(R8)
+	VMOVUPS        Y0, 4512(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 5280(R8)
+	VMOVUPS        Y0, 5280(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 6048(R8)
+	VMOVUPS        Y0, 6048(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -7844,46 +8081,54 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x03, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 768(R8)
+	VMOVDQU        Y6, 768(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 64(R8)
+	VMOVDQU        Y6, 64(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 832(R8)
+	VMOVDQU        Y5, 832(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 128(R8)
+	VMOVDQU        Y5, 128(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 896(R8)
+	VMOVDQU        Y5, 896(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 192(R8)
+	VMOVDQU        Y5, 192(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x03, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 960(R8)
+	VMOVDQU        Y2, 960(R12)
+	PREFETCHT0     80(AX)(R8*1)
+	PREFETCHT0     80(AX)(R9*1)
+	PREFETCHT0     80(AX)(R10*1)
+	PREFETCHT0     80(AX)(R11*1)
+	PREFETCHT0     80(BX)(R8*1)
+	PREFETCHT0     80(BX)(R9*1)
+	PREFETCHT0     80(BX)(R10*1)
+	PREFETCHT0     80(BX)(R11*1)
 	VBROADCASTI128 80(AX), Y2
 	VINSERTI128    $0x01, 80(BX), Y2, Y2
 	VBROADCASTI128 80(AX)(CX*1), Y5
@@ -7904,46 +8149,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1536(R8)
+	VMOVDQU        Y6, 1536(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 2304(R8)
+	VMOVDQU        Y6, 2304(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x02, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1600(R8)
+	VMOVDQU        Y6, 1600(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2368(R8)
+	VMOVDQU        Y5, 2368(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1664(R8)
+	VMOVDQU        Y5, 1664(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2432(R8)
+	VMOVDQU        Y5, 2432(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x02, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1728(R8)
+	VMOVDQU        Y5, 1728(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 2496(R8)
+	VMOVDQU        Y2, 2496(R12)
 	VBROADCASTI128 112(AX), Y2
 	VINSERTI128    $0x01, 112(BX), Y2, Y2
 	VBROADCASTI128 112(AX)(CX*1), Y5
@@ -7963,43 +8208,51 @@ block:
 	VPAND          bytes0f<>+0(SB), Y7, Y6
 	VPAND          bytes10<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3072(R8)
+	VMOVDQU        Y6, 3072(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3840(R8)
+	VMOVDQU        Y6, 3840(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPAND          bytes10<>+0(SB), Y1, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3136(R8)
+	VMOVDQU        Y6, 3136(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3904(R8)
+	VMOVDQU        Y5, 3904(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPAND          bytes10<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3200(R8)
+	VMOVDQU        Y5, 3200(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3968(R8)
+	VMOVDQU        Y5, 3968(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPAND          bytes10<>+0(SB), Y0, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3264(R8)
+	VMOVDQU        Y5, 3264(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSRLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4032(R8)
+	VMOVDQU        Y2, 4032(R12)
+	PREFETCHT0     144(AX)(R8*1)
+	PREFETCHT0     144(AX)(R9*1)
+	PREFETCHT0     144(AX)(R10*1)
+	PREFETCHT0     144(AX)(R11*1)
+	PREFETCHT0     144(BX)(R8*1)
+	PREFETCHT0     144(BX)(R9*1)
+	PREFETCHT0     144(BX)(R10*1)
+	PREFETCHT0     144(BX)(R11*1)
 	VBROADCASTI128 144(AX), Y2
 	VINSERTI128    $0x01, 144(BX), Y2, Y2
 	VBROADCASTI128 144(AX)(CX*1), Y5
@@ -8020,46 +8273,46 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4608(R8)
+	VMOVDQU        Y6, 4608(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5376(R8)
+	VMOVDQU        Y6, 5376(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4672(R8)
+	VMOVDQU        Y3, 4672(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y1
 	VPAND          bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5440(R8)
+	VMOVDQU        Y3, 5440(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4736(R8)
+	VMOVDQU        Y1, 4736(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4800(R8)
+	VMOVDQU        Y1, 4800(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y0
 	VPAND          bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5568(R8)
+	VMOVDQU        Y1, 5568(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -8096,46 +8349,54 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x03, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 800(R8)
+	VMOVDQU        Y6, 800(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 96(R8)
+	VMOVDQU        Y6, 96(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 864(R8)
+	VMOVDQU        Y5, 864(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 160(R8)
+	VMOVDQU        Y5, 160(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 928(R8)
+	VMOVDQU        Y5, 928(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 224(R8)
+	VMOVDQU        Y5, 224(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x03, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 992(R8)
+	VMOVDQU        Y2, 992(R12)
+	PREFETCHT0     80(SI)(R8*1)
+	PREFETCHT0     80(SI)(R9*1)
+	PREFETCHT0     80(SI)(R10*1)
+	PREFETCHT0     80(SI)(R11*1)
+	PREFETCHT0     80(DI)(R8*1)
+	PREFETCHT0     80(DI)(R9*1)
+	PREFETCHT0     80(DI)(R10*1)
+	PREFETCHT0     80(DI)(R11*1)
 	VBROADCASTI128 80(SI), Y2
 	VINSERTI128    $0x01, 80(DI), Y2, Y2
 	VBROADCASTI128 80(SI)(CX*1), Y5
@@ -8156,46 +8417,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1568(R8)
+	VMOVDQU        Y6, 1568(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 2336(R8)
+	VMOVDQU        Y6, 2336(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x02, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1632(R8)
+	VMOVDQU        Y6, 1632(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2400(R8)
+	VMOVDQU        Y5, 2400(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1696(R8)
+	VMOVDQU        Y5, 1696(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2464(R8)
+	VMOVDQU        Y5, 2464(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x02, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1760(R8)
+	VMOVDQU        Y5, 1760(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 2528(R8)
+	VMOVDQU        Y2, 2528(R12)
 	VBROADCASTI128 112(SI), Y2
 	VINSERTI128    $0x01, 112(DI), Y2, Y2
 	VBROADCASTI128 112(SI)(CX*1), Y5
@@ -8215,43 +8476,51 @@ block:
 	VPAND          bytes0f<>+0(SB), Y7, Y6
 	VPAND          bytes10<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3104(R8)
+	VMOVDQU        Y6, 3104(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3872(R8)
+	VMOVDQU        Y6, 3872(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPAND          bytes10<>+0(SB), Y1, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3168(R8)
+	VMOVDQU        Y6, 3168(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3936(R8)
+	VMOVDQU        Y5, 3936(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPAND          bytes10<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3232(R8)
+	VMOVDQU        Y5, 3232(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4000(R8)
+	VMOVDQU        Y5, 4000(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPAND          bytes10<>+0(SB), Y0, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3296(R8)
+	VMOVDQU        Y5, 3296(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSRLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4064(R8)
+	VMOVDQU        Y2, 4064(R12)
+	PREFETCHT0     144(SI)(R8*1)
+	PREFETCHT0     144(SI)(R9*1)
+	PREFETCHT0     144(SI)(R10*1)
+	PREFETCHT0     144(SI)(R11*1)
+	PREFETCHT0     144(DI)(R8*1)
+	PREFETCHT0     144(DI)(R9*1)
+	PREFETCHT0     144(DI)(R10*1)
+	PREFETCHT0     144(DI)(R11*1)
 	VBROADCASTI128 144(SI), Y2
 	VINSERTI128    $0x01, 144(DI), Y2, Y2
 	VBROADCASTI128 144(SI)(CX*1), Y5
@@ -8272,46 +8541,46 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4640(R8)
+	VMOVDQU        Y6, 4640(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5408(R8)
+	VMOVDQU        Y6, 5408(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4704(R8)
+	VMOVDQU        Y3, 4704(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y1
 	VPAND          bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5472(R8)
+	VMOVDQU        Y3, 5472(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4768(R8)
+	VMOVDQU        Y1, 4768(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4832(R8)
+	VMOVDQU        Y1, 4832(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y0
 	VPAND          bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5600(R8)
+	VMOVDQU        Y1, 5600(R12)
 	VBROADCASTI128 32(AX), Y0
 	VINSERTI128    $0x01, 32(BX), Y0, Y0
 	VBROADCASTI128 32(AX)(CX*1), Y1
@@ -8348,46 +8617,46 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 256(R8)
+	VMOVDQU        Y6, 256(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x03, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1024(R8)
+	VMOVDQU        Y6, 1024(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 320(R8)
+	VMOVDQU        Y6, 320(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1088(R8)
+	VMOVDQU        Y5, 1088(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 384(R8)
+	VMOVDQU        Y5, 384(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1152(R8)
+	VMOVDQU        Y5, 1152(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 448(R8)
+	VMOVDQU        Y5, 448(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x03, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1216(R8)
+	VMOVDQU        Y2, 1216(R12)
 	VBROADCASTI128 96(AX), Y2
 	VINSERTI128    $0x01, 96(BX), Y2, Y2
 	VBROADCASTI128 96(AX)(CX*1), Y5
@@ -8408,46 +8677,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1792(R8)
+	VMOVDQU        Y6, 1792(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 2560(R8)
+	VMOVDQU        Y6, 2560(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x02, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1856(R8)
+	VMOVDQU        Y6, 1856(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2624(R8)
+	VMOVDQU        Y5, 2624(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1920(R8)
+	VMOVDQU        Y5, 1920(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2688(R8)
+	VMOVDQU        Y5, 2688(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x02, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1984(R8)
+	VMOVDQU        Y5, 1984(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 2752(R8)
+	VMOVDQU        Y2, 2752(R12)
 	VBROADCASTI128 128(AX), Y2
 	VINSERTI128    $0x01, 128(BX), Y2, Y2
 	VBROADCASTI128 128(AX)(CX*1), Y5
@@ -8467,43 +8736,43 @@ block:
 	VPAND          bytes0f<>+0(SB), Y7, Y6
 	VPAND          bytes10<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3328(R8)
+	VMOVDQU        Y6, 3328(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4096(R8)
+	VMOVDQU        Y6, 4096(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPAND          bytes10<>+0(SB), Y1, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3392(R8)
+	VMOVDQU        Y6, 3392(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4160(R8)
+	VMOVDQU        Y5, 4160(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPAND          bytes10<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3456(R8)
+	VMOVDQU        Y5, 3456(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4224(R8)
+	VMOVDQU        Y5, 4224(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPAND          bytes10<>+0(SB), Y0, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3520(R8)
+	VMOVDQU        Y5, 3520(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSRLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4288(R8)
+	VMOVDQU        Y2, 4288(R12)
 	VBROADCASTI128 160(AX), Y2
 	VINSERTI128    $0x01, 160(BX), Y2, Y2
 	VBROADCASTI128 160(AX)(CX*1), Y5
@@ -8524,46 +8793,46 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4864(R8)
+	VMOVDQU        Y6, 4864(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5632(R8)
+	VMOVDQU        Y6, 5632(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4928(R8)
+	VMOVDQU        Y3, 4928(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y1
 	VPAND          bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5696(R8)
+	VMOVDQU        Y3, 5696(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4992(R8)
+	VMOVDQU        Y1, 4992(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5056(R8)
+	VMOVDQU        Y1, 5056(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y0
 	VPAND          bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5824(R8)
+	VMOVDQU        Y1, 5824(R12)
 	VBROADCASTI128 32(SI), Y0
 	VINSERTI128    $0x01, 32(DI), Y0, Y0
 	VBROADCASTI128 32(SI)(CX*1), Y1
@@ -8600,46 +8869,46 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 288(R8)
+	VMOVDQU        Y6, 288(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x03, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1056(R8)
+	VMOVDQU        Y6, 1056(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 352(R8)
+	VMOVDQU        Y6, 352(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1120(R8)
+	VMOVDQU        Y5, 1120(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 416(R8)
+	VMOVDQU        Y5, 416(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x03, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1184(R8)
+	VMOVDQU        Y5, 1184(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 480(R8)
+	VMOVDQU        Y5, 480(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x03, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1248(R8)
+	VMOVDQU        Y2, 1248(R12)
 	VBROADCASTI128 96(SI), Y2
 	VINSERTI128    $0x01, 96(DI), Y2, Y2
 	VBROADCASTI128 96(SI)(CX*1), Y5
@@ -8660,46 +8929,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1824(R8)
+	VMOVDQU        Y6, 1824(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 2592(R8)
+	VMOVDQU        Y6, 2592(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x02, Y1, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1888(R8)
+	VMOVDQU        Y6, 1888(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2656(R8)
+	VMOVDQU        Y5, 2656(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1952(R8)
+	VMOVDQU        Y5, 1952(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSLLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2720(R8)
+	VMOVDQU        Y5, 2720(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x02, Y0, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 2016(R8)
+	VMOVDQU        Y5, 2016(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSLLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 2784(R8)
+	VMOVDQU        Y2, 2784(R12)
 	VBROADCASTI128 128(SI), Y2
 	VINSERTI128    $0x01, 128(DI), Y2, Y2
 	VBROADCASTI128 128(SI)(CX*1), Y5
@@ -8719,43 +8988,43 @@ block:
 	VPAND          bytes0f<>+0(SB), Y7, Y6
 	VPAND          bytes10<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3360(R8)
+	VMOVDQU        Y6, 3360(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y7
 	VPAND          bytes10<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4128(R8)
+	VMOVDQU        Y6, 4128(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPAND          bytes10<>+0(SB), Y1, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3424(R8)
+	VMOVDQU        Y6, 3424(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4192(R8)
+	VMOVDQU        Y5, 4192(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPAND          bytes10<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3488(R8)
+	VMOVDQU        Y5, 3488(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPSRLD         $0x01, Y4, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4256(R8)
+	VMOVDQU        Y5, 4256(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPAND          bytes10<>+0(SB), Y0, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3552(R8)
+	VMOVDQU        Y5, 3552(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPSRLD         $0x01, Y0, Y5
 	VPAND          bytes10<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4320(R8)
+	VMOVDQU        Y2, 4320(R12)
 	VBROADCASTI128 160(SI), Y2
 	VINSERTI128    $0x01, 160(DI), Y2, Y2
 	VBROADCASTI128 160(SI)(CX*1), Y5
@@ -8776,52 +9045,52 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4896(R8)
+	VMOVDQU        Y6, 4896(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5664(R8)
+	VMOVDQU        Y6, 5664(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes10<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4960(R8)
+	VMOVDQU        Y3, 4960(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y1
 	VPAND          bytes10<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5728(R8)
+	VMOVDQU        Y3, 5728(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5024(R8)
+	VMOVDQU        Y1, 5024(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes10<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5088(R8)
+	VMOVDQU        Y1, 5088(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y0
 	VPAND          bytes10<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5856(R8)
+	VMOVDQU        Y1, 5856(R12)
 	ADDQ           $+176, AX
 	ADDQ           $+176, BX
 	ADDQ           $+176, SI
 	ADDQ           $+176, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -9893,7 +10162,7 @@ DATA quarter<>+60(SB)/4, $0x3e800000
 GLOBL quarter<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ6KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ6KPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -9901,8 +10170,13 @@ TEXT ·unpackQ6KPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   206(AX), Y0
@@ -9925,6 +10199,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         quarter<>+0(SB), Y0, Y0
+	PREFETCHT0     192(AX)(R8*1)
+	PREFETCHT0     192(AX)(R9*1)
+	PREFETCHT0     192(AX)(R10*1)
+	PREFETCHT0     192(AX)(R11*1)
+	PREFETCHT0     192(BX)(R8*1)
+	PREFETCHT0     192(BX)(R9*1)
+	PREFETCHT0     192(BX)(R10*1)
+	PREFETCHT0     192(BX)(R11*1)
 	VBROADCASTI128 192(AX), Y1
 	VINSERTI128    $0x01, 192(BX), Y1, Y1
 	VBROADCASTI128 192(AX)(CX*1), Y2
@@ -9945,78 +10227,78 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 512(R8)
+	VMOVUPS        Y3, 512(R12)
 	VPSLLD         $0x10, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 576(R8)
+	VMOVUPS        Y3, 576(R12)
 	VPSLLD         $0x08, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1280(R8)
+	VMOVUPS        Y3, 1280(R12)
 	VPSRAD         $0x18, Y4, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1344(R8)
+	VMOVUPS        Y3, 1344(R12)
 	VPSLLD         $0x18, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2048(R8)
+	VMOVUPS        Y3, 2048(R12)
 	VPSLLD         $0x10, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2112(R8)
+	VMOVUPS        Y3, 2112(R12)
 	VPSLLD         $0x08, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2816(R8)
+	VMOVUPS        Y3, 2816(R12)
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 2880(R8)
+	VMOVUPS        Y2, 2880(R12)
 	VPSLLD         $0x18, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3584(R8)
+	VMOVUPS        Y2, 3584(R12)
 	VPSLLD         $0x10, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3648(R8)
+	VMOVUPS        Y2, 3648(R12)
 	VPSLLD         $0x08, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4352(R8)
+	VMOVUPS        Y2, 4352(R12)
 	VPSRAD         $0x18, Y5, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4416(R8)
+	VMOVUPS        Y2, 4416(R12)
 	VPSLLD         $0x18, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5120(R8)
+	VMOVUPS        Y2, 5120(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5184(R8)
+	VMOVUPS        Y2, 5184(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5952(R8)
+	VMOVUPS        Y1, 5952(R12)
 	VPBROADCASTD   206(SI), Y0
 	VPBROADCASTD   206(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -10037,6 +10319,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         quarter<>+0(SB), Y0, Y0
+	PREFETCHT0     192(SI)(R8*1)
+	PREFETCHT0     192(SI)(R9*1)
+	PREFETCHT0     192(SI)(R10*1)
+	PREFETCHT0     192(SI)(R11*1)
+	PREFETCHT0     192(DI)(R8*1)
+	PREFETCHT0     192(DI)(R9*1)
+	PREFETCHT0     192(DI)(R10*1)
+	PREFETCHT0     192(DI)(R11*1)
 	VBROADCASTI128 192(SI), Y1
 	VINSERTI128    $0x01, 192(DI), Y1, Y1
 	VBROADCASTI128 192(SI)(CX*1), Y2
@@ -10057,78 +10347,86 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 544(R8)
+	VMOVUPS        Y3, 544(R12)
 	VPSLLD         $0x10, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 608(R8)
+	VMOVUPS        Y3, 608(R12)
 	VPSLLD         $0x08, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1312(R8)
+	VMOVUPS        Y3, 1312(R12)
 	VPSRAD         $0x18, Y4, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1376(R8)
+	VMOVUPS        Y3, 1376(R12)
 	VPSLLD         $0x18, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2080(R8)
+	VMOVUPS        Y3, 2080(R12)
 	VPSLLD         $0x10, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2144(R8)
+	VMOVUPS        Y3, 2144(R12)
 	VPSLLD         $0x08, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2848(R8)
+	VMOVUPS        Y3, 2848(R12)
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 2912(R8)
+	VMOVUPS        Y2, 2912(R12)
 	VPSLLD         $0x18, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3616(R8)
+	VMOVUPS        Y2, 3616(R12)
 	VPSLLD         $0x10, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3680(R8)
+	VMOVUPS        Y2, 3680(R12)
 	VPSLLD         $0x08, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4384(R8)
+	VMOVUPS        Y2, 4384(R12)
 	VPSRAD         $0x18, Y5, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4448(R8)
+	VMOVUPS        Y2, 4448(R12)
 	VPSLLD         $0x18, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5152(R8)
+	VMOVUPS        Y2, 5152(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5216(R8)
+	VMOVUPS        Y2, 5216(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5984(R8)
+	VMOVUPS        Y1, 5984(R12)
+	PREFETCHT0     128(AX)(R8*1)
+	PREFETCHT0     128(AX)(R9*1)
+	PREFETCHT0     128(AX)(R10*1)
+	PREFETCHT0     128(AX)(R11*1)
+	PREFETCHT0     128(BX)(R8*1)
+	PREFETCHT0     128(BX)(R9*1)
+	PREFETCHT0     128(BX)(R10*1)
+	PREFETCHT0     128(BX)(R11*1)
 	VBROADCASTI128 128(AX), Y0
 	VINSERTI128    $0x01, 128(BX), Y0, Y0
 	VBROADCASTI128 128(AX)(CX*1), Y1
@@ -10145,6 +10443,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     (AX)(R8*1)
+	PREFETCHT0     (AX)(R9*1)
+	PREFETCHT0     (AX)(R10*1)
+	PREFETCHT0     (AX)(R11*1)
+	PREFETCHT0     (BX)(R8*1)
+	PREFETCHT0     (BX)(R9*1)
+	PREFETCHT0     (BX)(R10*1)
+	PREFETCHT0     (BX)(R11*1)
 	VBROADCASTI128 (AX), Y2
 	VINSERTI128    $0x01, (BX), Y2, Y2
 	VBROADCASTI128 (AX)(CX*1), Y5
@@ -10165,42 +10471,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1536(R8)
+	VMOVDQU        Y6, 1536(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 64(R8)
+	VMOVDQU        Y6, 64(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1600(R8)
+	VMOVDQU        Y5, 1600(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 128(R8)
+	VMOVDQU        Y5, 128(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1664(R8)
+	VMOVDQU        Y5, 1664(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 192(R8)
+	VMOVDQU        Y5, 192(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1728(R8)
+	VMOVDQU        Y2, 1728(R12)
 	VBROADCASTI128 32(AX), Y2
 	VINSERTI128    $0x01, 32(BX), Y2, Y2
 	VBROADCASTI128 32(AX)(CX*1), Y5
@@ -10221,46 +10527,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 768(R8)
+	VMOVDQU        Y6, 768(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2304(R8)
+	VMOVDQU        Y6, 2304(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 832(R8)
+	VMOVDQU        Y3, 832(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2368(R8)
+	VMOVDQU        Y3, 2368(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y1, 960(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2496(R8)
+	VMOVDQU        Y1, 2496(R12)
 	VBROADCASTI128 144(AX), Y0
 	VINSERTI128    $0x01, 144(BX), Y0, Y0
 	VBROADCASTI128 144(AX)(CX*1), Y1
@@ -10297,42 +10603,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 256(R8)
+	VMOVDQU        Y6, 256(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1792(R8)
+	VMOVDQU        Y6, 1792(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 320(R8)
+	VMOVDQU        Y6, 320(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1856(R8)
+	VMOVDQU        Y5, 1856(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 384(R8)
+	VMOVDQU        Y5, 384(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1920(R8)
+	VMOVDQU        Y5, 1920(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 448(R8)
+	VMOVDQU        Y5, 448(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1984(R8)
+	VMOVDQU        Y2, 1984(R12)
 	VBROADCASTI128 48(AX), Y2
 	VINSERTI128    $0x01, 48(BX), Y2, Y2
 	VBROADCASTI128 48(AX)(CX*1), Y5
@@ -10353,46 +10659,54 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1024(R8)
+	VMOVDQU        Y6, 1024(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2560(R8)
+	VMOVDQU        Y6, 2560(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1088(R8)
+	VMOVDQU        Y3, 1088(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2624(R8)
+	VMOVDQU        Y3, 2624(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y1, 1216(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2752(R8)
+	VMOVDQU        Y1, 2752(R12)
+	PREFETCHT0     128(SI)(R8*1)
+	PREFETCHT0     128(SI)(R9*1)
+	PREFETCHT0     128(SI)(R10*1)
+	PREFETCHT0     128(SI)(R11*1)
+	PREFETCHT0     128(DI)(R8*1)
+	PREFETCHT0     128(DI)(R9*1)
+	PREFETCHT0     128(DI)(R10*1)
+	PREFETCHT0     128(DI)(R11*1)
 	VBROADCASTI128 128(SI), Y0
 	VINSERTI128    $0x01, 128(DI), Y0, Y0
 	VBROADCASTI128 128(SI)(CX*1), Y1
@@ -10409,6 +10723,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     (SI)(R8*1)
+	PREFETCHT0     (SI)(R9*1)
+	PREFETCHT0     (SI)(R10*1)
+	PREFETCHT0     (SI)(R11*1)
+	PREFETCHT0     (DI)(R8*1)
+	PREFETCHT0     (DI)(R9*1)
+	PREFETCHT0     (DI)(R10*1)
+	PREFETCHT0     (DI)(R11*1)
 	VBROADCASTI128 (SI), Y2
 	VINSERTI128    $0x01, (DI), Y2, Y2
 	VBROADCASTI128 (SI)(CX*1), Y5
@@ -10429,42 +10751,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1568(R8)
+	VMOVDQU        Y6, 1568(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 96(R8)
+	VMOVDQU        Y6, 96(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1632(R8)
+	VMOVDQU        Y5, 1632(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 160(R8)
+	VMOVDQU        Y5, 160(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1696(R8)
+	VMOVDQU        Y5, 1696(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 224(R8)
+	VMOVDQU        Y5, 224(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1760(R8)
+	VMOVDQU        Y2, 1760(R12)
 	VBROADCASTI128 32(SI), Y2
 	VINSERTI128    $0x01, 32(DI), Y2, Y2
 	VBROADCASTI128 32(SI)(CX*1), Y5
@@ -10485,46 +10807,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 800(R8)
+	VMOVDQU        Y6, 800(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2336(R8)
+	VMOVDQU        Y6, 2336(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 864(R8)
+	VMOVDQU        Y3, 864(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2400(R8)
+	VMOVDQU        Y3, 2400(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y1, 992(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2528(R8)
+	VMOVDQU        Y1, 2528(R12)
 	VBROADCASTI128 144(SI), Y0
 	VINSERTI128    $0x01, 144(DI), Y0, Y0
 	VBROADCASTI128 144(SI)(CX*1), Y1
@@ -10561,42 +10883,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 288(R8)
+	VMOVDQU        Y6, 288(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1824(R8)
+	VMOVDQU        Y6, 1824(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 352(R8)
+	VMOVDQU        Y6, 352(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1888(R8)
+	VMOVDQU        Y5, 1888(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 416(R8)
+	VMOVDQU        Y5, 416(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1952(R8)
+	VMOVDQU        Y5, 1952(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 480(R8)
+	VMOVDQU        Y5, 480(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 2016(R8)
+	VMOVDQU        Y2, 2016(R12)
 	VBROADCASTI128 48(SI), Y2
 	VINSERTI128    $0x01, 48(DI), Y2, Y2
 	VBROADCASTI128 48(SI)(CX*1), Y5
@@ -10617,46 +10939,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1056(R8)
+	VMOVDQU        Y6, 1056(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2592(R8)
+	VMOVDQU        Y6, 2592(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1120(R8)
+	VMOVDQU        Y3, 1120(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2656(R8)
+	VMOVDQU        Y3, 2656(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y1, 1248(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2784(R8)
+	VMOVDQU        Y1, 2784(R12)
 	VBROADCASTI128 160(AX), Y0
 	VINSERTI128    $0x01, 160(BX), Y0, Y0
 	VBROADCASTI128 160(AX)(CX*1), Y1
@@ -10673,6 +10995,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     64(AX)(R8*1)
+	PREFETCHT0     64(AX)(R9*1)
+	PREFETCHT0     64(AX)(R10*1)
+	PREFETCHT0     64(AX)(R11*1)
+	PREFETCHT0     64(BX)(R8*1)
+	PREFETCHT0     64(BX)(R9*1)
+	PREFETCHT0     64(BX)(R10*1)
+	PREFETCHT0     64(BX)(R11*1)
 	VBROADCASTI128 64(AX), Y2
 	VINSERTI128    $0x01, 64(BX), Y2, Y2
 	VBROADCASTI128 64(AX)(CX*1), Y5
@@ -10693,42 +11023,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3072(R8)
+	VMOVDQU        Y6, 3072(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4608(R8)
+	VMOVDQU        Y6, 4608(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3136(R8)
+	VMOVDQU        Y6, 3136(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4672(R8)
+	VMOVDQU        Y5, 4672(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3200(R8)
+	VMOVDQU        Y5, 3200(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4736(R8)
+	VMOVDQU        Y5, 4736(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3264(R8)
+	VMOVDQU        Y5, 3264(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4800(R8)
+	VMOVDQU        Y2, 4800(R12)
 	VBROADCASTI128 96(AX), Y2
 	VINSERTI128    $0x01, 96(BX), Y2, Y2
 	VBROADCASTI128 96(AX)(CX*1), Y5
@@ -10749,46 +11079,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3840(R8)
+	VMOVDQU        Y6, 3840(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5376(R8)
+	VMOVDQU        Y6, 5376(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3904(R8)
+	VMOVDQU        Y3, 3904(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5440(R8)
+	VMOVDQU        Y3, 5440(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y1, 4032(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5568(R8)
+	VMOVDQU        Y1, 5568(R12)
 	VBROADCASTI128 176(AX), Y0
 	VINSERTI128    $0x01, 176(BX), Y0, Y0
 	VBROADCASTI128 176(AX)(CX*1), Y1
@@ -10825,42 +11155,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3328(R8)
+	VMOVDQU        Y6, 3328(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4864(R8)
+	VMOVDQU        Y6, 4864(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3392(R8)
+	VMOVDQU        Y6, 3392(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4928(R8)
+	VMOVDQU        Y5, 4928(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3456(R8)
+	VMOVDQU        Y5, 3456(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4992(R8)
+	VMOVDQU        Y5, 4992(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3520(R8)
+	VMOVDQU        Y5, 3520(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 5056(R8)
+	VMOVDQU        Y2, 5056(R12)
 	VBROADCASTI128 112(AX), Y2
 	VINSERTI128    $0x01, 112(BX), Y2, Y2
 	VBROADCASTI128 112(AX)(CX*1), Y5
@@ -10881,46 +11211,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4096(R8)
+	VMOVDQU        Y6, 4096(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5632(R8)
+	VMOVDQU        Y6, 5632(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4160(R8)
+	VMOVDQU        Y3, 4160(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5696(R8)
+	VMOVDQU        Y3, 5696(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4288(R8)
+	VMOVDQU        Y1, 4288(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5824(R8)
+	VMOVDQU        Y1, 5824(R12)
 	VBROADCASTI128 160(SI), Y0
 	VINSERTI128    $0x01, 160(DI), Y0, Y0
 	VBROADCASTI128 160(SI)(CX*1), Y1
@@ -10937,6 +11267,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     64(SI)(R8*1)
+	PREFETCHT0     64(SI)(R9*1)
+	PREFETCHT0     64(SI)(R10*1)
+	PREFETCHT0     64(SI)(R11*1)
+	PREFETCHT0     64(DI)(R8*1)
+	PREFETCHT0     64(DI)(R9*1)
+	PREFETCHT0     64(DI)(R10*1)
+	PREFETCHT0     64(DI)(R11*1)
 	VBROADCASTI128 64(SI), Y2
 	VINSERTI128    $0x01, 64(DI), Y2, Y2
 	VBROADCASTI128 64(SI)(CX*1), Y5
@@ -10957,42 +11295,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3104(R8)
+	VMOVDQU        Y6, 3104(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4640(R8)
+	VMOVDQU        Y6, 4640(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3168(R8)
+	VMOVDQU        Y6, 3168(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4704(R8)
+	VMOVDQU        Y5, 4704(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3232(R8)
+	VMOVDQU        Y5, 3232(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4768(R8)
+	VMOVDQU        Y5, 4768(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3296(R8)
+	VMOVDQU        Y5, 3296(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4832(R8)
+	VMOVDQU        Y2, 4832(R12)
 	VBROADCASTI128 96(SI), Y2
 	VINSERTI128    $0x01, 96(DI), Y2, Y2
 	VBROADCASTI128 96(SI)(CX*1), Y5
@@ -11013,46 +11351,46 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3872(R8)
+	VMOVDQU        Y6, 3872(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5408(R8)
+	VMOVDQU        Y6, 5408(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3936(R8)
+	VMOVDQU        Y3, 3936(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5472(R8)
+	VMOVDQU        Y3, 5472(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y1, 4064(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5600(R8)
+	VMOVDQU        Y1, 5600(R12)
 	VBROADCASTI128 176(SI), Y0
 	VINSERTI128    $0x01, 176(DI), Y0, Y0
 	VBROADCASTI128 176(SI)(CX*1), Y1
@@ -11089,42 +11427,42 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3360(R8)
+	VMOVDQU        Y6, 3360(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPAND          bytes30<>+0(SB), Y3, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4896(R8)
+	VMOVDQU        Y6, 4896(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y6
 	VPSLLD         $0x04, Y1, Y7
 	VPAND          bytes30<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3424(R8)
+	VMOVDQU        Y6, 3424(R12)
 	VPSRLD         $0x04, Y5, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y1, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4960(R8)
+	VMOVDQU        Y5, 4960(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y5
 	VPSLLD         $0x04, Y4, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3488(R8)
+	VMOVDQU        Y5, 3488(R12)
 	VPSRLD         $0x04, Y8, Y5
 	VPAND          bytes0f<>+0(SB), Y5, Y5
 	VPAND          bytes30<>+0(SB), Y4, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 5024(R8)
+	VMOVDQU        Y5, 5024(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y5
 	VPSLLD         $0x04, Y0, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3552(R8)
+	VMOVDQU        Y5, 3552(R12)
 	VPSRLD         $0x04, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VPAND          bytes30<>+0(SB), Y0, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 5088(R8)
+	VMOVDQU        Y2, 5088(R12)
 	VBROADCASTI128 112(SI), Y2
 	VINSERTI128    $0x01, 112(DI), Y2, Y2
 	VBROADCASTI128 112(SI)(CX*1), Y5
@@ -11145,52 +11483,52 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes30<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4128(R8)
+	VMOVDQU        Y6, 4128(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes0f<>+0(SB), Y6, Y6
 	VPSRLD         $0x02, Y3, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5664(R8)
+	VMOVDQU        Y6, 5664(R12)
 	VPAND          bytes0f<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes30<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4192(R8)
+	VMOVDQU        Y3, 4192(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y1
 	VPAND          bytes30<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5728(R8)
+	VMOVDQU        Y3, 5728(R12)
 	VPAND          bytes0f<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4320(R8)
+	VMOVDQU        Y1, 4320(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y0, Y0
 	VPAND          bytes30<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5856(R8)
+	VMOVDQU        Y1, 5856(R12)
 	ADDQ           $+210, AX
 	ADDQ           $+210, BX
 	ADDQ           $+210, SI
 	ADDQ           $+210, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -11929,7 +12267,7 @@ DATA bytes03<>+60(SB)/4, $0x03030303
 GLOBL bytes03<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ2KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ2KPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -11937,8 +12275,13 @@ TEXT ·unpackQ2KPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   80(AX), Y0
@@ -11962,6 +12305,14 @@ block:
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
 	VXORPS         sign32<>+0(SB), Y1, Y1
+	PREFETCHT0     (AX)(R8*1)
+	PREFETCHT0     (AX)(R9*1)
+	PREFETCHT0     (AX)(R10*1)
+	PREFETCHT0     (AX)(R11*1)
+	PREFETCHT0     (BX)(R8*1)
+	PREFETCHT0     (BX)(R9*1)
+	PREFETCHT0     (BX)(R10*1)
+	PREFETCHT0     (BX)(R11*1)
 	VBROADCASTI128 (AX), Y2
 	VINSERTI128    $0x01, (BX), Y2, Y2
 	VBROADCASTI128 (AX)(CX*1), Y3
@@ -11982,142 +12333,142 @@ block:
 	VPSHUFB        byte0<>+0(SB), Y4, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         Y0, Y7, Y7
-	VMOVUPS        Y7, 512(R8)
+	VMOVUPS        Y7, 512(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         Y0, Y7, Y7
-	VMOVUPS        Y7, 576(R8)
+	VMOVUPS        Y7, 576(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         Y0, Y7, Y7
-	VMOVUPS        Y7, 1280(R8)
+	VMOVUPS        Y7, 1280(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 1344(R8)
+	VMOVUPS        Y4, 1344(R12)
 	VPSRLD         $0x04, Y5, Y4
 	VPAND          bytes0f<>+0(SB), Y4, Y4
 	VPSHUFB        byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y1, Y5, Y5
-	VMOVUPS        Y5, 640(R8)
+	VMOVUPS        Y5, 640(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y1, Y5, Y5
-	VMOVUPS        Y5, 704(R8)
+	VMOVUPS        Y5, 704(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y1, Y5, Y5
-	VMOVUPS        Y5, 1408(R8)
+	VMOVUPS        Y5, 1408(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 1472(R8)
+	VMOVUPS        Y4, 1472(R12)
 	VPAND          bytes0f<>+0(SB), Y3, Y4
 	VPSHUFB        byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2048(R8)
+	VMOVUPS        Y5, 2048(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2112(R8)
+	VMOVUPS        Y5, 2112(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2816(R8)
+	VMOVUPS        Y5, 2816(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 2880(R8)
+	VMOVUPS        Y4, 2880(R12)
 	VPSRLD         $0x04, Y3, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 2176(R8)
+	VMOVUPS        Y4, 2176(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 2240(R8)
+	VMOVUPS        Y4, 2240(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 2944(R8)
+	VMOVUPS        Y4, 2944(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y1, Y3, Y3
-	VMOVUPS        Y3, 3008(R8)
+	VMOVUPS        Y3, 3008(R12)
 	VPAND          bytes0f<>+0(SB), Y6, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 3584(R8)
+	VMOVUPS        Y4, 3584(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 3648(R8)
+	VMOVUPS        Y4, 3648(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 4352(R8)
+	VMOVUPS        Y4, 4352(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4416(R8)
+	VMOVUPS        Y3, 4416(R12)
 	VPSRLD         $0x04, Y6, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 3712(R8)
+	VMOVUPS        Y4, 3712(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 3776(R8)
+	VMOVUPS        Y4, 3776(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 4480(R8)
+	VMOVUPS        Y4, 4480(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y1, Y3, Y3
-	VMOVUPS        Y3, 4544(R8)
+	VMOVUPS        Y3, 4544(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 5120(R8)
+	VMOVUPS        Y4, 5120(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 5184(R8)
+	VMOVUPS        Y4, 5184(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 5888(R8)
+	VMOVUPS        Y4, 5888(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 5952(R8)
+	VMOVUPS        Y3, 5952(R12)
 	VPSRLD         $0x04, Y2, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VPSHUFB        byte0<>+0(SB), Y0, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y1, Y2, Y2
-	VMOVUPS        Y2, 5248(R8)
+	VMOVUPS        Y2, 5248(R12)
 	VPSHUFB        byte1<>+0(SB), Y0, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y1, Y2, Y2
-	VMOVUPS        Y2, 5312(R8)
+	VMOVUPS        Y2, 5312(R12)
 	VPSHUFB        byte2<>+0(SB), Y0, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y1, Y2, Y2
-	VMOVUPS        Y2, 6016(R8)
+	VMOVUPS        Y2, 6016(R12)
 	VPSHUFB        byte3<>+0(SB), Y0, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 6080(R8)
+	VMOVUPS        Y0, 6080(R12)
 	VPBROADCASTD   80(SI), Y0
 	VPBROADCASTD   80(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -12139,6 +12490,14 @@ block:
 	VCVTPH2PS      X0, Y0
 	VCVTPH2PS      X1, Y1
 	VXORPS         sign32<>+0(SB), Y1, Y1
+	PREFETCHT0     (SI)(R8*1)
+	PREFETCHT0     (SI)(R9*1)
+	PREFETCHT0     (SI)(R10*1)
+	PREFETCHT0     (SI)(R11*1)
+	PREFETCHT0     (DI)(R8*1)
+	PREFETCHT0     (DI)(R9*1)
+	PREFETCHT0     (DI)(R10*1)
+	PREFETCHT0     (DI)(R11*1)
 	VBROADCASTI128 (SI), Y2
 	VINSERTI128    $0x01, (DI), Y2, Y2
 	VBROADCASTI128 (SI)(CX*1), Y3
@@ -12159,142 +12518,142 @@ block:
 	VPSHUFB        byte0<>+0(SB), Y4, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         Y0, Y7, Y7
-	VMOVUPS        Y7, 544(R8)
+	VMOVUPS        Y7, 544(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         Y0, Y7, Y7
-	VMOVUPS        Y7, 608(R8)
+	VMOVUPS        Y7, 608(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         Y0, Y7, Y7
-	VMOVUPS        Y7, 1312(R8)
+	VMOVUPS        Y7, 1312(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 1376(R8)
+	VMOVUPS        Y4, 1376(R12)
 	VPSRLD         $0x04, Y5, Y4
 	VPAND          bytes0f<>+0(SB), Y4, Y4
 	VPSHUFB        byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y1, Y5, Y5
-	VMOVUPS        Y5, 672(R8)
+	VMOVUPS        Y5, 672(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y1, Y5, Y5
-	VMOVUPS        Y5, 736(R8)
+	VMOVUPS        Y5, 736(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y1, Y5, Y5
-	VMOVUPS        Y5, 1440(R8)
+	VMOVUPS        Y5, 1440(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 1504(R8)
+	VMOVUPS        Y4, 1504(R12)
 	VPAND          bytes0f<>+0(SB), Y3, Y4
 	VPSHUFB        byte0<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2080(R8)
+	VMOVUPS        Y5, 2080(R12)
 	VPSHUFB        byte1<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2144(R8)
+	VMOVUPS        Y5, 2144(R12)
 	VPSHUFB        byte2<>+0(SB), Y4, Y5
 	VCVTDQ2PS      Y5, Y5
 	VMULPS         Y0, Y5, Y5
-	VMOVUPS        Y5, 2848(R8)
+	VMOVUPS        Y5, 2848(R12)
 	VPSHUFB        byte3<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 2912(R8)
+	VMOVUPS        Y4, 2912(R12)
 	VPSRLD         $0x04, Y3, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 2208(R8)
+	VMOVUPS        Y4, 2208(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 2272(R8)
+	VMOVUPS        Y4, 2272(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 2976(R8)
+	VMOVUPS        Y4, 2976(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y1, Y3, Y3
-	VMOVUPS        Y3, 3040(R8)
+	VMOVUPS        Y3, 3040(R12)
 	VPAND          bytes0f<>+0(SB), Y6, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 3616(R8)
+	VMOVUPS        Y4, 3616(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 3680(R8)
+	VMOVUPS        Y4, 3680(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 4384(R8)
+	VMOVUPS        Y4, 4384(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4448(R8)
+	VMOVUPS        Y3, 4448(R12)
 	VPSRLD         $0x04, Y6, Y3
 	VPAND          bytes0f<>+0(SB), Y3, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 3744(R8)
+	VMOVUPS        Y4, 3744(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 3808(R8)
+	VMOVUPS        Y4, 3808(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y1, Y4, Y4
-	VMOVUPS        Y4, 4512(R8)
+	VMOVUPS        Y4, 4512(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y1, Y3, Y3
-	VMOVUPS        Y3, 4576(R8)
+	VMOVUPS        Y3, 4576(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y3
 	VPSHUFB        byte0<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 5152(R8)
+	VMOVUPS        Y4, 5152(R12)
 	VPSHUFB        byte1<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 5216(R8)
+	VMOVUPS        Y4, 5216(R12)
 	VPSHUFB        byte2<>+0(SB), Y3, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         Y0, Y4, Y4
-	VMOVUPS        Y4, 5920(R8)
+	VMOVUPS        Y4, 5920(R12)
 	VPSHUFB        byte3<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 5984(R8)
+	VMOVUPS        Y3, 5984(R12)
 	VPSRLD         $0x04, Y2, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VPSHUFB        byte0<>+0(SB), Y0, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y1, Y2, Y2
-	VMOVUPS        Y2, 5280(R8)
+	VMOVUPS        Y2, 5280(R12)
 	VPSHUFB        byte1<>+0(SB), Y0, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y1, Y2, Y2
-	VMOVUPS        Y2, 5344(R8)
+	VMOVUPS        Y2, 5344(R12)
 	VPSHUFB        byte2<>+0(SB), Y0, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y1, Y2, Y2
-	VMOVUPS        Y2, 6048(R8)
+	VMOVUPS        Y2, 6048(R12)
 	VPSHUFB        byte3<>+0(SB), Y0, Y0
 	VCVTDQ2PS      Y0, Y0
 	VMULPS         Y1, Y0, Y0
-	VMOVUPS        Y0, 6112(R8)
+	VMOVUPS        Y0, 6112(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -12312,49 +12671,49 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 768(R8)
+	VMOVDQU        Y2, 768(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1536(R8)
+	VMOVDQU        Y2, 1536(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2304(R8)
+	VMOVDQU        Y2, 2304(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 832(R8)
+	VMOVDQU        Y2, 832(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1600(R8)
+	VMOVDQU        Y2, 1600(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2368(R8)
+	VMOVDQU        Y1, 2368(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1664(R8)
+	VMOVDQU        Y1, 1664(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y1, 960(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1728(R8)
+	VMOVDQU        Y1, 1728(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2496(R8)
+	VMOVDQU        Y0, 2496(R12)
 	VBROADCASTI128 32(AX), Y0
 	VINSERTI128    $0x01, 32(BX), Y0, Y0
 	VBROADCASTI128 32(AX)(CX*1), Y1
@@ -12372,49 +12731,49 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1024(R8)
+	VMOVDQU        Y2, 1024(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1792(R8)
+	VMOVDQU        Y2, 1792(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2560(R8)
+	VMOVDQU        Y2, 2560(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 320(R8)
+	VMOVDQU        Y2, 320(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1088(R8)
+	VMOVDQU        Y2, 1088(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1856(R8)
+	VMOVDQU        Y2, 1856(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2624(R8)
+	VMOVDQU        Y1, 2624(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1920(R8)
+	VMOVDQU        Y1, 1920(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y1, 1216(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1984(R8)
+	VMOVDQU        Y1, 1984(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2752(R8)
+	VMOVDQU        Y0, 2752(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -12432,49 +12791,49 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 800(R8)
+	VMOVDQU        Y2, 800(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1568(R8)
+	VMOVDQU        Y2, 1568(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2336(R8)
+	VMOVDQU        Y2, 2336(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 864(R8)
+	VMOVDQU        Y2, 864(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1632(R8)
+	VMOVDQU        Y2, 1632(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2400(R8)
+	VMOVDQU        Y1, 2400(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1696(R8)
+	VMOVDQU        Y1, 1696(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y1, 992(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1760(R8)
+	VMOVDQU        Y1, 1760(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2528(R8)
+	VMOVDQU        Y0, 2528(R12)
 	VBROADCASTI128 32(SI), Y0
 	VINSERTI128    $0x01, 32(DI), Y0, Y0
 	VBROADCASTI128 32(SI)(CX*1), Y1
@@ -12492,49 +12851,49 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1056(R8)
+	VMOVDQU        Y2, 1056(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1824(R8)
+	VMOVDQU        Y2, 1824(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 2592(R8)
+	VMOVDQU        Y2, 2592(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 352(R8)
+	VMOVDQU        Y2, 352(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1120(R8)
+	VMOVDQU        Y2, 1120(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 1888(R8)
+	VMOVDQU        Y2, 1888(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2656(R8)
+	VMOVDQU        Y1, 2656(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1952(R8)
+	VMOVDQU        Y1, 1952(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y1, 1248(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 2016(R8)
+	VMOVDQU        Y1, 2016(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 2784(R8)
+	VMOVDQU        Y0, 2784(R12)
 	VBROADCASTI128 48(AX), Y0
 	VINSERTI128    $0x01, 48(BX), Y0, Y0
 	VBROADCASTI128 48(AX)(CX*1), Y1
@@ -12552,49 +12911,57 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3072(R8)
+	VMOVDQU        Y2, 3072(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3840(R8)
+	VMOVDQU        Y2, 3840(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4608(R8)
+	VMOVDQU        Y2, 4608(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5376(R8)
+	VMOVDQU        Y2, 5376(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3136(R8)
+	VMOVDQU        Y2, 3136(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3904(R8)
+	VMOVDQU        Y2, 3904(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4672(R8)
+	VMOVDQU        Y2, 4672(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5440(R8)
+	VMOVDQU        Y1, 5440(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3200(R8)
+	VMOVDQU        Y1, 3200(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4736(R8)
+	VMOVDQU        Y1, 4736(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3264(R8)
+	VMOVDQU        Y1, 3264(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y1, 4032(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4800(R8)
+	VMOVDQU        Y1, 4800(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5568(R8)
+	VMOVDQU        Y0, 5568(R12)
+	PREFETCHT0     64(AX)(R8*1)
+	PREFETCHT0     64(AX)(R9*1)
+	PREFETCHT0     64(AX)(R10*1)
+	PREFETCHT0     64(AX)(R11*1)
+	PREFETCHT0     64(BX)(R8*1)
+	PREFETCHT0     64(BX)(R9*1)
+	PREFETCHT0     64(BX)(R10*1)
+	PREFETCHT0     64(BX)(R11*1)
 	VBROADCASTI128 64(AX), Y0
 	VINSERTI128    $0x01, 64(BX), Y0, Y0
 	VBROADCASTI128 64(AX)(CX*1), Y1
@@ -12612,49 +12979,49 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3328(R8)
+	VMOVDQU        Y2, 3328(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4096(R8)
+	VMOVDQU        Y2, 4096(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4864(R8)
+	VMOVDQU        Y2, 4864(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5632(R8)
+	VMOVDQU        Y2, 5632(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3392(R8)
+	VMOVDQU        Y2, 3392(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4160(R8)
+	VMOVDQU        Y2, 4160(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4928(R8)
+	VMOVDQU        Y2, 4928(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5696(R8)
+	VMOVDQU        Y1, 5696(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3456(R8)
+	VMOVDQU        Y1, 3456(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4992(R8)
+	VMOVDQU        Y1, 4992(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3520(R8)
+	VMOVDQU        Y1, 3520(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4288(R8)
+	VMOVDQU        Y1, 4288(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5056(R8)
+	VMOVDQU        Y1, 5056(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5824(R8)
+	VMOVDQU        Y0, 5824(R12)
 	VBROADCASTI128 48(SI), Y0
 	VINSERTI128    $0x01, 48(DI), Y0, Y0
 	VBROADCASTI128 48(SI)(CX*1), Y1
@@ -12672,49 +13039,57 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3104(R8)
+	VMOVDQU        Y2, 3104(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3872(R8)
+	VMOVDQU        Y2, 3872(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4640(R8)
+	VMOVDQU        Y2, 4640(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5408(R8)
+	VMOVDQU        Y2, 5408(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3168(R8)
+	VMOVDQU        Y2, 3168(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 3936(R8)
+	VMOVDQU        Y2, 3936(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4704(R8)
+	VMOVDQU        Y2, 4704(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5472(R8)
+	VMOVDQU        Y1, 5472(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3232(R8)
+	VMOVDQU        Y1, 3232(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4768(R8)
+	VMOVDQU        Y1, 4768(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3296(R8)
+	VMOVDQU        Y1, 3296(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y1, 4064(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4832(R8)
+	VMOVDQU        Y1, 4832(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5600(R8)
+	VMOVDQU        Y0, 5600(R12)
+	PREFETCHT0     64(SI)(R8*1)
+	PREFETCHT0     64(SI)(R9*1)
+	PREFETCHT0     64(SI)(R10*1)
+	PREFETCHT0     64(SI)(R11*1)
+	PREFETCHT0     64(DI)(R8*1)
+	PREFETCHT0     64(DI)(R9*1)
+	PREFETCHT0     64(DI)(R10*1)
+	PREFETCHT0     64(DI)(R11*1)
 	VBROADCASTI128 64(SI), Y0
 	VINSERTI128    $0x01, 64(DI), Y0, Y0
 	VBROADCASTI128 64(SI)(CX*1), Y1
@@ -12732,55 +13107,55 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 3360(R8)
+	VMOVDQU        Y2, 3360(R12)
 	VPSRLD         $0x02, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4128(R8)
+	VMOVDQU        Y2, 4128(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4896(R8)
+	VMOVDQU        Y2, 4896(R12)
 	VPSRLD         $0x06, Y3, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 5664(R8)
+	VMOVDQU        Y2, 5664(R12)
 	VPAND          bytes03<>+0(SB), Y1, Y2
-	VMOVDQU        Y2, 3424(R8)
+	VMOVDQU        Y2, 3424(R12)
 	VPSRLD         $0x02, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4192(R8)
+	VMOVDQU        Y2, 4192(R12)
 	VPSRLD         $0x04, Y1, Y2
 	VPAND          bytes03<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 4960(R8)
+	VMOVDQU        Y2, 4960(R12)
 	VPSRLD         $0x06, Y1, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5728(R8)
+	VMOVDQU        Y1, 5728(R12)
 	VPAND          bytes03<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 3488(R8)
+	VMOVDQU        Y1, 3488(R12)
 	VPSRLD         $0x02, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5024(R8)
+	VMOVDQU        Y1, 5024(R12)
 	VPSRLD         $0x06, Y4, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPAND          bytes03<>+0(SB), Y0, Y1
-	VMOVDQU        Y1, 3552(R8)
+	VMOVDQU        Y1, 3552(R12)
 	VPSRLD         $0x02, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 4320(R8)
+	VMOVDQU        Y1, 4320(R12)
 	VPSRLD         $0x04, Y0, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 5088(R8)
+	VMOVDQU        Y1, 5088(R12)
 	VPSRLD         $0x06, Y0, Y0
 	VPAND          bytes03<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 5856(R8)
+	VMOVDQU        Y0, 5856(R12)
 	ADDQ           $+84, AX
 	ADDQ           $+84, BX
 	ADDQ           $+84, SI
 	ADDQ           $+84, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -13879,7 +14254,7 @@ DATA bytes04<>+60(SB)/4, $0x04040404
 GLOBL bytes04<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ3KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, F16C, MMX+
 TEXT ·unpackQ3KPlainAVX2(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -13887,8 +14262,13 @@ TEXT ·unpackQ3KPlainAVX2(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   106(AX), Y0
@@ -13911,6 +14291,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         thirtysecond<>+0(SB), Y0, Y0
+	PREFETCHT0     96(AX)(R8*1)
+	PREFETCHT0     96(AX)(R9*1)
+	PREFETCHT0     96(AX)(R10*1)
+	PREFETCHT0     96(AX)(R11*1)
+	PREFETCHT0     96(BX)(R8*1)
+	PREFETCHT0     96(BX)(R9*1)
+	PREFETCHT0     96(BX)(R10*1)
+	PREFETCHT0     96(BX)(R11*1)
 	VBROADCASTI128 94(AX), Y1
 	VINSERTI128    $0x01, 94(BX), Y1, Y1
 	VPSRLDQ        $0x02, Y1, Y1
@@ -13940,21 +14328,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 512(R8)
+	VMOVUPS        Y3, 512(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 576(R8)
+	VMOVUPS        Y3, 576(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1280(R8)
+	VMOVUPS        Y3, 1280(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 1344(R8)
+	VMOVUPS        Y1, 1344(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
@@ -13964,21 +14352,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2048(R8)
+	VMOVUPS        Y3, 2048(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2112(R8)
+	VMOVUPS        Y3, 2112(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2816(R8)
+	VMOVUPS        Y3, 2816(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 2880(R8)
+	VMOVUPS        Y1, 2880(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes30<>+0(SB), Y5, Y3
@@ -13988,21 +14376,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3584(R8)
+	VMOVUPS        Y3, 3584(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3648(R8)
+	VMOVUPS        Y3, 3648(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4352(R8)
+	VMOVUPS        Y3, 4352(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 4416(R8)
+	VMOVUPS        Y1, 4416(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y5, Y2
@@ -14013,21 +14401,21 @@ block:
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5120(R8)
+	VMOVUPS        Y2, 5120(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5184(R8)
+	VMOVUPS        Y2, 5184(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5952(R8)
+	VMOVUPS        Y1, 5952(R12)
 	VPBROADCASTD   106(SI), Y0
 	VPBROADCASTD   106(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -14048,6 +14436,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         thirtysecond<>+0(SB), Y0, Y0
+	PREFETCHT0     96(SI)(R8*1)
+	PREFETCHT0     96(SI)(R9*1)
+	PREFETCHT0     96(SI)(R10*1)
+	PREFETCHT0     96(SI)(R11*1)
+	PREFETCHT0     96(DI)(R8*1)
+	PREFETCHT0     96(DI)(R9*1)
+	PREFETCHT0     96(DI)(R10*1)
+	PREFETCHT0     96(DI)(R11*1)
 	VBROADCASTI128 94(SI), Y1
 	VINSERTI128    $0x01, 94(DI), Y1, Y1
 	VPSRLDQ        $0x02, Y1, Y1
@@ -14077,21 +14473,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 544(R8)
+	VMOVUPS        Y3, 544(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 608(R8)
+	VMOVUPS        Y3, 608(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1312(R8)
+	VMOVUPS        Y3, 1312(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 1376(R8)
+	VMOVUPS        Y1, 1376(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
@@ -14101,21 +14497,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2080(R8)
+	VMOVUPS        Y3, 2080(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2144(R8)
+	VMOVUPS        Y3, 2144(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2848(R8)
+	VMOVUPS        Y3, 2848(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 2912(R8)
+	VMOVUPS        Y1, 2912(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes30<>+0(SB), Y5, Y3
@@ -14125,21 +14521,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3616(R8)
+	VMOVUPS        Y3, 3616(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3680(R8)
+	VMOVUPS        Y3, 3680(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4384(R8)
+	VMOVUPS        Y3, 4384(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 4448(R8)
+	VMOVUPS        Y1, 4448(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y5, Y2
@@ -14150,21 +14546,29 @@ block:
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5152(R8)
+	VMOVUPS        Y2, 5152(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5216(R8)
+	VMOVUPS        Y2, 5216(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5984(R8)
+	VMOVUPS        Y1, 5984(R12)
+	PREFETCHT0     (AX)(R8*1)
+	PREFETCHT0     (AX)(R9*1)
+	PREFETCHT0     (AX)(R10*1)
+	PREFETCHT0     (AX)(R11*1)
+	PREFETCHT0     (BX)(R8*1)
+	PREFETCHT0     (BX)(R9*1)
+	PREFETCHT0     (BX)(R10*1)
+	PREFETCHT0     (BX)(R11*1)
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (BX), Y0, Y0
 	VBROADCASTI128 (AX)(CX*1), Y1
@@ -14201,90 +14605,90 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 768(R8)
+	VMOVDQU        Y6, 768(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPAND          bytes04<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1536(R8)
+	VMOVDQU        Y6, 1536(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2304(R8)
+	VMOVDQU        Y6, 2304(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 64(R8)
+	VMOVDQU        Y3, 64(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 832(R8)
+	VMOVDQU        Y3, 832(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPAND          bytes04<>+0(SB), Y1, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1600(R8)
+	VMOVDQU        Y3, 1600(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x01, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2368(R8)
+	VMOVDQU        Y3, 2368(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1664(R8)
+	VMOVDQU        Y1, 1664(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y1, 960(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y0, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1728(R8)
+	VMOVDQU        Y1, 1728(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2496(R8)
+	VMOVDQU        Y1, 2496(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -14321,90 +14725,98 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 256(R8)
+	VMOVDQU        Y6, 256(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1024(R8)
+	VMOVDQU        Y6, 1024(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPAND          bytes04<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1792(R8)
+	VMOVDQU        Y6, 1792(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2560(R8)
+	VMOVDQU        Y6, 2560(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 320(R8)
+	VMOVDQU        Y3, 320(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1088(R8)
+	VMOVDQU        Y3, 1088(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPAND          bytes04<>+0(SB), Y1, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1856(R8)
+	VMOVDQU        Y3, 1856(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x01, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2624(R8)
+	VMOVDQU        Y3, 2624(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1920(R8)
+	VMOVDQU        Y1, 1920(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y1, 1216(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y0, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1984(R8)
+	VMOVDQU        Y1, 1984(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2752(R8)
+	VMOVDQU        Y1, 2752(R12)
+	PREFETCHT0     (SI)(R8*1)
+	PREFETCHT0     (SI)(R9*1)
+	PREFETCHT0     (SI)(R10*1)
+	PREFETCHT0     (SI)(R11*1)
+	PREFETCHT0     (DI)(R8*1)
+	PREFETCHT0     (DI)(R9*1)
+	PREFETCHT0     (DI)(R10*1)
+	PREFETCHT0     (DI)(R11*1)
 	VBROADCASTI128 (SI), Y0
 	VINSERTI128    $0x01, (DI), Y0, Y0
 	VBROADCASTI128 (SI)(CX*1), Y1
@@ -14441,90 +14853,90 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 800(R8)
+	VMOVDQU        Y6, 800(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPAND          bytes04<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1568(R8)
+	VMOVDQU        Y6, 1568(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2336(R8)
+	VMOVDQU        Y6, 2336(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        Y3, 96(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 864(R8)
+	VMOVDQU        Y3, 864(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPAND          bytes04<>+0(SB), Y1, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1632(R8)
+	VMOVDQU        Y3, 1632(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x01, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2400(R8)
+	VMOVDQU        Y3, 2400(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1696(R8)
+	VMOVDQU        Y1, 1696(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y1, 992(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y0, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1760(R8)
+	VMOVDQU        Y1, 1760(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2528(R8)
+	VMOVDQU        Y1, 2528(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -14561,90 +14973,90 @@ block:
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 288(R8)
+	VMOVDQU        Y6, 288(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1056(R8)
+	VMOVDQU        Y6, 1056(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPAND          bytes04<>+0(SB), Y3, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1824(R8)
+	VMOVDQU        Y6, 1824(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x01, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2592(R8)
+	VMOVDQU        Y6, 2592(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 352(R8)
+	VMOVDQU        Y3, 352(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1120(R8)
+	VMOVDQU        Y3, 1120(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPAND          bytes04<>+0(SB), Y1, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1888(R8)
+	VMOVDQU        Y3, 1888(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x01, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2656(R8)
+	VMOVDQU        Y3, 2656(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1952(R8)
+	VMOVDQU        Y1, 1952(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y1, 1248(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPAND          bytes04<>+0(SB), Y0, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2016(R8)
+	VMOVDQU        Y1, 2016(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x01, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2784(R8)
+	VMOVDQU        Y1, 2784(R12)
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (BX), Y0, Y0
 	VBROADCASTI128 (AX)(CX*1), Y1
@@ -14681,94 +15093,94 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3072(R8)
+	VMOVDQU        Y6, 3072(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3840(R8)
+	VMOVDQU        Y6, 3840(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x04, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4608(R8)
+	VMOVDQU        Y6, 4608(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x05, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5376(R8)
+	VMOVDQU        Y6, 5376(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3136(R8)
+	VMOVDQU        Y3, 3136(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3904(R8)
+	VMOVDQU        Y3, 3904(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4672(R8)
+	VMOVDQU        Y3, 4672(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x05, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5440(R8)
+	VMOVDQU        Y3, 5440(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3200(R8)
+	VMOVDQU        Y1, 3200(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4736(R8)
+	VMOVDQU        Y1, 4736(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3264(R8)
+	VMOVDQU        Y1, 3264(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y1, 4032(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4800(R8)
+	VMOVDQU        Y1, 4800(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5568(R8)
+	VMOVDQU        Y1, 5568(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -14805,94 +15217,94 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3328(R8)
+	VMOVDQU        Y6, 3328(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4096(R8)
+	VMOVDQU        Y6, 4096(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x04, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4864(R8)
+	VMOVDQU        Y6, 4864(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x05, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5632(R8)
+	VMOVDQU        Y6, 5632(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3392(R8)
+	VMOVDQU        Y3, 3392(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4160(R8)
+	VMOVDQU        Y3, 4160(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4928(R8)
+	VMOVDQU        Y3, 4928(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x05, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5696(R8)
+	VMOVDQU        Y3, 5696(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3456(R8)
+	VMOVDQU        Y1, 3456(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4992(R8)
+	VMOVDQU        Y1, 4992(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3520(R8)
+	VMOVDQU        Y1, 3520(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4288(R8)
+	VMOVDQU        Y1, 4288(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5056(R8)
+	VMOVDQU        Y1, 5056(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5824(R8)
+	VMOVDQU        Y1, 5824(R12)
 	VBROADCASTI128 (SI), Y0
 	VINSERTI128    $0x01, (DI), Y0, Y0
 	VBROADCASTI128 (SI)(CX*1), Y1
@@ -14929,94 +15341,94 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3104(R8)
+	VMOVDQU        Y6, 3104(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3872(R8)
+	VMOVDQU        Y6, 3872(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x04, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4640(R8)
+	VMOVDQU        Y6, 4640(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x05, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5408(R8)
+	VMOVDQU        Y6, 5408(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3168(R8)
+	VMOVDQU        Y3, 3168(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3936(R8)
+	VMOVDQU        Y3, 3936(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4704(R8)
+	VMOVDQU        Y3, 4704(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x05, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5472(R8)
+	VMOVDQU        Y3, 5472(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3232(R8)
+	VMOVDQU        Y1, 3232(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4768(R8)
+	VMOVDQU        Y1, 4768(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3296(R8)
+	VMOVDQU        Y1, 3296(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y1, 4064(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4832(R8)
+	VMOVDQU        Y1, 4832(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5600(R8)
+	VMOVDQU        Y1, 5600(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -15053,100 +15465,100 @@ block:
 	VPSRLD         $0x02, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3360(R8)
+	VMOVDQU        Y6, 3360(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x03, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4128(R8)
+	VMOVDQU        Y6, 4128(R12)
 	VPSRLD         $0x04, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x04, Y3, Y9
 	VPAND          bytes04<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4896(R8)
+	VMOVDQU        Y6, 4896(R12)
 	VPSRLD         $0x06, Y7, Y6
 	VPAND          bytes03<>+0(SB), Y6, Y6
 	VPSRLD         $0x05, Y3, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5664(R8)
+	VMOVDQU        Y6, 5664(R12)
 	VPAND          bytes03<>+0(SB), Y5, Y3
 	VPSRLD         $0x02, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3424(R8)
+	VMOVDQU        Y3, 3424(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x03, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4192(R8)
+	VMOVDQU        Y3, 4192(R12)
 	VPSRLD         $0x04, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y6
 	VPAND          bytes04<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4960(R8)
+	VMOVDQU        Y3, 4960(R12)
 	VPSRLD         $0x06, Y5, Y3
 	VPAND          bytes03<>+0(SB), Y3, Y3
 	VPSRLD         $0x05, Y1, Y1
 	VPAND          bytes04<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5728(R8)
+	VMOVDQU        Y3, 5728(R12)
 	VPAND          bytes03<>+0(SB), Y8, Y1
 	VPSRLD         $0x02, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3488(R8)
+	VMOVDQU        Y1, 3488(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPSRLD         $0x04, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5024(R8)
+	VMOVDQU        Y1, 5024(R12)
 	VPSRLD         $0x06, Y8, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y4, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPAND          bytes03<>+0(SB), Y2, Y1
 	VPSRLD         $0x02, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3552(R8)
+	VMOVDQU        Y1, 3552(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x03, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4320(R8)
+	VMOVDQU        Y1, 4320(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x04, Y0, Y3
 	VPAND          bytes04<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5088(R8)
+	VMOVDQU        Y1, 5088(R12)
 	VPSRLD         $0x06, Y2, Y1
 	VPAND          bytes03<>+0(SB), Y1, Y1
 	VPSRLD         $0x05, Y0, Y0
 	VPAND          bytes04<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5856(R8)
+	VMOVDQU        Y1, 5856(R12)
 	ADDQ           $+110, AX
 	ADDQ           $+110, BX
 	ADDQ           $+110, SI
 	ADDQ           $+110, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET

@@ -3018,7 +3018,7 @@ DATA bytesf0<>+60(SB)/4, $0xf0f0f0f0
 GLOBL bytesf0<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ40PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ40PlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -3026,8 +3026,13 @@ TEXT ·unpackQ40PlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -3050,7 +3055,7 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -3071,7 +3076,15 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
+	PREFETCHT0     2(AX)(R8*1)
+	PREFETCHT0     2(AX)(R9*1)
+	PREFETCHT0     2(AX)(R10*1)
+	PREFETCHT0     2(AX)(R11*1)
+	PREFETCHT0     2(BX)(R8*1)
+	PREFETCHT0     2(BX)(R9*1)
+	PREFETCHT0     2(BX)(R10*1)
+	PREFETCHT0     2(BX)(R11*1)
 	VBROADCASTI128 2(AX), Y0
 	VINSERTI128    $0x01, 2(BX), Y0, Y0
 	VBROADCASTI128 2(AX)(CX*1), Y1
@@ -3090,24 +3103,32 @@ block:
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPSLLD         $0x04, Y3, Y2
 	VPAND          bytesf0<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPAND          bytesf0<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPSLLD         $0x04, Y1, Y2
 	VPAND          bytesf0<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPAND          bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y1, 320(R12)
 	VPSLLD         $0x04, Y4, Y1
 	VPAND          bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPAND          bytesf0<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPSLLD         $0x04, Y0, Y1
 	VPAND          bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPAND          bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y0, 448(R12)
+	PREFETCHT0     2(SI)(R8*1)
+	PREFETCHT0     2(SI)(R9*1)
+	PREFETCHT0     2(SI)(R10*1)
+	PREFETCHT0     2(SI)(R11*1)
+	PREFETCHT0     2(DI)(R8*1)
+	PREFETCHT0     2(DI)(R9*1)
+	PREFETCHT0     2(DI)(R10*1)
+	PREFETCHT0     2(DI)(R11*1)
 	VBROADCASTI128 2(SI), Y0
 	VINSERTI128    $0x01, 2(DI), Y0, Y0
 	VBROADCASTI128 2(SI)(CX*1), Y1
@@ -3126,30 +3147,30 @@ block:
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPSLLD         $0x04, Y3, Y2
 	VPAND          bytesf0<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPAND          bytesf0<>+0(SB), Y3, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPSLLD         $0x04, Y1, Y2
 	VPAND          bytesf0<>+0(SB), Y2, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPAND          bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y1, 352(R12)
 	VPSLLD         $0x04, Y4, Y1
 	VPAND          bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPAND          bytesf0<>+0(SB), Y4, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPSLLD         $0x04, Y0, Y1
 	VPAND          bytesf0<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPAND          bytesf0<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y0, 480(R12)
 	ADDQ           $+18, AX
 	ADDQ           $+18, BX
 	ADDQ           $+18, SI
 	ADDQ           $+18, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -3484,7 +3505,7 @@ DATA spread3<>+60(SB)/4, $0x0f0f0f0f
 GLOBL spread3<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ50PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ50PlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -3492,8 +3513,13 @@ TEXT ·unpackQ50PlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -3516,7 +3542,7 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         eighth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -3537,7 +3563,7 @@ block:
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
 	VMULPS         eighth<>+0(SB), Y0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
 	VPBROADCASTD   2(AX), Y0
 	VPBROADCASTD   2(AX)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -3553,6 +3579,14 @@ block:
 	VPBLENDD       $0xaa, Y3, Y2, Y2
 	VPBLENDD       $0xcc, Y2, Y1, Y1
 	VPBLENDD       $0xf0, Y1, Y0, Y0
+	PREFETCHT0     6(AX)(R8*1)
+	PREFETCHT0     6(AX)(R9*1)
+	PREFETCHT0     6(AX)(R10*1)
+	PREFETCHT0     6(AX)(R11*1)
+	PREFETCHT0     6(BX)(R8*1)
+	PREFETCHT0     6(BX)(R9*1)
+	PREFETCHT0     6(BX)(R10*1)
+	PREFETCHT0     6(BX)(R11*1)
 	VBROADCASTI128 6(AX), Y1
 	VINSERTI128    $0x01, 6(BX), Y1, Y1
 	VBROADCASTI128 6(AX)(CX*1), Y4
@@ -3577,7 +3611,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y7, Y7
 	VPAND          bytes80<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x01, Y2, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y1, Y6
@@ -3585,7 +3619,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPSLLD         $0x03, Y3, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread0<>+0(SB), Y0, Y6
@@ -3593,7 +3627,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x01, Y3, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
@@ -3601,7 +3635,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 320(R8)
+	VMOVDQU        Y2, 320(R12)
 	VPSLLD         $0x03, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread1<>+0(SB), Y1, Y3
@@ -3609,7 +3643,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 128(R8)
+	VMOVDQU        Y2, 128(R12)
 	VPSRLD         $0x01, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread3<>+0(SB), Y1, Y1
@@ -3617,7 +3651,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y2, Y2
-	VMOVDQU        Y2, 384(R8)
+	VMOVDQU        Y2, 384(R12)
 	VPSLLD         $0x03, Y5, Y1
 	VPAND          bytes78<>+0(SB), Y1, Y1
 	VPSHUFB        spread1<>+0(SB), Y0, Y2
@@ -3625,7 +3659,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y2, Y2
 	VPAND          bytes80<>+0(SB), Y2, Y2
 	VPOR           Y2, Y1, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x01, Y5, Y1
 	VPAND          bytes78<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
@@ -3633,7 +3667,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPBROADCASTD   2(SI), Y0
 	VPBROADCASTD   2(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -3649,6 +3683,14 @@ block:
 	VPBLENDD       $0xaa, Y3, Y2, Y2
 	VPBLENDD       $0xcc, Y2, Y1, Y1
 	VPBLENDD       $0xf0, Y1, Y0, Y0
+	PREFETCHT0     6(SI)(R8*1)
+	PREFETCHT0     6(SI)(R9*1)
+	PREFETCHT0     6(SI)(R10*1)
+	PREFETCHT0     6(SI)(R11*1)
+	PREFETCHT0     6(DI)(R8*1)
+	PREFETCHT0     6(DI)(R9*1)
+	PREFETCHT0     6(DI)(R10*1)
+	PREFETCHT0     6(DI)(R11*1)
 	VBROADCASTI128 6(SI), Y1
 	VINSERTI128    $0x01, 6(DI), Y1, Y1
 	VBROADCASTI128 6(SI)(CX*1), Y4
@@ -3673,7 +3715,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y7, Y7
 	VPAND          bytes80<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x01, Y2, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y1, Y6
@@ -3681,7 +3723,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPSLLD         $0x03, Y3, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread0<>+0(SB), Y0, Y6
@@ -3689,7 +3731,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y2, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x01, Y3, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread2<>+0(SB), Y0, Y3
@@ -3697,7 +3739,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 352(R8)
+	VMOVDQU        Y2, 352(R12)
 	VPSLLD         $0x03, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread1<>+0(SB), Y1, Y3
@@ -3705,7 +3747,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y2, Y2
-	VMOVDQU        Y2, 160(R8)
+	VMOVDQU        Y2, 160(R12)
 	VPSRLD         $0x01, Y4, Y2
 	VPAND          bytes78<>+0(SB), Y2, Y2
 	VPSHUFB        spread3<>+0(SB), Y1, Y1
@@ -3713,7 +3755,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y2, Y2
-	VMOVDQU        Y2, 416(R8)
+	VMOVDQU        Y2, 416(R12)
 	VPSLLD         $0x03, Y5, Y1
 	VPAND          bytes78<>+0(SB), Y1, Y1
 	VPSHUFB        spread1<>+0(SB), Y0, Y2
@@ -3721,7 +3763,7 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y2, Y2
 	VPAND          bytes80<>+0(SB), Y2, Y2
 	VPOR           Y2, Y1, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x01, Y5, Y1
 	VPAND          bytes78<>+0(SB), Y1, Y1
 	VPSHUFB        spread3<>+0(SB), Y0, Y0
@@ -3729,13 +3771,13 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	ADDQ           $+22, AX
 	ADDQ           $+22, BX
 	ADDQ           $+22, SI
 	ADDQ           $+22, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -3817,7 +3859,7 @@ block:
 	RET
 
 // func unpackQ80PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ80PlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -3825,8 +3867,13 @@ TEXT ·unpackQ80PlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -3848,7 +3895,7 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -3868,7 +3915,15 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
+	PREFETCHT0     2(AX)(R8*1)
+	PREFETCHT0     2(AX)(R9*1)
+	PREFETCHT0     2(AX)(R10*1)
+	PREFETCHT0     2(AX)(R11*1)
+	PREFETCHT0     2(BX)(R8*1)
+	PREFETCHT0     2(BX)(R9*1)
+	PREFETCHT0     2(BX)(R10*1)
+	PREFETCHT0     2(BX)(R11*1)
 	VBROADCASTI128 2(AX), Y0
 	VINSERTI128    $0x01, 2(BX), Y0, Y0
 	VBROADCASTI128 2(AX)(CX*1), Y1
@@ -3886,13 +3941,13 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, (R8)
+	VMOVDQU        Y3, (R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 64(R8)
+	VMOVDQU        Y1, 64(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
-	VMOVDQU        Y4, 128(R8)
+	VMOVDQU        Y4, 128(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 192(R8)
+	VMOVDQU        Y0, 192(R12)
 	VBROADCASTI128 18(AX), Y0
 	VINSERTI128    $0x01, 18(BX), Y0, Y0
 	VBROADCASTI128 18(AX)(CX*1), Y1
@@ -3910,13 +3965,21 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 256(R8)
+	VMOVDQU        Y3, 256(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y1, 320(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
-	VMOVDQU        Y4, 384(R8)
+	VMOVDQU        Y4, 384(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y0, 448(R12)
+	PREFETCHT0     2(SI)(R8*1)
+	PREFETCHT0     2(SI)(R9*1)
+	PREFETCHT0     2(SI)(R10*1)
+	PREFETCHT0     2(SI)(R11*1)
+	PREFETCHT0     2(DI)(R8*1)
+	PREFETCHT0     2(DI)(R9*1)
+	PREFETCHT0     2(DI)(R10*1)
+	PREFETCHT0     2(DI)(R11*1)
 	VBROADCASTI128 2(SI), Y0
 	VINSERTI128    $0x01, 2(DI), Y0, Y0
 	VBROADCASTI128 2(SI)(CX*1), Y1
@@ -3934,13 +3997,13 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 32(R8)
+	VMOVDQU        Y3, 32(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 96(R8)
+	VMOVDQU        Y1, 96(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
-	VMOVDQU        Y4, 160(R8)
+	VMOVDQU        Y4, 160(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 224(R8)
+	VMOVDQU        Y0, 224(R12)
 	VBROADCASTI128 18(SI), Y0
 	VINSERTI128    $0x01, 18(DI), Y0, Y0
 	VBROADCASTI128 18(SI)(CX*1), Y1
@@ -3958,19 +4021,19 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VMOVDQU        Y3, 288(R8)
+	VMOVDQU        Y3, 288(R12)
 	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y1, 352(R12)
 	VPXOR          bytes80<>+0(SB), Y4, Y4
-	VMOVDQU        Y4, 416(R8)
+	VMOVDQU        Y4, 416(R12)
 	VPXOR          bytes80<>+0(SB), Y0, Y0
-	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y0, 480(R12)
 	ADDQ           $+34, AX
 	ADDQ           $+34, BX
 	ADDQ           $+34, SI
 	ADDQ           $+34, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -4116,7 +4179,7 @@ DATA nonlinear128<>+60(SB)/4, $0xf1d9c5b5
 GLOBL nonlinear128<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4NLPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackIQ4NLPlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -4124,8 +4187,13 @@ TEXT ·unpackIQ4NLPlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -4147,7 +4215,7 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 512(R8)
+	VMOVUPS        Y0, 512(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -4167,7 +4235,15 @@ block:
 	VPERMQ         $0xd8, Y0, Y0
 	VPERMQ         $0x4e, Y0, Y1
 	VCVTPH2PS      X0, Y0
-	VMOVUPS        Y0, 544(R8)
+	VMOVUPS        Y0, 544(R12)
+	PREFETCHT0     2(AX)(R8*1)
+	PREFETCHT0     2(AX)(R9*1)
+	PREFETCHT0     2(AX)(R10*1)
+	PREFETCHT0     2(AX)(R11*1)
+	PREFETCHT0     2(BX)(R8*1)
+	PREFETCHT0     2(BX)(R9*1)
+	PREFETCHT0     2(BX)(R10*1)
+	PREFETCHT0     2(BX)(R11*1)
 	VBROADCASTI128 2(AX), Y0
 	VINSERTI128    $0x01, 2(BX), Y0, Y0
 	VBROADCASTI128 2(AX)(CX*1), Y1
@@ -4187,39 +4263,47 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y1, 320(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y0, 448(R12)
+	PREFETCHT0     2(SI)(R8*1)
+	PREFETCHT0     2(SI)(R9*1)
+	PREFETCHT0     2(SI)(R10*1)
+	PREFETCHT0     2(SI)(R11*1)
+	PREFETCHT0     2(DI)(R8*1)
+	PREFETCHT0     2(DI)(R9*1)
+	PREFETCHT0     2(DI)(R10*1)
+	PREFETCHT0     2(DI)(R11*1)
 	VBROADCASTI128 2(SI), Y0
 	VINSERTI128    $0x01, 2(DI), Y0, Y0
 	VBROADCASTI128 2(SI)(CX*1), Y1
@@ -4239,45 +4323,45 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y1, 352(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y0, 480(R12)
 	ADDQ           $+18, AX
 	ADDQ           $+18, BX
 	ADDQ           $+18, SI
 	ADDQ           $+18, DI
-	ADDQ           $+768, R8
-	DECQ           R9
+	ADDQ           $+768, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -5192,7 +5276,7 @@ DATA int32<>+60(SB)/4, $0x00000020
 GLOBL int32<>(SB), RODATA|NOPTR, $64
 
 // func unpackIQ4XSPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackIQ4XSPlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -5200,8 +5284,13 @@ TEXT ·unpackIQ4XSPlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   (AX), Y0
@@ -5263,7 +5352,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 512(R8)
+	VMOVUPS        Y3, 512(R12)
 	VPSRLD         $0x04, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y4
@@ -5273,7 +5362,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1280(R8)
+	VMOVUPS        Y3, 1280(R12)
 	VPSRLD         $0x08, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y4
@@ -5283,7 +5372,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2048(R8)
+	VMOVUPS        Y3, 2048(R12)
 	VPSRLD         $0x0c, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x06, Y1, Y4
@@ -5293,7 +5382,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2816(R8)
+	VMOVUPS        Y3, 2816(R12)
 	VPSRLD         $0x10, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x08, Y1, Y4
@@ -5303,7 +5392,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3584(R8)
+	VMOVUPS        Y3, 3584(R12)
 	VPSRLD         $0x14, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0a, Y1, Y4
@@ -5313,7 +5402,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4352(R8)
+	VMOVUPS        Y3, 4352(R12)
 	VPSRLD         $0x18, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0c, Y1, Y4
@@ -5323,7 +5412,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 5120(R8)
+	VMOVUPS        Y3, 5120(R12)
 	VPSRLD         $0x1c, Y2, Y2
 	VPAND          int15<>+0(SB), Y2, Y2
 	VPSRLD         $0x0e, Y1, Y1
@@ -5333,7 +5422,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPBROADCASTD   (SI), Y0
 	VPBROADCASTD   (SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -5393,7 +5482,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 544(R8)
+	VMOVUPS        Y3, 544(R12)
 	VPSRLD         $0x04, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x02, Y1, Y4
@@ -5403,7 +5492,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1312(R8)
+	VMOVUPS        Y3, 1312(R12)
 	VPSRLD         $0x08, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x04, Y1, Y4
@@ -5413,7 +5502,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2080(R8)
+	VMOVUPS        Y3, 2080(R12)
 	VPSRLD         $0x0c, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x06, Y1, Y4
@@ -5423,7 +5512,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2848(R8)
+	VMOVUPS        Y3, 2848(R12)
 	VPSRLD         $0x10, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x08, Y1, Y4
@@ -5433,7 +5522,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3616(R8)
+	VMOVUPS        Y3, 3616(R12)
 	VPSRLD         $0x14, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0a, Y1, Y4
@@ -5443,7 +5532,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4384(R8)
+	VMOVUPS        Y3, 4384(R12)
 	VPSRLD         $0x18, Y2, Y3
 	VPAND          int15<>+0(SB), Y3, Y3
 	VPSRLD         $0x0c, Y1, Y4
@@ -5453,7 +5542,7 @@ block:
 	VPSUBD         int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 5152(R8)
+	VMOVUPS        Y3, 5152(R12)
 	VPSRLD         $0x1c, Y2, Y2
 	VPAND          int15<>+0(SB), Y2, Y2
 	VPSRLD         $0x0e, Y1, Y1
@@ -5463,7 +5552,15 @@ block:
 	VPSUBD         int32<>+0(SB), Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
+	PREFETCHT0     8(AX)(R8*1)
+	PREFETCHT0     8(AX)(R9*1)
+	PREFETCHT0     8(AX)(R10*1)
+	PREFETCHT0     8(AX)(R11*1)
+	PREFETCHT0     8(BX)(R8*1)
+	PREFETCHT0     8(BX)(R9*1)
+	PREFETCHT0     8(BX)(R10*1)
+	PREFETCHT0     8(BX)(R11*1)
 	VBROADCASTI128 8(AX), Y0
 	VINSERTI128    $0x01, 8(BX), Y0, Y0
 	VBROADCASTI128 8(AX)(CX*1), Y1
@@ -5483,39 +5580,47 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, (R8)
+	VMOVDQU        Y2, (R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 256(R8)
+	VMOVDQU        Y2, 256(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 64(R8)
+	VMOVDQU        Y2, 64(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 320(R8)
+	VMOVDQU        Y1, 320(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 448(R8)
+	VMOVDQU        Y0, 448(R12)
+	PREFETCHT0     8(SI)(R8*1)
+	PREFETCHT0     8(SI)(R9*1)
+	PREFETCHT0     8(SI)(R10*1)
+	PREFETCHT0     8(SI)(R11*1)
+	PREFETCHT0     8(DI)(R8*1)
+	PREFETCHT0     8(DI)(R9*1)
+	PREFETCHT0     8(DI)(R10*1)
+	PREFETCHT0     8(DI)(R11*1)
 	VBROADCASTI128 8(SI), Y0
 	VINSERTI128    $0x01, 8(DI), Y0, Y0
 	VBROADCASTI128 8(SI)(CX*1), Y1
@@ -5535,39 +5640,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 32(R8)
+	VMOVDQU        Y2, 32(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 288(R8)
+	VMOVDQU        Y2, 288(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 96(R8)
+	VMOVDQU        Y2, 96(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 352(R8)
+	VMOVDQU        Y1, 352(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 480(R8)
+	VMOVDQU        Y0, 480(R12)
 	VBROADCASTI128 24(AX), Y0
 	VINSERTI128    $0x01, 24(BX), Y0, Y0
 	VBROADCASTI128 24(AX)(CX*1), Y1
@@ -5587,39 +5692,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 768(R8)
+	VMOVDQU        Y2, 768(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 1024(R8)
+	VMOVDQU        Y2, 1024(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 832(R8)
+	VMOVDQU        Y2, 832(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1088(R8)
+	VMOVDQU        Y1, 1088(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y1, 960(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 1216(R8)
+	VMOVDQU        Y0, 1216(R12)
 	VBROADCASTI128 24(SI), Y0
 	VINSERTI128    $0x01, 24(DI), Y0, Y0
 	VBROADCASTI128 24(SI)(CX*1), Y1
@@ -5639,39 +5744,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 800(R8)
+	VMOVDQU        Y2, 800(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 1056(R8)
+	VMOVDQU        Y2, 1056(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 864(R8)
+	VMOVDQU        Y2, 864(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1120(R8)
+	VMOVDQU        Y1, 1120(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y1, 992(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 1248(R8)
+	VMOVDQU        Y0, 1248(R12)
 	VBROADCASTI128 40(AX), Y0
 	VINSERTI128    $0x01, 40(BX), Y0, Y0
 	VBROADCASTI128 40(AX)(CX*1), Y1
@@ -5691,39 +5796,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 1536(R8)
+	VMOVDQU        Y2, 1536(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 1792(R8)
+	VMOVDQU        Y2, 1792(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 1600(R8)
+	VMOVDQU        Y2, 1600(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1856(R8)
+	VMOVDQU        Y1, 1856(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1664(R8)
+	VMOVDQU        Y1, 1664(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1920(R8)
+	VMOVDQU        Y1, 1920(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1728(R8)
+	VMOVDQU        Y1, 1728(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 1984(R8)
+	VMOVDQU        Y0, 1984(R12)
 	VBROADCASTI128 40(SI), Y0
 	VINSERTI128    $0x01, 40(DI), Y0, Y0
 	VBROADCASTI128 40(SI)(CX*1), Y1
@@ -5743,39 +5848,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 1568(R8)
+	VMOVDQU        Y2, 1568(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 1824(R8)
+	VMOVDQU        Y2, 1824(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 1632(R8)
+	VMOVDQU        Y2, 1632(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1888(R8)
+	VMOVDQU        Y1, 1888(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1696(R8)
+	VMOVDQU        Y1, 1696(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1952(R8)
+	VMOVDQU        Y1, 1952(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 1760(R8)
+	VMOVDQU        Y1, 1760(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 2016(R8)
+	VMOVDQU        Y0, 2016(R12)
 	VBROADCASTI128 56(AX), Y0
 	VINSERTI128    $0x01, 56(BX), Y0, Y0
 	VBROADCASTI128 56(AX)(CX*1), Y1
@@ -5795,39 +5900,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 2304(R8)
+	VMOVDQU        Y2, 2304(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 2560(R8)
+	VMOVDQU        Y2, 2560(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 2368(R8)
+	VMOVDQU        Y2, 2368(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2624(R8)
+	VMOVDQU        Y1, 2624(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2496(R8)
+	VMOVDQU        Y1, 2496(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 2752(R8)
+	VMOVDQU        Y0, 2752(R12)
 	VBROADCASTI128 56(SI), Y0
 	VINSERTI128    $0x01, 56(DI), Y0, Y0
 	VBROADCASTI128 56(SI)(CX*1), Y1
@@ -5847,39 +5952,47 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 2336(R8)
+	VMOVDQU        Y2, 2336(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 2592(R8)
+	VMOVDQU        Y2, 2592(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 2400(R8)
+	VMOVDQU        Y2, 2400(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2656(R8)
+	VMOVDQU        Y1, 2656(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 2528(R8)
+	VMOVDQU        Y1, 2528(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 2784(R8)
+	VMOVDQU        Y0, 2784(R12)
+	PREFETCHT0     72(AX)(R8*1)
+	PREFETCHT0     72(AX)(R9*1)
+	PREFETCHT0     72(AX)(R10*1)
+	PREFETCHT0     72(AX)(R11*1)
+	PREFETCHT0     72(BX)(R8*1)
+	PREFETCHT0     72(BX)(R9*1)
+	PREFETCHT0     72(BX)(R10*1)
+	PREFETCHT0     72(BX)(R11*1)
 	VBROADCASTI128 72(AX), Y0
 	VINSERTI128    $0x01, 72(BX), Y0, Y0
 	VBROADCASTI128 72(AX)(CX*1), Y1
@@ -5899,39 +6012,47 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 3072(R8)
+	VMOVDQU        Y2, 3072(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 3328(R8)
+	VMOVDQU        Y2, 3328(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 3136(R8)
+	VMOVDQU        Y2, 3136(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3392(R8)
+	VMOVDQU        Y1, 3392(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3200(R8)
+	VMOVDQU        Y1, 3200(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3456(R8)
+	VMOVDQU        Y1, 3456(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3264(R8)
+	VMOVDQU        Y1, 3264(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 3520(R8)
+	VMOVDQU        Y0, 3520(R12)
+	PREFETCHT0     72(SI)(R8*1)
+	PREFETCHT0     72(SI)(R9*1)
+	PREFETCHT0     72(SI)(R10*1)
+	PREFETCHT0     72(SI)(R11*1)
+	PREFETCHT0     72(DI)(R8*1)
+	PREFETCHT0     72(DI)(R9*1)
+	PREFETCHT0     72(DI)(R10*1)
+	PREFETCHT0     72(DI)(R11*1)
 	VBROADCASTI128 72(SI), Y0
 	VINSERTI128    $0x01, 72(DI), Y0, Y0
 	VBROADCASTI128 72(SI)(CX*1), Y1
@@ -5951,39 +6072,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 3104(R8)
+	VMOVDQU        Y2, 3104(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 3360(R8)
+	VMOVDQU        Y2, 3360(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 3168(R8)
+	VMOVDQU        Y2, 3168(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3424(R8)
+	VMOVDQU        Y1, 3424(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3232(R8)
+	VMOVDQU        Y1, 3232(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3488(R8)
+	VMOVDQU        Y1, 3488(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3296(R8)
+	VMOVDQU        Y1, 3296(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 3552(R8)
+	VMOVDQU        Y0, 3552(R12)
 	VBROADCASTI128 88(AX), Y0
 	VINSERTI128    $0x01, 88(BX), Y0, Y0
 	VBROADCASTI128 88(AX)(CX*1), Y1
@@ -6003,39 +6124,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 3840(R8)
+	VMOVDQU        Y2, 3840(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 4096(R8)
+	VMOVDQU        Y2, 4096(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 3904(R8)
+	VMOVDQU        Y2, 3904(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4160(R8)
+	VMOVDQU        Y1, 4160(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y1, 4032(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 4288(R8)
+	VMOVDQU        Y0, 4288(R12)
 	VBROADCASTI128 88(SI), Y0
 	VINSERTI128    $0x01, 88(DI), Y0, Y0
 	VBROADCASTI128 88(SI)(CX*1), Y1
@@ -6055,39 +6176,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 3872(R8)
+	VMOVDQU        Y2, 3872(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 4128(R8)
+	VMOVDQU        Y2, 4128(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 3936(R8)
+	VMOVDQU        Y2, 3936(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4192(R8)
+	VMOVDQU        Y1, 4192(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y1, 4064(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 4320(R8)
+	VMOVDQU        Y0, 4320(R12)
 	VBROADCASTI128 104(AX), Y0
 	VINSERTI128    $0x01, 104(BX), Y0, Y0
 	VBROADCASTI128 104(AX)(CX*1), Y1
@@ -6107,39 +6228,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 4608(R8)
+	VMOVDQU        Y2, 4608(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 4864(R8)
+	VMOVDQU        Y2, 4864(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 4672(R8)
+	VMOVDQU        Y2, 4672(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4928(R8)
+	VMOVDQU        Y1, 4928(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4736(R8)
+	VMOVDQU        Y1, 4736(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4992(R8)
+	VMOVDQU        Y1, 4992(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4800(R8)
+	VMOVDQU        Y1, 4800(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 5056(R8)
+	VMOVDQU        Y0, 5056(R12)
 	VBROADCASTI128 104(SI), Y0
 	VINSERTI128    $0x01, 104(DI), Y0, Y0
 	VBROADCASTI128 104(SI)(CX*1), Y1
@@ -6159,39 +6280,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 4640(R8)
+	VMOVDQU        Y2, 4640(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 4896(R8)
+	VMOVDQU        Y2, 4896(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 4704(R8)
+	VMOVDQU        Y2, 4704(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4960(R8)
+	VMOVDQU        Y1, 4960(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4768(R8)
+	VMOVDQU        Y1, 4768(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5024(R8)
+	VMOVDQU        Y1, 5024(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 4832(R8)
+	VMOVDQU        Y1, 4832(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 5088(R8)
+	VMOVDQU        Y0, 5088(R12)
 	VBROADCASTI128 120(AX), Y0
 	VINSERTI128    $0x01, 120(BX), Y0, Y0
 	VBROADCASTI128 120(AX)(CX*1), Y1
@@ -6211,39 +6332,39 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 5376(R8)
+	VMOVDQU        Y2, 5376(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 5632(R8)
+	VMOVDQU        Y2, 5632(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 5440(R8)
+	VMOVDQU        Y2, 5440(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5696(R8)
+	VMOVDQU        Y1, 5696(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5568(R8)
+	VMOVDQU        Y1, 5568(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 5824(R8)
+	VMOVDQU        Y0, 5824(R12)
 	VBROADCASTI128 120(SI), Y0
 	VINSERTI128    $0x01, 120(DI), Y0, Y0
 	VBROADCASTI128 120(SI)(CX*1), Y1
@@ -6263,45 +6384,45 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VMOVDQU        Y2, 5408(R8)
+	VMOVDQU        Y2, 5408(R12)
 	VPSRLD         $0x04, Y3, Y2
 	VPAND          bytes0f<>+0(SB), Y2, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 5664(R8)
+	VMOVDQU        Y2, 5664(R12)
 	VPAND          bytes0f<>+0(SB), Y1, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y3
 	VPSHUFB        Y2, Y3, Y2
-	VMOVDQU        Y2, 5472(R8)
+	VMOVDQU        Y2, 5472(R12)
 	VPSRLD         $0x04, Y1, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5728(R8)
+	VMOVDQU        Y1, 5728(R12)
 	VPAND          bytes0f<>+0(SB), Y4, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPAND          bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU        nonlinear128<>+0(SB), Y2
 	VPSHUFB        Y1, Y2, Y1
-	VMOVDQU        Y1, 5600(R8)
+	VMOVDQU        Y1, 5600(R12)
 	VPSRLD         $0x04, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y0, Y0
 	VMOVDQU        nonlinear128<>+0(SB), Y1
 	VPSHUFB        Y0, Y1, Y0
-	VMOVDQU        Y0, 5856(R8)
+	VMOVDQU        Y0, 5856(R12)
 	ADDQ           $+136, AX
 	ADDQ           $+136, BX
 	ADDQ           $+136, SI
 	ADDQ           $+136, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -7491,7 +7612,7 @@ DATA bytesc0<>+60(SB)/4, $0xc0c0c0c0
 GLOBL bytesc0<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ6KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ6KPlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -7499,8 +7620,13 @@ TEXT ·unpackQ6KPlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   206(AX), Y0
@@ -7523,6 +7649,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         quarter<>+0(SB), Y0, Y0
+	PREFETCHT0     192(AX)(R8*1)
+	PREFETCHT0     192(AX)(R9*1)
+	PREFETCHT0     192(AX)(R10*1)
+	PREFETCHT0     192(AX)(R11*1)
+	PREFETCHT0     192(BX)(R8*1)
+	PREFETCHT0     192(BX)(R9*1)
+	PREFETCHT0     192(BX)(R10*1)
+	PREFETCHT0     192(BX)(R11*1)
 	VBROADCASTI128 192(AX), Y1
 	VINSERTI128    $0x01, 192(BX), Y1, Y1
 	VBROADCASTI128 192(AX)(CX*1), Y2
@@ -7543,78 +7677,78 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 512(R8)
+	VMOVUPS        Y3, 512(R12)
 	VPSLLD         $0x10, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 576(R8)
+	VMOVUPS        Y3, 576(R12)
 	VPSLLD         $0x08, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1280(R8)
+	VMOVUPS        Y3, 1280(R12)
 	VPSRAD         $0x18, Y4, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1344(R8)
+	VMOVUPS        Y3, 1344(R12)
 	VPSLLD         $0x18, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2048(R8)
+	VMOVUPS        Y3, 2048(R12)
 	VPSLLD         $0x10, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2112(R8)
+	VMOVUPS        Y3, 2112(R12)
 	VPSLLD         $0x08, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2816(R8)
+	VMOVUPS        Y3, 2816(R12)
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 2880(R8)
+	VMOVUPS        Y2, 2880(R12)
 	VPSLLD         $0x18, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3584(R8)
+	VMOVUPS        Y2, 3584(R12)
 	VPSLLD         $0x10, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3648(R8)
+	VMOVUPS        Y2, 3648(R12)
 	VPSLLD         $0x08, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4352(R8)
+	VMOVUPS        Y2, 4352(R12)
 	VPSRAD         $0x18, Y5, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4416(R8)
+	VMOVUPS        Y2, 4416(R12)
 	VPSLLD         $0x18, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5120(R8)
+	VMOVUPS        Y2, 5120(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5184(R8)
+	VMOVUPS        Y2, 5184(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5952(R8)
+	VMOVUPS        Y1, 5952(R12)
 	VPBROADCASTD   206(SI), Y0
 	VPBROADCASTD   206(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -7635,6 +7769,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         quarter<>+0(SB), Y0, Y0
+	PREFETCHT0     192(SI)(R8*1)
+	PREFETCHT0     192(SI)(R9*1)
+	PREFETCHT0     192(SI)(R10*1)
+	PREFETCHT0     192(SI)(R11*1)
+	PREFETCHT0     192(DI)(R8*1)
+	PREFETCHT0     192(DI)(R9*1)
+	PREFETCHT0     192(DI)(R10*1)
+	PREFETCHT0     192(DI)(R11*1)
 	VBROADCASTI128 192(SI), Y1
 	VINSERTI128    $0x01, 192(DI), Y1, Y1
 	VBROADCASTI128 192(SI)(CX*1), Y2
@@ -7655,78 +7797,86 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 544(R8)
+	VMOVUPS        Y3, 544(R12)
 	VPSLLD         $0x10, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 608(R8)
+	VMOVUPS        Y3, 608(R12)
 	VPSLLD         $0x08, Y4, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1312(R8)
+	VMOVUPS        Y3, 1312(R12)
 	VPSRAD         $0x18, Y4, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1376(R8)
+	VMOVUPS        Y3, 1376(R12)
 	VPSLLD         $0x18, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2080(R8)
+	VMOVUPS        Y3, 2080(R12)
 	VPSLLD         $0x10, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2144(R8)
+	VMOVUPS        Y3, 2144(R12)
 	VPSLLD         $0x08, Y2, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2848(R8)
+	VMOVUPS        Y3, 2848(R12)
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 2912(R8)
+	VMOVUPS        Y2, 2912(R12)
 	VPSLLD         $0x18, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3616(R8)
+	VMOVUPS        Y2, 3616(R12)
 	VPSLLD         $0x10, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 3680(R8)
+	VMOVUPS        Y2, 3680(R12)
 	VPSLLD         $0x08, Y5, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4384(R8)
+	VMOVUPS        Y2, 4384(R12)
 	VPSRAD         $0x18, Y5, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 4448(R8)
+	VMOVUPS        Y2, 4448(R12)
 	VPSLLD         $0x18, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5152(R8)
+	VMOVUPS        Y2, 5152(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5216(R8)
+	VMOVUPS        Y2, 5216(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5984(R8)
+	VMOVUPS        Y1, 5984(R12)
+	PREFETCHT0     128(AX)(R8*1)
+	PREFETCHT0     128(AX)(R9*1)
+	PREFETCHT0     128(AX)(R10*1)
+	PREFETCHT0     128(AX)(R11*1)
+	PREFETCHT0     128(BX)(R8*1)
+	PREFETCHT0     128(BX)(R9*1)
+	PREFETCHT0     128(BX)(R10*1)
+	PREFETCHT0     128(BX)(R11*1)
 	VBROADCASTI128 128(AX), Y0
 	VINSERTI128    $0x01, 128(BX), Y0, Y0
 	VBROADCASTI128 128(AX)(CX*1), Y1
@@ -7743,6 +7893,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     (AX)(R8*1)
+	PREFETCHT0     (AX)(R9*1)
+	PREFETCHT0     (AX)(R10*1)
+	PREFETCHT0     (AX)(R11*1)
+	PREFETCHT0     (BX)(R8*1)
+	PREFETCHT0     (BX)(R9*1)
+	PREFETCHT0     (BX)(R10*1)
+	PREFETCHT0     (BX)(R11*1)
 	VBROADCASTI128 (AX), Y2
 	VINSERTI128    $0x01, (BX), Y2, Y2
 	VBROADCASTI128 (AX)(CX*1), Y5
@@ -7764,49 +7922,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1536(R8)
+	VMOVDQU        Y6, 1536(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 64(R8)
+	VMOVDQU        Y6, 64(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1600(R8)
+	VMOVDQU        Y5, 1600(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 128(R8)
+	VMOVDQU        Y5, 128(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1664(R8)
+	VMOVDQU        Y5, 1664(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 192(R8)
+	VMOVDQU        Y5, 192(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1728(R8)
+	VMOVDQU        Y2, 1728(R12)
 	VBROADCASTI128 32(AX), Y2
 	VINSERTI128    $0x01, 32(BX), Y2, Y2
 	VBROADCASTI128 32(AX)(CX*1), Y5
@@ -7828,45 +7986,45 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 768(R8)
+	VMOVDQU        Y6, 768(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2304(R8)
+	VMOVDQU        Y6, 2304(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 832(R8)
+	VMOVDQU        Y3, 832(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2368(R8)
+	VMOVDQU        Y3, 2368(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y1, 960(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2496(R8)
+	VMOVDQU        Y1, 2496(R12)
 	VBROADCASTI128 144(AX), Y0
 	VINSERTI128    $0x01, 144(BX), Y0, Y0
 	VBROADCASTI128 144(AX)(CX*1), Y1
@@ -7904,49 +8062,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 256(R8)
+	VMOVDQU        Y6, 256(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1792(R8)
+	VMOVDQU        Y6, 1792(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 320(R8)
+	VMOVDQU        Y6, 320(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1856(R8)
+	VMOVDQU        Y5, 1856(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 384(R8)
+	VMOVDQU        Y5, 384(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1920(R8)
+	VMOVDQU        Y5, 1920(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 448(R8)
+	VMOVDQU        Y5, 448(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1984(R8)
+	VMOVDQU        Y2, 1984(R12)
 	VBROADCASTI128 48(AX), Y2
 	VINSERTI128    $0x01, 48(BX), Y2, Y2
 	VBROADCASTI128 48(AX)(CX*1), Y5
@@ -7968,45 +8126,53 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1024(R8)
+	VMOVDQU        Y6, 1024(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2560(R8)
+	VMOVDQU        Y6, 2560(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1088(R8)
+	VMOVDQU        Y3, 1088(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2624(R8)
+	VMOVDQU        Y3, 2624(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y1, 1216(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2752(R8)
+	VMOVDQU        Y1, 2752(R12)
+	PREFETCHT0     128(SI)(R8*1)
+	PREFETCHT0     128(SI)(R9*1)
+	PREFETCHT0     128(SI)(R10*1)
+	PREFETCHT0     128(SI)(R11*1)
+	PREFETCHT0     128(DI)(R8*1)
+	PREFETCHT0     128(DI)(R9*1)
+	PREFETCHT0     128(DI)(R10*1)
+	PREFETCHT0     128(DI)(R11*1)
 	VBROADCASTI128 128(SI), Y0
 	VINSERTI128    $0x01, 128(DI), Y0, Y0
 	VBROADCASTI128 128(SI)(CX*1), Y1
@@ -8023,6 +8189,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     (SI)(R8*1)
+	PREFETCHT0     (SI)(R9*1)
+	PREFETCHT0     (SI)(R10*1)
+	PREFETCHT0     (SI)(R11*1)
+	PREFETCHT0     (DI)(R8*1)
+	PREFETCHT0     (DI)(R9*1)
+	PREFETCHT0     (DI)(R10*1)
+	PREFETCHT0     (DI)(R11*1)
 	VBROADCASTI128 (SI), Y2
 	VINSERTI128    $0x01, (DI), Y2, Y2
 	VBROADCASTI128 (SI)(CX*1), Y5
@@ -8044,49 +8218,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1568(R8)
+	VMOVDQU        Y6, 1568(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 96(R8)
+	VMOVDQU        Y6, 96(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1632(R8)
+	VMOVDQU        Y5, 1632(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 160(R8)
+	VMOVDQU        Y5, 160(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1696(R8)
+	VMOVDQU        Y5, 1696(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 224(R8)
+	VMOVDQU        Y5, 224(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 1760(R8)
+	VMOVDQU        Y2, 1760(R12)
 	VBROADCASTI128 32(SI), Y2
 	VINSERTI128    $0x01, 32(DI), Y2, Y2
 	VBROADCASTI128 32(SI)(CX*1), Y5
@@ -8108,45 +8282,45 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 800(R8)
+	VMOVDQU        Y6, 800(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2336(R8)
+	VMOVDQU        Y6, 2336(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 864(R8)
+	VMOVDQU        Y3, 864(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2400(R8)
+	VMOVDQU        Y3, 2400(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y1, 992(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2528(R8)
+	VMOVDQU        Y1, 2528(R12)
 	VBROADCASTI128 144(SI), Y0
 	VINSERTI128    $0x01, 144(DI), Y0, Y0
 	VBROADCASTI128 144(SI)(CX*1), Y1
@@ -8184,49 +8358,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 288(R8)
+	VMOVDQU        Y6, 288(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 1824(R8)
+	VMOVDQU        Y6, 1824(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 352(R8)
+	VMOVDQU        Y6, 352(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1888(R8)
+	VMOVDQU        Y5, 1888(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 416(R8)
+	VMOVDQU        Y5, 416(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 1952(R8)
+	VMOVDQU        Y5, 1952(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 480(R8)
+	VMOVDQU        Y5, 480(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 2016(R8)
+	VMOVDQU        Y2, 2016(R12)
 	VBROADCASTI128 48(SI), Y2
 	VINSERTI128    $0x01, 48(DI), Y2, Y2
 	VBROADCASTI128 48(SI)(CX*1), Y5
@@ -8248,45 +8422,45 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1056(R8)
+	VMOVDQU        Y6, 1056(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2592(R8)
+	VMOVDQU        Y6, 2592(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1120(R8)
+	VMOVDQU        Y3, 1120(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2656(R8)
+	VMOVDQU        Y3, 2656(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y1, 1248(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2784(R8)
+	VMOVDQU        Y1, 2784(R12)
 	VBROADCASTI128 160(AX), Y0
 	VINSERTI128    $0x01, 160(BX), Y0, Y0
 	VBROADCASTI128 160(AX)(CX*1), Y1
@@ -8303,6 +8477,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     64(AX)(R8*1)
+	PREFETCHT0     64(AX)(R9*1)
+	PREFETCHT0     64(AX)(R10*1)
+	PREFETCHT0     64(AX)(R11*1)
+	PREFETCHT0     64(BX)(R8*1)
+	PREFETCHT0     64(BX)(R9*1)
+	PREFETCHT0     64(BX)(R10*1)
+	PREFETCHT0     64(BX)(R11*1)
 	VBROADCASTI128 64(AX), Y2
 	VINSERTI128    $0x01, 64(BX), Y2, Y2
 	VBROADCASTI128 64(AX)(CX*1), Y5
@@ -8324,49 +8506,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3072(R8)
+	VMOVDQU        Y6, 3072(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4608(R8)
+	VMOVDQU        Y6, 4608(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3136(R8)
+	VMOVDQU        Y6, 3136(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4672(R8)
+	VMOVDQU        Y5, 4672(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3200(R8)
+	VMOVDQU        Y5, 3200(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4736(R8)
+	VMOVDQU        Y5, 4736(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3264(R8)
+	VMOVDQU        Y5, 3264(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4800(R8)
+	VMOVDQU        Y2, 4800(R12)
 	VBROADCASTI128 96(AX), Y2
 	VINSERTI128    $0x01, 96(BX), Y2, Y2
 	VBROADCASTI128 96(AX)(CX*1), Y5
@@ -8388,45 +8570,45 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3840(R8)
+	VMOVDQU        Y6, 3840(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5376(R8)
+	VMOVDQU        Y6, 5376(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3904(R8)
+	VMOVDQU        Y3, 3904(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5440(R8)
+	VMOVDQU        Y3, 5440(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y1, 4032(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5568(R8)
+	VMOVDQU        Y1, 5568(R12)
 	VBROADCASTI128 176(AX), Y0
 	VINSERTI128    $0x01, 176(BX), Y0, Y0
 	VBROADCASTI128 176(AX)(CX*1), Y1
@@ -8464,49 +8646,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3328(R8)
+	VMOVDQU        Y6, 3328(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4864(R8)
+	VMOVDQU        Y6, 4864(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3392(R8)
+	VMOVDQU        Y6, 3392(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4928(R8)
+	VMOVDQU        Y5, 4928(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3456(R8)
+	VMOVDQU        Y5, 3456(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4992(R8)
+	VMOVDQU        Y5, 4992(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3520(R8)
+	VMOVDQU        Y5, 3520(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 5056(R8)
+	VMOVDQU        Y2, 5056(R12)
 	VBROADCASTI128 112(AX), Y2
 	VINSERTI128    $0x01, 112(BX), Y2, Y2
 	VBROADCASTI128 112(AX)(CX*1), Y5
@@ -8528,45 +8710,45 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4096(R8)
+	VMOVDQU        Y6, 4096(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5632(R8)
+	VMOVDQU        Y6, 5632(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4160(R8)
+	VMOVDQU        Y3, 4160(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5696(R8)
+	VMOVDQU        Y3, 5696(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4288(R8)
+	VMOVDQU        Y1, 4288(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5824(R8)
+	VMOVDQU        Y1, 5824(R12)
 	VBROADCASTI128 160(SI), Y0
 	VINSERTI128    $0x01, 160(DI), Y0, Y0
 	VBROADCASTI128 160(SI)(CX*1), Y1
@@ -8583,6 +8765,14 @@ block:
 	VPUNPCKHQDQ    Y1, Y4, Y1
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
+	PREFETCHT0     64(SI)(R8*1)
+	PREFETCHT0     64(SI)(R9*1)
+	PREFETCHT0     64(SI)(R10*1)
+	PREFETCHT0     64(SI)(R11*1)
+	PREFETCHT0     64(DI)(R8*1)
+	PREFETCHT0     64(DI)(R9*1)
+	PREFETCHT0     64(DI)(R10*1)
+	PREFETCHT0     64(DI)(R11*1)
 	VBROADCASTI128 64(SI), Y2
 	VINSERTI128    $0x01, 64(DI), Y2, Y2
 	VBROADCASTI128 64(SI)(CX*1), Y5
@@ -8604,49 +8794,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3104(R8)
+	VMOVDQU        Y6, 3104(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4640(R8)
+	VMOVDQU        Y6, 4640(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3168(R8)
+	VMOVDQU        Y6, 3168(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4704(R8)
+	VMOVDQU        Y5, 4704(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3232(R8)
+	VMOVDQU        Y5, 3232(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4768(R8)
+	VMOVDQU        Y5, 4768(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3296(R8)
+	VMOVDQU        Y5, 3296(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 4832(R8)
+	VMOVDQU        Y2, 4832(R12)
 	VBROADCASTI128 96(SI), Y2
 	VINSERTI128    $0x01, 96(DI), Y2, Y2
 	VBROADCASTI128 96(SI)(CX*1), Y5
@@ -8668,45 +8858,45 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3872(R8)
+	VMOVDQU        Y6, 3872(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5408(R8)
+	VMOVDQU        Y6, 5408(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3936(R8)
+	VMOVDQU        Y3, 3936(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5472(R8)
+	VMOVDQU        Y3, 5472(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y1, 4064(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5600(R8)
+	VMOVDQU        Y1, 5600(R12)
 	VBROADCASTI128 176(SI), Y0
 	VINSERTI128    $0x01, 176(DI), Y0, Y0
 	VBROADCASTI128 176(SI)(CX*1), Y1
@@ -8744,49 +8934,49 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3360(R8)
+	VMOVDQU        Y6, 3360(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 4896(R8)
+	VMOVDQU        Y6, 4896(R12)
 	VPSLLD         $0x02, Y5, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y1, Y7
 	VPAND          bytesc0<>+0(SB), Y7, Y7
 	VPOR           Y7, Y6, Y6
-	VMOVDQU        Y6, 3424(R8)
+	VMOVDQU        Y6, 3424(R12)
 	VPSRLD         $0x02, Y5, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 4960(R8)
+	VMOVDQU        Y5, 4960(R12)
 	VPSLLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3488(R8)
+	VMOVDQU        Y5, 3488(R12)
 	VPSRLD         $0x02, Y8, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x02, Y4, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 5024(R8)
+	VMOVDQU        Y5, 5024(R12)
 	VPSLLD         $0x02, Y2, Y5
 	VPAND          bytes3c<>+0(SB), Y5, Y5
 	VPSLLD         $0x06, Y0, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VMOVDQU        Y5, 3552(R8)
+	VMOVDQU        Y5, 3552(R12)
 	VPSRLD         $0x02, Y2, Y2
 	VPAND          bytes3c<>+0(SB), Y2, Y2
 	VPSLLD         $0x02, Y0, Y5
 	VPAND          bytesc0<>+0(SB), Y5, Y5
 	VPOR           Y5, Y2, Y2
-	VMOVDQU        Y2, 5088(R8)
+	VMOVDQU        Y2, 5088(R12)
 	VBROADCASTI128 112(SI), Y2
 	VINSERTI128    $0x01, 112(DI), Y2, Y2
 	VBROADCASTI128 112(SI)(CX*1), Y5
@@ -8808,51 +8998,51 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4128(R8)
+	VMOVDQU        Y6, 4128(R12)
 	VPSRLD         $0x02, Y7, Y6
 	VPAND          bytes3c<>+0(SB), Y6, Y6
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5664(R8)
+	VMOVDQU        Y6, 5664(R12)
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y6
 	VPAND          bytesc0<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4192(R8)
+	VMOVDQU        Y3, 4192(R12)
 	VPSRLD         $0x02, Y5, Y3
 	VPAND          bytes3c<>+0(SB), Y3, Y3
 	VPAND          bytesc0<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5728(R8)
+	VMOVDQU        Y3, 5728(R12)
 	VPSLLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPSRLD         $0x02, Y8, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPSLLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y3
 	VPAND          bytesc0<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4320(R8)
+	VMOVDQU        Y1, 4320(R12)
 	VPSRLD         $0x02, Y2, Y1
 	VPAND          bytes3c<>+0(SB), Y1, Y1
 	VPAND          bytesc0<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5856(R8)
+	VMOVDQU        Y1, 5856(R12)
 	ADDQ           $+210, AX
 	ADDQ           $+210, BX
 	ADDQ           $+210, SI
 	ADDQ           $+210, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET
@@ -10001,7 +10191,7 @@ DATA bytes60<>+60(SB)/4, $0x60606060
 GLOBL bytes60<>(SB), RODATA|NOPTR, $64
 
 // func unpackQ3KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C, AVXVNNI
+// Requires: AVX, AVX2, F16C, MMX+, AVXVNNI
 TEXT ·unpackQ3KPlainAVXVNNI(SB), $0-32
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -10009,8 +10199,13 @@ TEXT ·unpackQ3KPlainAVXVNNI(SB), $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
-	MOVQ tile+0(FP), R8
-	MOVQ blocks+24(FP), R9
+	MOVQ CX, R8
+	SHLQ $0x04, R8
+	LEAQ (R8)(CX*1), R9
+	LEAQ (R9)(CX*1), R10
+	LEAQ (R10)(CX*1), R11
+	MOVQ tile+0(FP), R12
+	MOVQ blocks+24(FP), R13
 
 block:
 	VPBROADCASTD   106(AX), Y0
@@ -10033,6 +10228,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         thirtysecond<>+0(SB), Y0, Y0
+	PREFETCHT0     96(AX)(R8*1)
+	PREFETCHT0     96(AX)(R9*1)
+	PREFETCHT0     96(AX)(R10*1)
+	PREFETCHT0     96(AX)(R11*1)
+	PREFETCHT0     96(BX)(R8*1)
+	PREFETCHT0     96(BX)(R9*1)
+	PREFETCHT0     96(BX)(R10*1)
+	PREFETCHT0     96(BX)(R11*1)
 	VBROADCASTI128 94(AX), Y1
 	VINSERTI128    $0x01, 94(BX), Y1, Y1
 	VPSRLDQ        $0x02, Y1, Y1
@@ -10062,21 +10265,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 512(R8)
+	VMOVUPS        Y3, 512(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 576(R8)
+	VMOVUPS        Y3, 576(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1280(R8)
+	VMOVUPS        Y3, 1280(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 1344(R8)
+	VMOVUPS        Y1, 1344(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
@@ -10086,21 +10289,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2048(R8)
+	VMOVUPS        Y3, 2048(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2112(R8)
+	VMOVUPS        Y3, 2112(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2816(R8)
+	VMOVUPS        Y3, 2816(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 2880(R8)
+	VMOVUPS        Y1, 2880(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes30<>+0(SB), Y5, Y3
@@ -10110,21 +10313,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3584(R8)
+	VMOVUPS        Y3, 3584(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3648(R8)
+	VMOVUPS        Y3, 3648(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4352(R8)
+	VMOVUPS        Y3, 4352(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 4416(R8)
+	VMOVUPS        Y1, 4416(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y5, Y2
@@ -10135,21 +10338,21 @@ block:
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5120(R8)
+	VMOVUPS        Y2, 5120(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5184(R8)
+	VMOVUPS        Y2, 5184(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5888(R8)
+	VMOVUPS        Y2, 5888(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5952(R8)
+	VMOVUPS        Y1, 5952(R12)
 	VPBROADCASTD   106(SI), Y0
 	VPBROADCASTD   106(SI)(CX*1), Y1
 	VPBLENDD       $0xaa, Y1, Y0, Y0
@@ -10170,6 +10373,14 @@ block:
 	VPERMQ         $0x4e, Y0, Y0
 	VCVTPH2PS      X0, Y0
 	VMULPS         thirtysecond<>+0(SB), Y0, Y0
+	PREFETCHT0     96(SI)(R8*1)
+	PREFETCHT0     96(SI)(R9*1)
+	PREFETCHT0     96(SI)(R10*1)
+	PREFETCHT0     96(SI)(R11*1)
+	PREFETCHT0     96(DI)(R8*1)
+	PREFETCHT0     96(DI)(R9*1)
+	PREFETCHT0     96(DI)(R10*1)
+	PREFETCHT0     96(DI)(R11*1)
 	VBROADCASTI128 94(SI), Y1
 	VINSERTI128    $0x01, 94(DI), Y1, Y1
 	VPSRLDQ        $0x02, Y1, Y1
@@ -10199,21 +10410,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 544(R8)
+	VMOVUPS        Y3, 544(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 608(R8)
+	VMOVUPS        Y3, 608(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 1312(R8)
+	VMOVUPS        Y3, 1312(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 1376(R8)
+	VMOVUPS        Y1, 1376(R12)
 	VPAND          bytes0f<>+0(SB), Y2, Y1
 	VPSLLD         $0x02, Y5, Y3
 	VPAND          bytes30<>+0(SB), Y3, Y3
@@ -10223,21 +10434,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2080(R8)
+	VMOVUPS        Y3, 2080(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2144(R8)
+	VMOVUPS        Y3, 2144(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 2848(R8)
+	VMOVUPS        Y3, 2848(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 2912(R8)
+	VMOVUPS        Y1, 2912(R12)
 	VPSRLD         $0x04, Y4, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPAND          bytes30<>+0(SB), Y5, Y3
@@ -10247,21 +10458,21 @@ block:
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3616(R8)
+	VMOVUPS        Y3, 3616(R12)
 	VPSLLD         $0x10, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 3680(R8)
+	VMOVUPS        Y3, 3680(R12)
 	VPSLLD         $0x08, Y1, Y3
 	VPSRAD         $0x18, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         Y0, Y3, Y3
-	VMOVUPS        Y3, 4384(R8)
+	VMOVUPS        Y3, 4384(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 4448(R8)
+	VMOVUPS        Y1, 4448(R12)
 	VPSRLD         $0x04, Y2, Y1
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VPSRLD         $0x02, Y5, Y2
@@ -10272,21 +10483,29 @@ block:
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5152(R8)
+	VMOVUPS        Y2, 5152(R12)
 	VPSLLD         $0x10, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5216(R8)
+	VMOVUPS        Y2, 5216(R12)
 	VPSLLD         $0x08, Y1, Y2
 	VPSRAD         $0x18, Y2, Y2
 	VCVTDQ2PS      Y2, Y2
 	VMULPS         Y0, Y2, Y2
-	VMOVUPS        Y2, 5920(R8)
+	VMOVUPS        Y2, 5920(R12)
 	VPSRAD         $0x18, Y1, Y1
 	VCVTDQ2PS      Y1, Y1
 	VMULPS         Y0, Y1, Y1
-	VMOVUPS        Y1, 5984(R8)
+	VMOVUPS        Y1, 5984(R12)
+	PREFETCHT0     (AX)(R8*1)
+	PREFETCHT0     (AX)(R9*1)
+	PREFETCHT0     (AX)(R10*1)
+	PREFETCHT0     (AX)(R11*1)
+	PREFETCHT0     (BX)(R8*1)
+	PREFETCHT0     (BX)(R9*1)
+	PREFETCHT0     (BX)(R10*1)
+	PREFETCHT0     (BX)(R11*1)
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (BX), Y0, Y0
 	VBROADCASTI128 (AX)(CX*1), Y1
@@ -10324,97 +10543,97 @@ block:
 	VPSLLD         $0x07, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, (R8)
+	VMOVDQU        Y6, (R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 768(R8)
+	VMOVDQU        Y6, 768(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x05, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1536(R8)
+	VMOVDQU        Y6, 1536(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x04, Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2304(R8)
+	VMOVDQU        Y6, 2304(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x07, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 64(R8)
+	VMOVDQU        Y3, 64(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x06, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 832(R8)
+	VMOVDQU        Y3, 832(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x05, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1600(R8)
+	VMOVDQU        Y3, 1600(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y1
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2368(R8)
+	VMOVDQU        Y3, 2368(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 128(R8)
+	VMOVDQU        Y1, 128(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 896(R8)
+	VMOVDQU        Y1, 896(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1664(R8)
+	VMOVDQU        Y1, 1664(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2432(R8)
+	VMOVDQU        Y1, 2432(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 192(R8)
+	VMOVDQU        Y1, 192(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 960(R8)
+	VMOVDQU        Y1, 960(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1728(R8)
+	VMOVDQU        Y1, 1728(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2496(R8)
+	VMOVDQU        Y1, 2496(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -10452,97 +10671,105 @@ block:
 	VPSLLD         $0x07, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 256(R8)
+	VMOVDQU        Y6, 256(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1024(R8)
+	VMOVDQU        Y6, 1024(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x05, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1792(R8)
+	VMOVDQU        Y6, 1792(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x04, Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2560(R8)
+	VMOVDQU        Y6, 2560(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x07, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 320(R8)
+	VMOVDQU        Y3, 320(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x06, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1088(R8)
+	VMOVDQU        Y3, 1088(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x05, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1856(R8)
+	VMOVDQU        Y3, 1856(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y1
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2624(R8)
+	VMOVDQU        Y3, 2624(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 384(R8)
+	VMOVDQU        Y1, 384(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1152(R8)
+	VMOVDQU        Y1, 1152(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1920(R8)
+	VMOVDQU        Y1, 1920(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2688(R8)
+	VMOVDQU        Y1, 2688(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 448(R8)
+	VMOVDQU        Y1, 448(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1216(R8)
+	VMOVDQU        Y1, 1216(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1984(R8)
+	VMOVDQU        Y1, 1984(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2752(R8)
+	VMOVDQU        Y1, 2752(R12)
+	PREFETCHT0     (SI)(R8*1)
+	PREFETCHT0     (SI)(R9*1)
+	PREFETCHT0     (SI)(R10*1)
+	PREFETCHT0     (SI)(R11*1)
+	PREFETCHT0     (DI)(R8*1)
+	PREFETCHT0     (DI)(R9*1)
+	PREFETCHT0     (DI)(R10*1)
+	PREFETCHT0     (DI)(R11*1)
 	VBROADCASTI128 (SI), Y0
 	VINSERTI128    $0x01, (DI), Y0, Y0
 	VBROADCASTI128 (SI)(CX*1), Y1
@@ -10580,97 +10807,97 @@ block:
 	VPSLLD         $0x07, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 32(R8)
+	VMOVDQU        Y6, 32(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 800(R8)
+	VMOVDQU        Y6, 800(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x05, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1568(R8)
+	VMOVDQU        Y6, 1568(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x04, Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2336(R8)
+	VMOVDQU        Y6, 2336(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x07, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        Y3, 96(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x06, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 864(R8)
+	VMOVDQU        Y3, 864(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x05, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1632(R8)
+	VMOVDQU        Y3, 1632(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y1
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2400(R8)
+	VMOVDQU        Y3, 2400(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 160(R8)
+	VMOVDQU        Y1, 160(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 928(R8)
+	VMOVDQU        Y1, 928(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1696(R8)
+	VMOVDQU        Y1, 1696(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2464(R8)
+	VMOVDQU        Y1, 2464(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 224(R8)
+	VMOVDQU        Y1, 224(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 992(R8)
+	VMOVDQU        Y1, 992(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1760(R8)
+	VMOVDQU        Y1, 1760(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2528(R8)
+	VMOVDQU        Y1, 2528(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -10708,97 +10935,97 @@ block:
 	VPSLLD         $0x07, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 288(R8)
+	VMOVDQU        Y6, 288(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1056(R8)
+	VMOVDQU        Y6, 1056(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x05, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 1824(R8)
+	VMOVDQU        Y6, 1824(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x04, Y3, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 2592(R8)
+	VMOVDQU        Y6, 2592(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x07, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 352(R8)
+	VMOVDQU        Y3, 352(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x06, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1120(R8)
+	VMOVDQU        Y3, 1120(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x05, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 1888(R8)
+	VMOVDQU        Y3, 1888(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x04, Y1, Y1
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 2656(R8)
+	VMOVDQU        Y3, 2656(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 416(R8)
+	VMOVDQU        Y1, 416(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1184(R8)
+	VMOVDQU        Y1, 1184(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1952(R8)
+	VMOVDQU        Y1, 1952(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2720(R8)
+	VMOVDQU        Y1, 2720(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x07, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 480(R8)
+	VMOVDQU        Y1, 480(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x06, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 1248(R8)
+	VMOVDQU        Y1, 1248(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x05, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 2016(R8)
+	VMOVDQU        Y1, 2016(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x04, Y0, Y0
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 2784(R8)
+	VMOVDQU        Y1, 2784(R12)
 	VBROADCASTI128 (AX), Y0
 	VINSERTI128    $0x01, (BX), Y0, Y0
 	VBROADCASTI128 (AX)(CX*1), Y1
@@ -10836,93 +11063,93 @@ block:
 	VPSLLD         $0x03, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3072(R8)
+	VMOVDQU        Y6, 3072(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3840(R8)
+	VMOVDQU        Y6, 3840(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4608(R8)
+	VMOVDQU        Y6, 4608(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5376(R8)
+	VMOVDQU        Y6, 5376(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3136(R8)
+	VMOVDQU        Y3, 3136(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3904(R8)
+	VMOVDQU        Y3, 3904(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4672(R8)
+	VMOVDQU        Y3, 4672(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5440(R8)
+	VMOVDQU        Y3, 5440(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3200(R8)
+	VMOVDQU        Y1, 3200(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3968(R8)
+	VMOVDQU        Y1, 3968(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4736(R8)
+	VMOVDQU        Y1, 4736(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5504(R8)
+	VMOVDQU        Y1, 5504(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3264(R8)
+	VMOVDQU        Y1, 3264(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4032(R8)
+	VMOVDQU        Y1, 4032(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4800(R8)
+	VMOVDQU        Y1, 4800(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5568(R8)
+	VMOVDQU        Y1, 5568(R12)
 	VBROADCASTI128 16(AX), Y0
 	VINSERTI128    $0x01, 16(BX), Y0, Y0
 	VBROADCASTI128 16(AX)(CX*1), Y1
@@ -10960,93 +11187,93 @@ block:
 	VPSLLD         $0x03, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3328(R8)
+	VMOVDQU        Y6, 3328(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4096(R8)
+	VMOVDQU        Y6, 4096(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4864(R8)
+	VMOVDQU        Y6, 4864(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5632(R8)
+	VMOVDQU        Y6, 5632(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3392(R8)
+	VMOVDQU        Y3, 3392(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4160(R8)
+	VMOVDQU        Y3, 4160(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4928(R8)
+	VMOVDQU        Y3, 4928(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5696(R8)
+	VMOVDQU        Y3, 5696(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3456(R8)
+	VMOVDQU        Y1, 3456(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4224(R8)
+	VMOVDQU        Y1, 4224(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4992(R8)
+	VMOVDQU        Y1, 4992(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5760(R8)
+	VMOVDQU        Y1, 5760(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3520(R8)
+	VMOVDQU        Y1, 3520(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4288(R8)
+	VMOVDQU        Y1, 4288(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5056(R8)
+	VMOVDQU        Y1, 5056(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5824(R8)
+	VMOVDQU        Y1, 5824(R12)
 	VBROADCASTI128 (SI), Y0
 	VINSERTI128    $0x01, (DI), Y0, Y0
 	VBROADCASTI128 (SI)(CX*1), Y1
@@ -11084,93 +11311,93 @@ block:
 	VPSLLD         $0x03, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3104(R8)
+	VMOVDQU        Y6, 3104(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3872(R8)
+	VMOVDQU        Y6, 3872(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4640(R8)
+	VMOVDQU        Y6, 4640(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5408(R8)
+	VMOVDQU        Y6, 5408(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3168(R8)
+	VMOVDQU        Y3, 3168(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3936(R8)
+	VMOVDQU        Y3, 3936(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4704(R8)
+	VMOVDQU        Y3, 4704(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5472(R8)
+	VMOVDQU        Y3, 5472(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3232(R8)
+	VMOVDQU        Y1, 3232(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4000(R8)
+	VMOVDQU        Y1, 4000(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4768(R8)
+	VMOVDQU        Y1, 4768(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5536(R8)
+	VMOVDQU        Y1, 5536(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3296(R8)
+	VMOVDQU        Y1, 3296(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4064(R8)
+	VMOVDQU        Y1, 4064(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4832(R8)
+	VMOVDQU        Y1, 4832(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5600(R8)
+	VMOVDQU        Y1, 5600(R12)
 	VBROADCASTI128 16(SI), Y0
 	VINSERTI128    $0x01, 16(DI), Y0, Y0
 	VBROADCASTI128 16(SI)(CX*1), Y1
@@ -11208,99 +11435,99 @@ block:
 	VPSLLD         $0x03, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 3360(R8)
+	VMOVDQU        Y6, 3360(R12)
 	VPSLLD         $0x03, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x02, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4128(R8)
+	VMOVDQU        Y6, 4128(R12)
 	VPSLLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPSLLD         $0x01, Y3, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VMOVDQU        Y6, 4896(R8)
+	VMOVDQU        Y6, 4896(R12)
 	VPSRLD         $0x01, Y7, Y6
 	VPAND          bytes60<>+0(SB), Y6, Y6
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y6, Y6
-	VMOVDQU        Y6, 5664(R8)
+	VMOVDQU        Y6, 5664(R12)
 	VPSLLD         $0x05, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x03, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 3424(R8)
+	VMOVDQU        Y3, 3424(R12)
 	VPSLLD         $0x03, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x02, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4192(R8)
+	VMOVDQU        Y3, 4192(R12)
 	VPSLLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPSLLD         $0x01, Y1, Y6
 	VPAND          bytes80<>+0(SB), Y6, Y6
 	VPOR           Y6, Y3, Y3
-	VMOVDQU        Y3, 4960(R8)
+	VMOVDQU        Y3, 4960(R12)
 	VPSRLD         $0x01, Y5, Y3
 	VPAND          bytes60<>+0(SB), Y3, Y3
 	VPAND          bytes80<>+0(SB), Y1, Y1
 	VPOR           Y1, Y3, Y3
-	VMOVDQU        Y3, 5728(R8)
+	VMOVDQU        Y3, 5728(R12)
 	VPSLLD         $0x05, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3488(R8)
+	VMOVDQU        Y1, 3488(R12)
 	VPSLLD         $0x03, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4256(R8)
+	VMOVDQU        Y1, 4256(R12)
 	VPSLLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y4, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5024(R8)
+	VMOVDQU        Y1, 5024(R12)
 	VPSRLD         $0x01, Y8, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y4, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5792(R8)
+	VMOVDQU        Y1, 5792(R12)
 	VPSLLD         $0x05, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x03, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 3552(R8)
+	VMOVDQU        Y1, 3552(R12)
 	VPSLLD         $0x03, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x02, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 4320(R8)
+	VMOVDQU        Y1, 4320(R12)
 	VPSLLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPSLLD         $0x01, Y0, Y3
 	VPAND          bytes80<>+0(SB), Y3, Y3
 	VPOR           Y3, Y1, Y1
-	VMOVDQU        Y1, 5088(R8)
+	VMOVDQU        Y1, 5088(R12)
 	VPSRLD         $0x01, Y2, Y1
 	VPAND          bytes60<>+0(SB), Y1, Y1
 	VPAND          bytes80<>+0(SB), Y0, Y0
 	VPOR           Y0, Y1, Y1
-	VMOVDQU        Y1, 5856(R8)
+	VMOVDQU        Y1, 5856(R12)
 	ADDQ           $+110, AX
 	ADDQ           $+110, BX
 	ADDQ           $+110, SI
 	ADDQ           $+110, DI
-	ADDQ           $+6144, R8
-	DECQ           R9
+	ADDQ           $+6144, R12
+	DECQ           R13
 	JNZ            block
 	VZEROUPPER
 	RET

@@ -34,7 +34,7 @@ func matVec(a *asm, f weights, vnni bool) {
 	u.LEAQ(at(frame, -scaleAt), u.scales)
 
 	u.Label("group")
-	v := &vecSink{unpacker: u, acts: acts, halves: at(frame, 8*scaleBytes), state: map[blockHalf]*partial{}}
+	v := &vecSink{unpacker: u, acts: acts, halves: at(frame, 8*scaleBytes), state: map[rowPart]*partial{}}
 	for h := range v.sums {
 		v.sums[h] = u.YMM()
 		u.VXORPS(v.sums[h], v.sums[h], v.sums[h])
@@ -61,7 +61,7 @@ func matVec(a *asm, f weights, vnni bool) {
 }
 
 func productNamed(name string) product {
-	for _, p := range append(products(), avxvnniProducts()...) {
+	for _, p := range append(products(), vexProducts()...) {
 		if p.name == name {
 			return p
 		}
@@ -69,10 +69,10 @@ func productNamed(name string) product {
 	panic("no product " + name)
 }
 
-// blockHalf is a block of 8 rows.
-type blockHalf struct{ block, h int }
+// rowPart is a block of 8 rows.
+type rowPart struct{ block, h int }
 
-// partial is the integer product of a blockHalf, as far as it goes.
+// partial is the integer product of a part, as far as it goes.
 type partial struct {
 	pairs, sum vector // int16 and int32
 	fit, done  int    // products in pairs, and in all
@@ -86,17 +86,17 @@ type vecSink struct {
 	acts   reg.Register
 	sums   pair
 	halves Mem // first halves of columns, scaled, (block, h)
-	state  map[blockHalf]*partial
+	state  map[rowPart]*partial
 	next   [2]int // the block whose product comes next, since the order of floats is fixed
 }
 
 func (v *vecSink) at(block, i int) Mem { return at(v.acts, block*actBytes+i) }
 
 func (v *vecSink) partial(block, h int) *partial {
-	p := v.state[blockHalf{block, h}]
+	p := v.state[rowPart{block, h}]
 	if p == nil {
 		p = &partial{}
-		v.state[blockHalf{block, h}] = p
+		v.state[rowPart{block, h}] = p
 	}
 	return p
 }
@@ -188,12 +188,12 @@ func (v *vecSink) count(block, h int, p *partial) {
 		p.ready = true
 	}
 	for n := v.next[h]; n < 8; n++ {
-		p := v.state[blockHalf{n, h}]
+		p := v.state[rowPart{n, h}]
 		if p == nil || !p.ready {
 			break
 		}
 		v.finish(n, h, p)
-		delete(v.state, blockHalf{n, h})
+		delete(v.state, rowPart{n, h})
 		v.next[h] = (n + 1) % (v.cols / 32)
 		if v.next[h] == 0 {
 			break
@@ -224,7 +224,7 @@ func (v *vecSink) first(block, h int, p *partial) {
 	p.sum = nil
 }
 
-// finish adds the product of a blockHalf to the float sum, in the order of the reference.
+// finish adds the product of a part to the float sum, in the order of the reference.
 func (v *vecSink) finish(block, h int, p *partial) {
 	d := v.YMM()
 	v.VBROADCASTSS(v.at(block, actD), d)

@@ -15,6 +15,8 @@ type source struct {
 	rows    [4]reg.Register // plain: rows 0, 4, 8, 12; packed: the group in rows[0]
 	stride  reg.Register    // plain: bytes between rows
 	stride3 reg.Register    // three times that
+	next    [4]reg.Register // plain: 16..19 times that, from row i%4 = 0 to row i of the next group
+	asked   map[int]bool    // plain: cache lines of the block that memory was asked for, times 2 plus h
 }
 
 type vector = reg.VecVirtual
@@ -34,6 +36,14 @@ func (s *source) load() {
 		s.rows[i] = s.GP64()
 		s.LEAQ(atIndex(s.rows[i-1], s.stride, 4, 0), s.rows[i])
 	}
+	s.next[0] = s.GP64()
+	s.MOVQ(s.stride, s.next[0])
+	s.SHLQ(Imm(4), s.next[0])
+	for i := 1; i < 4; i++ {
+		s.next[i] = s.GP64()
+		s.LEAQ(atIndex(s.next[i-1], s.stride, 1, 0), s.next[i])
+	}
+	s.asked = map[int]bool{}
 }
 
 // advance moves on to the next block.
@@ -89,6 +99,13 @@ func (s *source) prefetch(from Mem, h int) {
 // last 16 bytes of the block and shifts them.
 func (s *source) transpose(off, h int) []vector {
 	past := max(0, off+16-s.bytes)
+	if line := off/64*2 + h; !s.asked[line] {
+		// The same place in the next group of rows: 16 distant rows are too many for the prefetcher of some CPUs.
+		s.asked[line] = true
+		for i := range 8 {
+			s.PREFETCHT0(atIndex(s.rows[2*h+i/4], s.next[i%4], 1, off))
+		}
+	}
 	// a[i] holds row i in its first 16 bytes and row i+4 in the next.
 	var a [4]vector
 	for i := range a {

@@ -10,9 +10,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// avxvnniProducts lists the products with VPDPBUSD. It adds up in int32, so the width of the weights does not matter; those
+// vexProducts lists the products with VPDPBUSD. It adds up in int32, so the width of the weights does not matter; those
 // with an offset are shifted until it is 128.
-func avxvnniProducts() []product {
+func vexProducts() []product {
 	all, first, last := []run{{0, steps(0, 8), 1}}, []run{{0, steps(0, 4), 1}}, []run{{0, steps(4, 4), 1}}
 	return []product{
 		{name: "U8Min", doc: "unsigned weights with minima", record: tileBytes, vnni: true, hasMin: true, halves: [][]run{all}},
@@ -27,7 +27,7 @@ func avxvnniProducts() []product {
 // vnniTiles generates the products of tiles for AVX-VNNI, and what unpacks weights for them where the tiles are not those
 // of AVX2.
 func vnniTiles(a *asm) {
-	for _, p := range avxvnniProducts() {
+	for _, p := range vexProducts() {
 		(&tileKernel{asm: a, product: p}).generate()
 	}
 	for _, f := range formats() {

@@ -3,8 +3,6 @@
 package kernel
 
 import (
-	"unsafe"
-
 	kernels "siskin/kernels_amd64"
 	"siskin/model/quant"
 )
@@ -31,7 +29,7 @@ func candidates() []*Set {
 
 // avx2Set is for CPUs with AVX2, FMA and F16C: Intel since Haswell (2013), AMD since Excavator (2015).
 func avx2Set() *Set {
-	s := &Set{
+	return complete(withAVX2(&Set{
 		Name:            "avx2",
 		Quantize:        kernels.QuantizeAVX2,
 		QuantizeRefined: kernels.QuantizeRefinedAVX2,
@@ -43,12 +41,7 @@ func avx2Set() *Set {
 		RMSNorm:         kernels.RMSNormAVX2,
 		SiluMul:         kernels.SiluMulAVX2,
 		Add:             kernels.AddAVX2,
-		MatMulTile: func(dst []float32, dstStride int, tile *Tile, acts []byte, stride, n int) {
-			kernels.MatMulTileAVX2(dst, dstStride, (*byte)(unsafe.Pointer(&tile.Block)), tile.Blocks, acts, stride, n)
-		},
-	}
-	addAVX2(s)
-	return complete(s)
+	}))
 }
 
 func avx2Attention() Attention {

@@ -3,12 +3,14 @@
 package kernel
 
 import (
+	"unsafe"
+
 	kernels "siskin/kernels_amd64"
 	"siskin/model/quant"
 )
 
-// addAVX2 gives s the 8-bit products with AVX2.
-func addAVX2(s *Set) {
+// withAVX2 gives s the 8-bit products for AVX2.
+func withAVX2(s *Set) *Set {
 	s.Packing = quant.Packing{Unit: 4}
 	s.MatMulQ8 = [quant.NumTypes]MatMulQ8{
 		quant.Q4_0:   kernels.MatMulQ40AVX2,
@@ -38,9 +40,13 @@ func addAVX2(s *Set) {
 		quant.Q2_K:   kernels.MatMulQ2KPackedAVX2,
 		quant.Q3_K:   kernels.MatMulQ3KPackedAVX2,
 	}
+	s.MatMulTile = func(dst []float32, dstStride int, tile *Tile, acts []byte, stride, n int) {
+		kernels.MatMulTileAVX2(dst, dstStride, (*byte)(unsafe.Pointer(&tile.Block)), tile.Blocks, acts, stride, n)
+	}
+	return s
 }
 
-// avxvnniSet is for CPUs with VPDPBUSD but without AVX-512: Intel since Alder Lake (2021), AMD since Zen 5 (2024).
+// avxvnniSet is for CPUs with VPDPBUSD but without AVX-512: Intel since Alder Lake (2021). It goes on from the set for AVX2.
 func avxvnniSet(s Set) *Set {
 	s.Name = "avxvnni"
 	s.MatMulQ8 = [quant.NumTypes]MatMulQ8{
@@ -72,37 +78,4 @@ func avxvnniSet(s Set) *Set {
 		quant.Q3_K:   kernels.MatMulQ3KPackedAVXVNNI,
 	}
 	return complete(&s)
-}
-
-// addVNNI gives s the 8-bit products with AVX-512 VNNI.
-func addVNNI(s *Set) {
-	s.MatMulQ8 = [quant.NumTypes]MatMulQ8{
-		quant.Q4_0:   kernels.MatMulQ40VNNI,
-		quant.Q4_1:   kernels.MatMulQ41VNNI,
-		quant.Q5_0:   kernels.MatMulQ50VNNI,
-		quant.Q5_1:   kernels.MatMulQ51VNNI,
-		quant.Q8_0:   kernels.MatMulQ80VNNI,
-		quant.IQ4_NL: kernels.MatMulIQ4NLVNNI,
-		quant.IQ4_XS: kernels.MatMulIQ4XSVNNI,
-		quant.Q2_K:   kernels.MatMulQ2KVNNI,
-		quant.Q3_K:   kernels.MatMulQ3KVNNI,
-		quant.Q4_K:   kernels.MatMulQ4KVNNI,
-		quant.Q5_K:   kernels.MatMulQ5KVNNI,
-		quant.Q6_K:   kernels.MatMulQ6KVNNI,
-	}
-	s.Packing = quant.Packing{Unit: 4}
-	s.MatMulPacked = [quant.NumTypes]MatMulQ8{
-		quant.Q4_0:   kernels.MatMulQ40PackedVNNI,
-		quant.Q4_1:   kernels.MatMulQ41PackedVNNI,
-		quant.Q5_0:   kernels.MatMulQ50PackedVNNI,
-		quant.Q5_1:   kernels.MatMulQ51PackedVNNI,
-		quant.Q8_0:   kernels.MatMulQ80PackedVNNI,
-		quant.IQ4_NL: kernels.MatMulIQ4NLPackedVNNI,
-		quant.IQ4_XS: kernels.MatMulIQ4XSPackedVNNI,
-		quant.Q2_K:   kernels.MatMulQ2KPackedVNNI,
-		quant.Q3_K:   kernels.MatMulQ3KPackedVNNI,
-		quant.Q4_K:   kernels.MatMulQ4KPackedVNNI,
-		quant.Q5_K:   kernels.MatMulQ5KPackedVNNI,
-		quant.Q6_K:   kernels.MatMulQ6KPackedVNNI,
-	}
 }
