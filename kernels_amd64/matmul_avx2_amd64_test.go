@@ -22,9 +22,6 @@ type tileCase struct {
 	packed func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
 }
 
-// tilePacking is the packing of the products.
-var tilePacking = quant.Packing{Unit: 4}
-
 func tileCases(tb testing.TB) []tileCase {
 	needAVX2(tb)
 	cases := []tileCase{

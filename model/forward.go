@@ -19,13 +19,13 @@ func (s *State) Forward(rows []Row) error {
 	for i := range w.Layers {
 		layer := &w.Layers[i]
 
-		s.multiply(input{norm: layer.AttnNorm, cols: c.Dim, as: refined},
+		s.multiply(input{norm: layer.AttnNorm, cols: c.Dim, refined: true},
 			product{w: &layer.Q, dst: s.q},
 			product{w: &layer.K, dst: s.k},
 			product{w: &layer.V, dst: s.v})
 		s.rotateAndStore(i)
 		ready := s.attend(i, layer.O.Type)
-		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined, ready: ready},
+		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, refined: true, ready: ready},
 			product{w: &layer.O, dst: s.x, add: true})
 
 		s.multiply(input{norm: layer.FFNNorm, cols: c.Dim}, product{w: &layer.Gate, dst: s.gate, up: &layer.Up, next: &layer.Down})
@@ -65,6 +65,6 @@ func (s *State) head() {
 		copy(s.x[to*dim:(to+1)*dim], s.x[from*dim:(from+1)*dim])
 	}
 	s.rows = s.rows[:len(s.wanted)]
-	s.multiply(input{norm: s.model.Weights.OutputNorm, cols: dim, as: refined},
+	s.multiply(input{norm: s.model.Weights.OutputNorm, cols: dim, refined: true},
 		product{w: &s.model.Weights.Output, dst: s.logits})
 }

@@ -7,7 +7,11 @@ type input struct {
 	norm []float32 // weights of the RMS norm of the residual stream; nil: x is taken as it is
 	x    []float32 // (rows, cols)
 	cols int
-	as   precision
+	// refined adds a second plane of 8 bits that holds what the first leaves: the products of both are added, so the
+	// activation has 16 bits. The kernels see it as one more activation row, for which the weights are not read again.
+	// Measured on SmolLM2-135M (daemon/doc/decisions/0005-refined-activations.md): the projections of the attention and the
+	// output matrix cause most of the divergence from exact arithmetic and are a quarter of the work of a pass.
+	refined bool
 	// ready: the region before has quantised x already, see product.next.
 	ready bool
 }
@@ -22,20 +26,6 @@ type product struct {
 	// piece while it is in the cache.
 	next *Matrix
 }
-
-// precision says how an input is quantised for the formats that want 8-bit activations.
-type precision bool
-
-const (
-	// plain is one plane of 8 bits.
-	plain precision = false
-	// refined adds a second plane of 8 bits that holds what the first leaves: the products of both are added, so the
-	// activation has 16 bits. The kernels see it as one more activation row, for which the weights are not read again.
-	// Measured on SmolLM2-135M (daemon/doc/decisions/0005-refined-activations.md): the projections of
-	// the attention and the output matrix cause most of the divergence from exact arithmetic and are a quarter of the
-	// work of a pass.
-	refined precision = true
-)
 
 const (
 	// maxProducts in one region: Q, K and V.
@@ -135,7 +125,7 @@ func (s *State) prepareRow(_, i int) {
 	if cols%quant.ActBlock != 0 {
 		return // no block format has such rows
 	}
-	if p.as == refined {
+	if p.refined {
 		s.set.QuantizeRefined(p.acts, x, 2*n, i, n+i)
 		return
 	}
@@ -150,11 +140,11 @@ func (s *State) split(i int) int {
 	if pr.up != nil {
 		perRow, rowBytes = 2*perRow, 2*rowBytes
 	}
-	if p.as == refined {
+	if p.refined {
 		perRow *= 2
 	}
 	step := max(1, min(chunkBytes/rowBytes, chunkWork/perRow)/chunkAlign) * chunkAlign
-	if pr.add || pr.up != nil || p.as == refined {
+	if pr.add || pr.up != nil || p.refined {
 		step = min(step, s.maxStep())
 	}
 	p.chunks[i] = (pr.w.Rows + step - 1) / step
@@ -213,7 +203,7 @@ func (s *State) gateChunk(pr *product, from, to int, up []float32) {
 }
 
 // twoPlanes reports whether the products with w are sums over two planes of activations.
-func (s *State) twoPlanes(w *Matrix) bool { return s.phase.as == refined && !w.Type.IsFloat() }
+func (s *State) twoPlanes(w *Matrix) bool { return s.phase.refined && !w.Type.IsFloat() }
 
 func (s *State) workerScratch(worker int) []float32 {
 	n := s.scratchLen()

@@ -24,27 +24,28 @@ type field struct {
 	unit int // 0: the unit of weights
 }
 
-var (
-	half    = field{2, 2}
-	weights = func(n int) field { return field{n, 0} }
-	scales  = func(n int) field { return field{n, 4} }
-)
+// half is a binary16 number, or 16 bits of scales.
+func half() field { return field{2, 2} }
+
+func weights(n int) field { return field{n, 0} }
+
+func scales(n int) field { return field{n, 4} }
 
 // fields are the parts of the formats that can be packed, in the order of the block structures in ggml-common.h. The fifth
 // bits of Q5_0 and Q5_1 are one word of 32 bits.
 var fields = [NumTypes][]field{
-	Q4_0:   {half, weights(16)},
-	Q4_1:   {half, half, weights(16)},
-	Q5_0:   {half, scales(4), weights(16)},
-	Q5_1:   {half, half, scales(4), weights(16)},
-	Q8_0:   {half, weights(32)},
-	IQ4_NL: {half, weights(16)},
-	Q2_K:   {scales(16), weights(64), half, half},
-	Q3_K:   {weights(32), weights(64), scales(12), half},
-	Q4_K:   {half, half, scales(12), weights(128)},
-	Q5_K:   {half, half, scales(12), weights(32), weights(128)},
-	Q6_K:   {weights(128), weights(64), scales(16), half},
-	IQ4_XS: {half, half, scales(4), weights(128)},
+	Q4_0:   {half(), weights(16)},
+	Q4_1:   {half(), half(), weights(16)},
+	Q5_0:   {half(), scales(4), weights(16)},
+	Q5_1:   {half(), half(), scales(4), weights(16)},
+	Q8_0:   {half(), weights(32)},
+	IQ4_NL: {half(), weights(16)},
+	Q2_K:   {scales(16), weights(64), half(), half()},
+	Q3_K:   {weights(32), weights(64), scales(12), half()},
+	Q4_K:   {half(), half(), scales(12), weights(128)},
+	Q5_K:   {half(), half(), scales(12), weights(32), weights(128)},
+	Q6_K:   {weights(128), weights(64), scales(16), half()},
+	IQ4_XS: {half(), half(), scales(4), weights(128)},
 }
 
 // Packable reports whether rows of the type can be interleaved.
