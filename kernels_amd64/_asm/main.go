@@ -38,22 +38,10 @@ func generate(dir string) error {
 		{"matmul_q5_amd64.s", func(a *asm) { matMulQ8(a, q50, q51) }},
 		{"matmul_q8_amd64.s", func(a *asm) { matMulQ8(a, q80) }},
 		{"matmul_avx2_tile_amd64.s", tileProducts},
-		{"matmul_avx2_unpack_amd64.s", func(a *asm) {
-			for _, f := range formats() {
-				tileUnpackers(a, f, false)
-			}
-		}},
-		{"matmul_avx2_vec_amd64.s", func(a *asm) {
-			for _, f := range formats() {
-				matVec(a, f, false)
-			}
-		}},
-		{"matmul_avxvnni_amd64.s", vnniTiles},
-		{"matmul_avxvnni_vec_amd64.s", func(a *asm) {
-			for _, f := range formats() {
-				matVec(a, f, true)
-			}
-		}},
+		{"matmul_avx2_unpack_amd64.s", tileUnpackers},
+		{"matmul_avx2_vec_amd64.s", matVecs(false)},
+		{"matmul_avxvnni_amd64.s", vexTiles},
+		{"matmul_avxvnni_vec_amd64.s", matVecs(true)},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 	}
