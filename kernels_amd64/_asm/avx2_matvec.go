@@ -236,7 +236,7 @@ func (v *vecSink) first(block, h int, p *partial) {
 // finish adds the product of a part to the float sum, in the order of the reference.
 func (v *vecSink) finish(block, h int, p *partial) {
 	d := v.YMM()
-	v.VBROADCASTSS(v.at(block, actD), d)
+	v.VBROADCASTSS(v.at(block, atD), d)
 	if len(v.product.halves) == 2 {
 		second := v.YMM()
 		v.VMOVUPS(v.scaleOf(block, 1, h), second)
@@ -248,7 +248,7 @@ func (v *vecSink) finish(block, h int, p *partial) {
 	if !v.product.hasMin {
 		return
 	}
-	for half, from := range [][]int{{actS}, {actSA, actSB}}[len(v.product.halves)-1] {
+	for half, from := range [][]int{{atS}, {atSA, atSB}}[len(v.product.halves)-1] {
 		s := v.YMM()
 		v.VBROADCASTSS(v.at(block, from), s)
 		v.VFMADD231PS(v.scaleOf(block, 2+half, h), s, v.sums[h])

@@ -23,13 +23,13 @@ const (
 // The size of a quant.Act, and the places in it.
 const (
 	actSize = 64
-	actD    = 32
-	actS    = 36
-	actSA   = 40
-	actSB   = 44
-	actN    = 48
-	actNA   = 52
-	actNB   = 56
+	atD     = 32
+	atS     = 36
+	atSA    = 40
+	atSB    = 44
+	atN     = 48
+	atNA    = 52
+	atNB    = 56
 )
 
 // sumBytes is one activation row's float sums of 16 rows.
@@ -228,9 +228,9 @@ func (k *tileKernel) integers(runs []run, half, n int) []pair {
 // offsetAt is the place in an Act of what the offset adds to the sums of a half of the columns, or of all.
 func (p *product) offsetAt(half int) int {
 	if len(p.halves) == 1 {
-		return actN
+		return atN
 	}
-	return []int{actNA, actNB}[half]
+	return []int{atNA, atNB}[half]
 }
 
 // start returns the first values of the sums of VPDPBUSD.
@@ -299,7 +299,7 @@ func (k *tileKernel) step(sum *reg.VecVirtual, w, sign, b reg.VecVirtual) {
 // finish scales the integer sums of activation row t and adds them to its float sums, in the order of the reference.
 func (k *tileKernel) finish(t int, x pair) {
 	d := k.YMM()
-	k.VBROADCASTSS(k.act(t, actD), d)
+	k.VBROADCASTSS(k.act(t, atD), d)
 	for h := range 2 {
 		sum := at(k.sums, t*sumBytes+32*h)
 		k.VCVTDQ2PS(x[h], x[h])
@@ -315,7 +315,7 @@ func (k *tileKernel) finish(t int, x pair) {
 		k.VFMADD213PS(sum, scale, x[h])
 	}
 	if k.hasMin {
-		for half, from := range [][]int{{actS}, {actSA, actSB}}[len(k.halves)-1] {
+		for half, from := range [][]int{{atS}, {atSA, atSB}}[len(k.halves)-1] {
 			s := k.YMM()
 			k.VBROADCASTSS(k.act(t, from), s)
 			for h := range 2 {
