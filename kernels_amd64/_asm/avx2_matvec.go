@@ -10,6 +10,15 @@ import (
 // scaleBytes is what a record keeps where weights are multiplied at once: scales and minima only.
 const scaleBytes = tileBytes - scaleAt
 
+// matVecs generates the products of packed rows with one activation row.
+func matVecs(vnni bool) func(a *asm) {
+	return func(a *asm) {
+		for _, f := range formats() {
+			matVec(a, f, vnni)
+		}
+	}
+}
+
 // matVec generates the product of packed rows with one activation row: weights are multiplied as they are unpacked and
 // never stored, so that memory is read without a pause.
 func matVec(a *asm, f weights, vnni bool) {

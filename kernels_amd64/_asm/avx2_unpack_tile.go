@@ -7,8 +7,15 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// tileUnpackers generates, for one format, the functions that turn packed and plain rows into tiles.
-func tileUnpackers(a *asm, f weights, vnni bool) {
+// tileUnpackers generates what turns rows of each format into tiles for AVX2.
+func tileUnpackers(a *asm) {
+	for _, f := range formats() {
+		unpackTile(a, f, false)
+	}
+}
+
+// unpackTile generates, for one format, the functions that turn packed and plain rows into tiles.
+func unpackTile(a *asm, f weights, vnni bool) {
 	for _, packed := range []bool{true, false} {
 		u := &unpacker{source: source{asm: a, packed: packed, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni}
 		u.generateTile()

@@ -24,15 +24,15 @@ func vexProducts() []product {
 	}
 }
 
-// vnniTiles generates the products of tiles for AVX-VNNI, and what unpacks weights for them where the tiles are not those
+// vexTiles generates the products of tiles for AVX-VNNI, and what unpacks weights for them where the tiles are not those
 // of AVX2.
-func vnniTiles(a *asm) {
+func vexTiles(a *asm) {
 	for _, p := range vexProducts() {
 		(&tileKernel{asm: a, product: p}).generate()
 	}
 	for _, f := range formats() {
 		if f.shift {
-			tileUnpackers(a, f, true)
+			unpackTile(a, f, true)
 		}
 	}
 }

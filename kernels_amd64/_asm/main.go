@@ -40,22 +40,10 @@ func generate(dir string) error {
 		{"vnni_q4k_amd64.s", vnniProducts(vnniQ4K(), vnniIQ4XS())},
 		{"vnni_q56k_amd64.s", vnniProducts(vnniQ5K(), vnniQ6K())},
 		{"matmul_avx2_tile_amd64.s", tileProducts},
-		{"matmul_avx2_unpack_amd64.s", func(a *asm) {
-			for _, f := range formats() {
-				tileUnpackers(a, f, false)
-			}
-		}},
-		{"matmul_avx2_vec_amd64.s", func(a *asm) {
-			for _, f := range formats() {
-				matVec(a, f, false)
-			}
-		}},
-		{"matmul_avxvnni_amd64.s", vnniTiles},
-		{"matmul_avxvnni_vec_amd64.s", func(a *asm) {
-			for _, f := range formats() {
-				matVec(a, f, true)
-			}
-		}},
+		{"matmul_avx2_unpack_amd64.s", tileUnpackers},
+		{"matmul_avx2_vec_amd64.s", matVecs(false)},
+		{"matmul_avxvnni_amd64.s", vexTiles},
+		{"matmul_avxvnni_vec_amd64.s", matVecs(true)},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 		{"attention_amd64.s", attentionKernels},
