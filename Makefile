@@ -12,7 +12,7 @@ LINT    := bin/golangci-lint
 export CGO_ENABLED := 0
 export GOWORK := off
 
-.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz bench size deps clean help
+.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz bench bench-start bench-peer bench-record size deps clean help
 
 run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
 	@$(BIN) demo --model $(MODEL)
@@ -31,7 +31,7 @@ check: vet lint check-generate test-purego test-race test-arm64 test ## everythi
 
 fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...
-	gofmt -w kernels_amd64/_asm
+	gofmt -w kernels_amd64/_asm kernels_arm64/_asm
 
 # Per machine, because vet knows the assembly frames of one machine only; riscv64 stands for all without kernels.
 vet: ## go vet for amd64, arm64 and riscv64, with and without assembly
@@ -39,9 +39,10 @@ vet: ## go vet for amd64, arm64 and riscv64, with and without assembly
 		GOARCH=$$arch $(GO) vet ./... && GOARCH=$$arch $(GO) vet -tags purego ./... || exit 1; \
 	done
 	cd kernels_amd64/_asm && $(GO) vet ./...
+	cd kernels_arm64/_asm && $(GO) vet ./...
 
 lint: $(LINT) ## golangci-lint with .golangci.yml, and gofmt where it does not look
-	test -z "$$(gofmt -l kernels_amd64/_asm | tee /dev/stderr)"
+	test -z "$$(gofmt -l kernels_amd64/_asm kernels_arm64/_asm | tee /dev/stderr)"
 	GOARCH=amd64 $(LINT) run ./...
 	GOARCH=arm64 $(LINT) run ./kernels_arm64/... ./model/kernel/...
 
@@ -86,13 +87,17 @@ test-arm64: ## tests of the kernels on emulated arm64 CPUs (needs qemu-aarch64-s
 
 generate: ## rebuild the generated assembly
 	cd kernels_amd64/_asm && $(GO) run . ..
+	cd kernels_arm64/_asm && $(GO) run . ..
 
-check-generate: ## fail if the generated assembly is not what its generator writes
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && cp kernels_amd64/*.s kernels_amd64/stubs_amd64.go "$$tmp" && \
+check-generate: ## fail if the generated assembly is not what its generators write
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && cp --parents $(GENERATED) "$$tmp" && \
 	$(MAKE) --no-print-directory generate && \
-	for f in kernels_amd64/*.s kernels_amd64/stubs_amd64.go; do \
-		diff -u "$$tmp/$${f##*/}" "$$f" || { echo "check-generate: $$f is not what its generator writes; commit what make generate wrote" >&2; exit 1; }; \
+	for f in $(GENERATED); do \
+		diff -u "$$tmp/$$f" "$$f" || { echo "check-generate: $$f is not what its generator writes; commit what make generate wrote" >&2; exit 1; }; \
 	done
+
+# The hand-written files for arm64 are there as well: the generator leaves them alone.
+GENERATED = $(wildcard kernels_a*64/*.s kernels_a*64/stubs_a*64.go)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for 30 s (FUZZTIME=...)
@@ -104,9 +109,36 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=...)
 		done; \
 	done
 
-bench: build ## speed of the kernels and of the default model
+bench: build ## speed of the kernels and of the default model, as shares of the machine's limits
 	$(GO) test -run '^$$' -bench . -benchmem ./kernels_amd64 ./kernels_arm64 ./model/kernel ./model/sample
-	$(BIN) bench --model $(MODEL)
+	$(BIN) bench --model $(MODEL) --roof --contend $$(nproc)
+
+bench-start: ## time from the start of the daemon to READY, and to the first token of a prompt of 16
+	$(GO) test -run '^$$' -bench '^BenchmarkStart$$' -benchtime 10x ./daemon/cmd/siskin
+
+# The peer is built from source in a virtual environment, once; nothing else needs it. PEER_MODELS=other files to compare on.
+PEER := run/peer
+PEER_FILE := run/peer-models/$(basename $(basename $(notdir $(MODEL))))
+PEER_MODELS ?= $(MODEL) $(PEER_FILE).Q4_0.gguf $(PEER_FILE).Q8_0.gguf
+PEER_FLAGS ?= --threads 2 --runs 5
+bench-peer: build $(PEER)/version $(PEER_MODELS) ## siskin and llama.cpp on the same files, in turn, as ratios (builds it: C++ compiler, cmake)
+	for m in $(PEER_MODELS); do $(BIN) model pack "$$m" || exit 1; done
+	$(PEER)/bin/python daemon/doc/bench/peer.py compare $(PEER_FLAGS) --siskin $(BIN) --json run/peer.lines $(PEER_MODELS)
+
+$(PEER)/version:
+	sh daemon/doc/bench/peer-setup.sh $(PEER)
+
+$(PEER_FILE).%.gguf: | $(PEER)/version
+	mkdir -p $(@D) && $(PEER)/bin/python daemon/doc/bench/peer.py quantize $(MODEL) $(@D) $*
+
+# The record keeps the comparison of the last bench-peer, if there is one.
+RECORD ?= daemon/doc/bench/$(shell date +%Y-%m-%d)-$(shell uname -m)
+BENCH_FLAGS ?= --kernels all --roof --contend $(shell nproc)
+bench-record: build model ## measure everything, write daemon/doc/bench/DATE-MACHINE.json and draw it
+	$(BIN) model pack $(MODEL)
+	mkdir -p run && $(BIN) bench --model $(MODEL) --json $(BENCH_FLAGS) >run/bench.lines
+	python3 daemon/doc/bench/record.py $(RECORD).json --peer run/peer.lines \
+		--command '$(BIN) bench --model $(MODEL) --json $(BENCH_FLAGS)' <run/bench.lines
 
 size: ## size of the stripped program for each machine
 	@for arch in amd64 arm64; do \

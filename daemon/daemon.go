@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"siskin/daemon/config"
+	"siskin/daemon/cores"
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
+	"siskin/model/kernel"
 	"siskin/mqtt"
 	"siskin/mqtt/embedded"
 	"siskin/mqtt/message"
@@ -24,6 +26,10 @@ import (
 type Options struct {
 	Version string
 	Log     *slog.Logger
+	// Machine says which cores there are. The zero value: one.
+	Machine cores.Machine
+	// StateFolder is where the daemon keeps what it finds out. Empty: nowhere, so it finds out only what costs nothing.
+	StateFolder string
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
 	// reached, which may be down while everything here is well.
 	Ready func()
@@ -71,7 +77,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	p.outbox = outbox.New(outboxLimits(&c), func(ctx context.Context, m outbox.Message) error {
 		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
 	})
-	if d.engine, err = loadEngine(&c, o.Log); err != nil {
+	if d.engine, err = loadEngine(&c, &o, true); err != nil {
 		return d, err
 	}
 	if p.engine, err = session.New(d.engine.options(&c, p)); err != nil {
@@ -135,11 +141,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
-	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "device", d.pipeline.device.Name())
+	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
+	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "packed", d.engine.packing.used != "",
+		"decode_threads", d.engine.threads.Decode, "prefill_threads", d.engine.threads.Prefill, "device", d.pipeline.device.Name())
 	if d.Ready != nil {
 		d.Ready()
 	}
-	err := d.pipeline.engine.Run(serving)
+	err := d.compute(serving)
 	if err != nil {
 		first.set(fmt.Errorf("session: %w", err))
 	}
@@ -150,6 +158,21 @@ func (d *Daemon) Run(ctx context.Context) error {
 	stopBroker() // last, so that the client can say goodbye
 	broker.Wait()
 	return first.get()
+}
+
+// compute runs the session, on the fast cores if the machine also has slow ones and the configuration says so.
+func (d *Daemon) compute(ctx context.Context) error {
+	if !d.config.Model.Pin || !d.Machine.Mixed {
+		return d.pipeline.engine.Run(ctx)
+	}
+	done := make(chan error)
+	go func() {
+		if err := kernel.Pin(d.Machine.Fast); err != nil {
+			d.Log.Warn("threads run on any core", "err", err)
+		}
+		done <- d.pipeline.engine.Run(ctx)
+	}()
+	return <-done
 }
 
 // flushTime is what the broker gets to take the last answers.

@@ -47,6 +47,7 @@ func realConfig(t testing.TB, broker string) config.Config {
 	t.Helper()
 	c := tinyConfig(t, broker)
 	c.Model.Path, c.Model.Context = goldentest.Model(t), 2048
+	c.Model.Pack = "off" // a test leaves nothing beside the model
 	c.Generate.MaxTokensLimit = 2048
 	return c
 }
@@ -54,7 +55,14 @@ func realConfig(t testing.TB, broker string) config.Config {
 // start runs a daemon until the test ends, or until the returned function is called.
 func start(t testing.TB, c config.Config) (d *daemon.Daemon, stop func()) {
 	t.Helper()
-	d, err := daemon.New(c, daemon.Options{Version: "test", Log: slog.New(slog.NewTextHandler(testLog{t}, nil))})
+	return startWith(t, c, daemon.Options{})
+}
+
+// startWith is start with options; version and log are set.
+func startWith(t testing.TB, c config.Config, o daemon.Options) (d *daemon.Daemon, stop func()) {
+	t.Helper()
+	o.Version, o.Log = "test", slog.New(slog.NewTextHandler(testLog{t}, nil))
+	d, err := daemon.New(c, o)
 	if err != nil {
 		t.Fatal(err)
 	}

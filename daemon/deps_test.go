@@ -28,12 +28,14 @@ var allowed = map[string][]string{
 	"kernels_arm64":           {},
 	"model/quant":             {},
 	"model/mapfile":           {},
+	"model/draft":             {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
 	"mqtt/message":            {},
 	"mqtt/topic":              {},
 	"mqtt/embedded":           {},
 	"daemon/config":           {},
+	"daemon/cores":            {},
 	"daemon/outbox":           {},
 	"systemd/notify":          {},
 
@@ -43,6 +45,7 @@ var allowed = map[string][]string{
 	"model/kernel":            {"kernels_amd64", "kernels_arm64", "model/quant"},
 	"model/gguf":              {"model/quant"},
 	"model/kvcache":           {"model/quant"},
+	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
@@ -50,23 +53,27 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/quant"},
+	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
 
-	// Level 4: one conversation; the folder of models, which asks the model whether a file will run.
-	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/quant"},
+	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
+	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
+	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/pack", "model/quant"},
 	"daemon/session": {
-		"model", "model/chat", "model/kvcache", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/draft", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt/message",
 	},
 
+	// What measures the model.
+	"daemon/tune": {"model", "model/kernel"},
+
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/outbox", "daemon/queue", "daemon/session",
-		"model", "model/chat", "model/kernel", "model/sample", "model/tokenizer",
+		"daemon/config", "daemon/cores", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"model", "model/chat", "model/draft", "model/kernel", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/config", "daemon/store",
+		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/store",
 		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
@@ -74,7 +81,7 @@ var allowed = map[string][]string{
 
 	// For tests only: no non-test file may import them.
 	"model/goldentest": {},
-	"model/modeltest":  {"model/gguf", "model/quant"},
+	"model/modeltest":  {"model/gguf", "model/kernel", "model/quant"},
 	"mqtt/mqtttest":    {"mqtt/embedded"},
 }
 

@@ -12,6 +12,7 @@ import (
 	"siskin/daemon/session"
 	"siskin/model"
 	"siskin/model/chat"
+	"siskin/model/draft"
 	"siskin/model/kernel"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
@@ -26,18 +27,21 @@ type engine struct {
 	tokenizer *tokenizer.Tokenizer
 	template  *chat.Template
 	name      string // of the model, in answers
+	threads   threads
+	packing   packing
 	log       *slog.Logger
 }
 
-// loadEngine chooses the kernels, which passes their self-test, maps the model and allocates its state.
-func loadEngine(c *config.Config, log *slog.Logger) (e *engine, err error) {
-	e = &engine{name: modelName(c.Model.Path), log: log}
+// loadEngine chooses the kernels, which passes their self-test, maps the model, allocates its state and chooses how many
+// threads it runs with, after a measurement if measure is set.
+func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err error) {
+	e = &engine{name: modelName(c.Model.Path), log: o.Log}
 	set, err := kernel.ByName(c.Model.Kernels)
 	if set == nil {
 		return e, fmt.Errorf("model.kernels: %w", err)
 	}
 	if err != nil {
-		log.Error("a kernel set failed its self-test and is not used", "used", set.Name, "err", err)
+		e.log.Error("a kernel set failed its self-test and is not used", "used", set.Name, "err", err)
 	}
 	e.set = set
 	if e.model, err = model.Open(c.Model.Path); err != nil {
@@ -46,22 +50,42 @@ func loadEngine(c *config.Config, log *slog.Logger) (e *engine, err error) {
 	if c.Model.Context > e.model.Config.Context {
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}
-	e.pool = kernel.NewPool(kernel.Threads(c.Model.Threads))
+	e.usePacked(c)
+	var pinned []int
+	if c.Model.Pin && o.Machine.Mixed {
+		pinned = o.Machine.Fast
+	}
+	e.pool = kernel.NewPinnedPool(Workers(c, &o.Machine), pinned)
 	if e.state, err = model.NewState(e.model, set, e.pool, stateLimits(c)); err != nil {
 		return e, err
 	}
-	return e, e.loadText()
+	if err := e.loadText(); err != nil {
+		return e, err
+	}
+	return e, e.chooseThreads(c, o, measure)
 }
 
 // stateLimits gives all answers that grow at the same time one context together: a long conversation takes the room
 // that short ones leave.
 func stateLimits(c *config.Config) model.Limits {
+	logits := c.Model.Parallel
+	if draftsOf(c) != 0 {
+		logits = max(logits, draft.MaxRows)
+	}
 	return model.Limits{
-		Rows:      max(c.Model.PrefillBatch, c.Model.Parallel),
-		Logits:    c.Model.Parallel,
+		Rows:      max(c.Model.PrefillBatch, logits),
+		Logits:    logits,
 		Sequences: c.Model.Parallel,
 		Context:   c.Model.Context,
 	}
+}
+
+// draftsOf translates model.speculate.
+func draftsOf(c *config.Config) int {
+	if c.Model.Speculate == config.SpeculateOff {
+		return 0
+	}
+	return session.Adaptive
 }
 
 // loadText reads tokenizer and chat template from the model's file.
@@ -95,7 +119,7 @@ func (e *engine) options(c *config.Config, p *pipeline) session.Options {
 	return session.Options{
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
 		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
-		Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Log: e.log,
+		Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
 	}
 }
 

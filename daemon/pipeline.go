@@ -169,6 +169,7 @@ func (p *pipeline) answer(r message.Request, a message.Answer) {
 	p.order.Unlock()
 	p.log.Info("answered", "id", r.ID, "status", a.Status, "code", a.Code,
 		"prompt_tokens", a.Usage.PromptTokens, "cached_tokens", a.Usage.CachedTokens, "completion_tokens", a.Usage.CompletionTokens,
+		"drafted_tokens", a.Usage.DraftedTokens, "accepted_tokens", a.Usage.AcceptedTokens,
 		"queue_ms", a.Timing.QueueMs, "prefill_ms", a.Timing.PrefillMs, "decode_ms", a.Timing.DecodeMs)
 	p.post(r, a)
 }

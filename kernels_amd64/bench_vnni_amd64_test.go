@@ -38,7 +38,7 @@ func vnniLayouts(k vnniCase, w []byte, rows, cols int) []struct {
 		name string
 		mul  matMulQ8
 		w    []byte
-	}{{"packed", k.packed, packed(k.typ, w, rows, cols)}, {"plain", k.plain, w}}
+	}{{"packed", k.packed, packRows(k.typ, w, rows, cols)}, {"plain", k.plain, w}}
 }
 
 // BenchmarkVNNIPrompt has many tokens and a layer's matrix, which stays in the second level cache.
@@ -48,7 +48,7 @@ func BenchmarkVNNIPrompt(b *testing.B) {
 		for _, d := range [][2]int{{576, 1536}, {1536, 576}} {
 			rows, cols := d[0], d[1]/k.typ.BlockLen()*k.typ.BlockLen()
 			rng := rand.New(rand.NewPCG(1, 2))
-			acts, dst := actsOf(normals(rng, n*cols), cols, n), make([]float32, n*rows)
+			acts, dst := blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
 			for _, l := range vnniLayouts(k, blockWeights(rng, k.typ, rows, cols), rows, cols) {
 				bestOf(b, fmt.Sprintf("%v/%s/K=%d", k.typ, l.name, cols), len(l.w), float64(rows*cols*n), func() {
 					l.mul(dst, rows, l.w, rows, cols, acts, n)
@@ -85,7 +85,7 @@ func BenchmarkVNNIStream(b *testing.B) {
 		for _, l := range vnniLayouts(k, blockWeights(rng, k.typ, rows, cols), rows, cols) {
 			fill(l.w)
 			for _, n := range []int{1, 2, 4, 8} {
-				acts, dst := actsOf(normals(rng, n*cols), cols, n), make([]float32, n*rows)
+				acts, dst := blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
 				next = 0
 				bestOf(b, fmt.Sprintf("%v/%s/n=%d", k.typ, l.name, n), len(l.w), 0, func() {
 					l.mul(dst, rows, take(len(l.w)), rows, cols, acts, n)

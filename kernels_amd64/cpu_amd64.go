@@ -13,3 +13,6 @@ func HasAVX512VNNI() bool {
 	x := &cpu.X86
 	return HasAVX2() && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512VNNI
 }
+
+// HasAVXVNNI reports whether the functions with suffix AVXVNNI run here: VPDPBUSD in its VEX form, and all of HasAVX2.
+func HasAVXVNNI() bool { return HasAVX2() && cpu.X86.HasAVXVNNI }

@@ -8,8 +8,8 @@
 // outside the given slices is read or written.
 //
 // Results do not depend on how work is cut: one element has the same bits whatever the number of rows, activation rows or
-// positions of the call. The 8-bit products even have the bits of the scalar reference, model/quant, in both instruction
-// sets, because vector lanes are rows and every row keeps the reference's order of float operations. Float products use
+// positions of the call, and whether rows are packed. The 8-bit products keep the order of float operations of the scalar
+// reference, model/quant, because vector lanes are rows; only fused multiply-adds round once. Float products use
 // the reference's eight partial sums, but fused multiply-add.
 //
 // The .s files and stubs_amd64.go are written by the program in _asm. Instruction facts: Intel SDM volume 2 and AMD APM

@@ -160,6 +160,684 @@ func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //go:noescape
 func mulQ6KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
 
+// mulTileU4MinAVX2 multiplies a tile of 4-bit weights with minima with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU4MinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU4AVX2 multiplies a tile of 4-bit weights with an offset of 8, scales divided by 16 with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU4AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU5MinAVX2 multiplies a tile of 5-bit weights with minima with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU5MinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU5AVX2 multiplies a tile of 5-bit weights with an offset of 16, scales divided by 8 with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU5AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8AVX2 multiplies a tile of 8-bit weights with an offset of 128, in two planes with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 1280 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU8AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU6HalvesAVX2 multiplies a tile of 6-bit weights with an offset of 32, scales of 16 columns divided by 4 with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU6HalvesAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU3HalvesAVX2 multiplies a tile of 3-bit weights with an offset of 4, scales of 16 columns divided by 32 with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU3HalvesAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU2HalvesMinAVX2 multiplies a tile of 2-bit weights with scales and minima of 16 columns with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Pairs of products are added in int16 as long as they fit, runs in int32.
+//
+//go:noescape
+func mulTileU2HalvesMinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileS8HalvesMinAVX2 multiplies a tile of signed 8-bit weights with scales and minima of 16 columns with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. Magnitudes of the weights meet activations that got their sign.
+//
+//go:noescape
+func mulTileS8HalvesMinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// storeSumsAVX2 copies float sums to their places: dst[t*dstStride+r] = sums[16*t+r], r < 16, t < n; n is at least 1.
+//
+//go:noescape
+func storeSumsAVX2(dst *float32, dstStride int, sums *float32, n int)
+
+// unpackQ40PackedAVX2 unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU4AVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ40PackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ40PlainAVX2 unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU4AVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ40PlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ41PackedAVX2 unpacks blocks of 32 columns of Q4_1 weights from w on into a tile for mulTileU4MinAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ41PackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ41PlainAVX2 unpacks blocks of 32 columns of Q4_1 weights from w on into a tile for mulTileU4MinAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ41PlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ50PackedAVX2 unpacks blocks of 32 columns of Q5_0 weights from w on into a tile for mulTileU5AVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ50PackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ50PlainAVX2 unpacks blocks of 32 columns of Q5_0 weights from w on into a tile for mulTileU5AVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ50PlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ51PackedAVX2 unpacks blocks of 32 columns of Q5_1 weights from w on into a tile for mulTileU5MinAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ51PackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ51PlainAVX2 unpacks blocks of 32 columns of Q5_1 weights from w on into a tile for mulTileU5MinAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ51PlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ80PackedAVX2 unpacks blocks of 32 columns of Q8_0 weights from w on into a tile for mulTileU8AVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 1280 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ80PackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ80PlainAVX2 unpacks blocks of 32 columns of Q8_0 weights from w on into a tile for mulTileU8AVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 1280 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ80PlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4NLPackedAVX2 unpacks blocks of 32 columns of IQ4_NL weights from w on into a tile for mulTileU8AVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 1280 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4NLPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4NLPlainAVX2 unpacks blocks of 32 columns of IQ4_NL weights from w on into a tile for mulTileU8AVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 1280 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4NLPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4XSPackedAVX2 unpacks blocks of 256 columns of IQ4_XS weights from w on into a tile for mulTileU8AVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 1280 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4XSPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4XSPlainAVX2 unpacks blocks of 256 columns of IQ4_XS weights from w on into a tile for mulTileU8AVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 1280 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4XSPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ4KPackedAVX2 unpacks blocks of 256 columns of Q4_K weights from w on into a tile for mulTileU4MinAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ4KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ4KPlainAVX2 unpacks blocks of 256 columns of Q4_K weights from w on into a tile for mulTileU4MinAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ4KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ5KPackedAVX2 unpacks blocks of 256 columns of Q5_K weights from w on into a tile for mulTileU5MinAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ5KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ5KPlainAVX2 unpacks blocks of 256 columns of Q5_K weights from w on into a tile for mulTileU5MinAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ5KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ6KPackedAVX2 unpacks blocks of 256 columns of Q6_K weights from w on into a tile for mulTileU6HalvesAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ6KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ6KPlainAVX2 unpacks blocks of 256 columns of Q6_K weights from w on into a tile for mulTileU6HalvesAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ6KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ2KPackedAVX2 unpacks blocks of 256 columns of Q2_K weights from w on into a tile for mulTileU2HalvesMinAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ2KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ2KPlainAVX2 unpacks blocks of 256 columns of Q2_K weights from w on into a tile for mulTileU2HalvesMinAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ2KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ3KPackedAVX2 unpacks blocks of 256 columns of Q3_K weights from w on into a tile for mulTileU3HalvesAVX2:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ3KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ3KPlainAVX2 unpacks blocks of 256 columns of Q3_K weights from w on into a tile for mulTileU3HalvesAVX2:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ3KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
+
+// matVecQ40PackedAVX2 multiplies packed rows of Q4_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ40PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ41PackedAVX2 multiplies packed rows of Q4_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ41PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ50PackedAVX2 multiplies packed rows of Q5_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ50PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ51PackedAVX2 multiplies packed rows of Q5_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ51PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ80PackedAVX2 multiplies packed rows of Q8_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ80PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4NLPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4XSPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ4KPackedAVX2 multiplies packed rows of Q4_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ4KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ5KPackedAVX2 multiplies packed rows of Q5_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ5KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ6KPackedAVX2 multiplies packed rows of Q6_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ6KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ2KPackedAVX2 multiplies packed rows of Q2_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ2KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ3KPackedAVX2 multiplies packed rows of Q3_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ3KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// mulTileU8MinAVXVNNI multiplies a tile of unsigned weights with minima with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8MinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8AVXVNNI multiplies a tile of weights with an offset of 128 with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8AVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8HalvesMinAVXVNNI multiplies a tile of unsigned weights with scales and minima of 16 columns with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8HalvesMinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8HalvesAVXVNNI multiplies a tile of weights with an offset of 128 and scales of 16 columns with n activation rows:
+//
+//	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. The tile has blocks records of 768 bytes, of 32 columns;
+// row t of a block is the Act at acts+64*t, stride bytes lead from block to block. blocks is at least 1. No alignment
+// is needed. Lanes are rows. VPDPBUSD, in its VEX form, adds up in int32.
+//
+//go:noescape
+func mulTileU8HalvesAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// unpackQ40PackedAVXVNNI unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ40PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ40PlainAVXVNNI unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ40PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ50PackedAVXVNNI unpacks blocks of 32 columns of Q5_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ50PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ50PlainAVXVNNI unpacks blocks of 32 columns of Q5_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ50PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ80PackedAVXVNNI unpacks blocks of 32 columns of Q8_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ80PackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ80PlainAVXVNNI unpacks blocks of 32 columns of Q8_0 weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ80PlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4NLPackedAVXVNNI unpacks blocks of 32 columns of IQ4_NL weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4NLPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4NLPlainAVXVNNI unpacks blocks of 32 columns of IQ4_NL weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4NLPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4XSPackedAVXVNNI unpacks blocks of 256 columns of IQ4_XS weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4XSPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackIQ4XSPlainAVXVNNI unpacks blocks of 256 columns of IQ4_XS weights from w on into a tile for mulTileU8AVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackIQ4XSPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ6KPackedAVXVNNI unpacks blocks of 256 columns of Q6_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ6KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ6KPlainAVXVNNI unpacks blocks of 256 columns of Q6_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ6KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ3KPackedAVXVNNI unpacks blocks of 256 columns of Q3_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ3KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// unpackQ3KPlainAVXVNNI unpacks blocks of 256 columns of Q3_K weights from w on into a tile for mulTileU8HalvesAVXVNNI:
+// 16 plain rows, stride bytes apart. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no
+// alignment is needed. Lanes are rows.
+//
+//go:noescape
+func unpackQ3KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
+
+// matVecQ40PackedAVXVNNI multiplies packed rows of Q4_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ40PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ41PackedAVXVNNI multiplies packed rows of Q4_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ41PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ50PackedAVXVNNI multiplies packed rows of Q5_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ51PackedAVXVNNI multiplies packed rows of Q5_1 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ80PackedAVXVNNI multiplies packed rows of Q8_0 weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ80PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4NLPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecIQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ4KPackedAVXVNNI multiplies packed rows of Q4_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ4KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ5KPackedAVXVNNI multiplies packed rows of Q5_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ6KPackedAVXVNNI multiplies packed rows of Q6_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ6KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ2KPackedAVXVNNI multiplies packed rows of Q2_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVecQ3KPackedAVXVNNI multiplies packed rows of Q3_K weights with one activation row:
+//
+//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
+// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
+// Lanes are rows.
+//
+//go:noescape
+func matVecQ3KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //
 //	for r < 4*groups, t < n: dst[t*dstStride+r] = dot(w[r*stride:], x[t*cols:])
@@ -344,3 +1022,33 @@ func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin 
 //
 //go:noescape
 func addAVX2(dst *float32, x *float32, n int)
+
+// peakVNNI runs n turns, n at least 1, of independent chains of
+// VPDPBUSD of 64 bytes; it touches no memory.
+//
+//go:noescape
+func peakVNNI(n int)
+
+// peakAVXVNNI runs n turns, n at least 1, of independent chains of
+// VPDPBUSD of 32 bytes in its VEX form; it touches no memory.
+//
+//go:noescape
+func peakAVXVNNI(n int)
+
+// peakAVX2 runs n turns, n at least 1, of independent chains of
+// VPMADDUBSW of 32 bytes, each with its VPADDW; it touches no memory.
+//
+//go:noescape
+func peakAVX2(n int)
+
+// readVNNI loads turns * 512 bytes at p, turns at least 1, and does nothing with them.
+// No alignment is needed.
+//
+//go:noescape
+func readVNNI(p *byte, turns int)
+
+// readAVX2 loads turns * 512 bytes at p, turns at least 1, and does nothing with them.
+// No alignment is needed.
+//
+//go:noescape
+func readAVX2(p *byte, turns int)

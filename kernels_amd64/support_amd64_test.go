@@ -19,7 +19,7 @@ import (
 // absence fails the test instead of thinning it out.
 func has(tb testing.TB, name string) bool {
 	tb.Helper()
-	ok := map[string]bool{"avx2": kernels.HasAVX2(), "avx512vnni": kernels.HasAVX512VNNI()}[name]
+	ok := map[string]bool{"avx2": kernels.HasAVX2(), "avxvnni": kernels.HasAVXVNNI(), "avx512vnni": kernels.HasAVX512VNNI()}[name]
 	if !ok && slices.Contains(strings.Split(os.Getenv("SISKIN_TEST_REQUIRE_KERNELS"), ","), name) {
 		tb.Fatalf("this CPU does not run %s, which SISKIN_TEST_REQUIRE_KERNELS wants", name)
 	}

@@ -64,9 +64,8 @@ type vnniProduct struct {
 func mulVNNI(k vnniKernel, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
 	bytes, columns := k.block()
 	must(cols%columns == 0, "columns are not a multiple of the block", cols, cols/columns*columns)
-	p := vnniProduct{kernel: k, dst: dst, dstStride: dstStride, w: w, rowBytes: cols / columns * bytes, blocks: cols / columns,
-		cols: cols, acts: acts, n: n}
-	p.stride = p.rowBytes
+	blocks := cols / columns
+	p := vnniProduct{k, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n}
 	if packed {
 		must(rows%vnniGroup == 0, "rows are not whole groups", rows, rows/vnniGroup*vnniGroup)
 		p.stride = -1

@@ -43,57 +43,6 @@ func vnniCases(tb testing.TB) []vnniCase {
 	}
 }
 
-// blockWeights returns random blocks whose binary16 numbers are of both signs and ordinary size.
-func blockWeights(rng *rand.Rand, t quant.Type, rows, cols int) []byte {
-	w := make([]byte, rows*cols/t.BlockLen()*t.BlockBytes())
-	for i := range w {
-		w[i] = byte(rng.Uint32())
-	}
-	for i := 0; i < len(w); i += t.BlockBytes() {
-		for _, at := range t.Halves() {
-			binary.LittleEndian.PutUint16(w[i+at:], quant.F32ToF16(float32(rng.NormFloat64())))
-		}
-	}
-	return w
-}
-
-// packed interleaves rows, a multiple of 16.
-func packed(t quant.Type, w []byte, rows, cols int) []byte {
-	out := make([]byte, len(w))
-	for group := len(w) / max(rows, 1) * quant.PackRows; len(w) > 0; w = w[group:] {
-		quant.PackGroup(t, quant.Packing{Unit: 4}, out[len(out)-len(w):][:group], w[:group], cols)
-	}
-	return out
-}
-
-// actsOf quantises x, (n, cols), as the reference does.
-func actsOf(x []float32, cols, n int) []byte {
-	acts := quant.NewActs(n * cols / quant.ActBlock * quant.ActBytes)
-	for t := range n {
-		quant.Quantize(acts, x[t*cols:][:cols], n, t)
-	}
-	return acts
-}
-
-// magnitudes gives for each element the sum of the magnitudes of what is added up: the measure of its rounding.
-func magnitudes(t quant.Type, stride int, w []byte, rows, cols int, acts []byte, n int) []float64 {
-	out := make([]float64, n*stride)
-	all, size, subs := quant.ActsOf(acts), t.BlockBytes(), t.BlockLen()/quant.ActBlock
-	for i := range cols / quant.ActBlock {
-		for r := range rows {
-			b := quant.DecodeBlock(t, w[(r*cols/t.BlockLen()+i/subs)*size:][:size], i%subs)
-			for tok := range n {
-				a := &all[i*n+tok]
-				for c, q := range a.Q {
-					d, m := float64(b.D[c/16])*float64(b.V[c]), float64(b.M[c/16])
-					out[tok*stride+r] += (math.Abs(d) + math.Abs(m)) * math.Abs(float64(a.D)*float64(q))
-				}
-			}
-		}
-	}
-	return out
-}
-
 // compareVNNI multiplies in guarded memory: plain rows as the reference does, packed rows to the bit as plain ones.
 func compareVNNI(t *testing.T, mem *arena, k vnniCase, w []byte, rows, cols int, acts []byte, n int) {
 	t.Helper()
@@ -106,7 +55,7 @@ func compareVNNI(t *testing.T, mem *arena, k vnniCase, w []byte, rows, cols int,
 	mem.check(what)
 	if rows%quant.PackRows == 0 {
 		again := put(mem, want)
-		k.packed(again, stride, put(mem, packed(k.typ, w, rows, cols)), rows, cols, put(mem, acts), n)
+		k.packed(again, stride, put(mem, packRows(k.typ, w, rows, cols)), rows, cols, put(mem, acts), n)
 		mem.check(what + ", packed")
 		sameBits(t, what+", packed", again, got)
 	}
@@ -131,7 +80,7 @@ func TestMatMulVNNIEqualsReference(t *testing.T) {
 			check := func(rows, blocks, n int) {
 				t.Helper()
 				cols := blocks * k.typ.BlockLen()
-				compareVNNI(t, mem, k, blockWeights(rng, k.typ, rows, cols), rows, cols, actsOf(normals(rng, n*cols), cols, n), n)
+				compareVNNI(t, mem, k, blockWeights(rng, k.typ, rows, cols), rows, cols, blockActs(normals(rng, n*cols), n), n)
 			}
 			for rows := range 51 {
 				check(rows, []int{1, 2, 3}[rng.IntN(3)], []int{0, 1, 2, 3, 7}[rng.IntN(5)])
@@ -191,7 +140,7 @@ func TestMatMulVNNIExtremes(t *testing.T) {
 					for i := range x {
 						x[i] = act(i)
 					}
-					compareVNNI(t, mem, k, w, rows, cols, actsOf(x, cols, n), n)
+					compareVNNI(t, mem, k, w, rows, cols, blockActs(x, n), n)
 				}
 			}
 		})
@@ -207,10 +156,10 @@ func TestMatMulVNNIAlone(t *testing.T) {
 			cols := 2 * k.typ.BlockLen()
 			w, x := blockWeights(rng, k.typ, rows, cols), normals(rng, n*cols)
 			all, one := make([]float32, rows*n), make([]float32, rows*n)
-			k.plain(all, rows, w, rows, cols, actsOf(x, cols, n), n)
+			k.plain(all, rows, w, rows, cols, blockActs(x, n), n)
 			rowBytes := len(w) / rows
 			for tok := range n {
-				acts := actsOf(x[tok*cols:][:cols], cols, 1)
+				acts := blockActs(x[tok*cols:][:cols], 1)
 				for r := range rows {
 					k.plain(one[tok*rows+r:], 1, w[r*rowBytes:], 1, cols, acts, 1)
 				}
@@ -227,7 +176,7 @@ func TestNoAllocationVNNI(t *testing.T) {
 		cols := k.typ.BlockLen()
 		for _, rows := range []int{3, 16, 48} {
 			for _, n := range []int{1, 18} {
-				w, acts, dst := blockWeights(rng, k.typ, rows, cols), actsOf(normals(rng, n*cols), cols, n), make([]float32, n*rows)
+				w, acts, dst := blockWeights(rng, k.typ, rows, cols), blockActs(normals(rng, n*cols), n), make([]float32, n*rows)
 				if got := testing.AllocsPerRun(10, func() { k.plain(dst, rows, w, rows, cols, acts, n) }); got != 0 {
 					t.Errorf("%v: %v allocations", k.typ, got)
 				}

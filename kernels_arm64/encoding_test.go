@@ -30,25 +30,30 @@ var encodings = []struct {
 	{"SDOTE", []int{1, 31, 21, 0}, 0x4FBFE2A0, "sdot v0.4s, v21.16b, v31.4b[1]"},
 	{"SDOTE", []int{2, 0, 31, 21}, 0x4F80EBF5, "sdot v21.4s, v31.16b, v0.4b[2]"},
 	{"SMULL", []int{17, 10, 31}, 0x0E31C15F, "smull v31.8h, v10.8b, v17.8b"},
+	{"SMULL2", []int{17, 10, 31}, 0x4E31C15F, "smull2 v31.8h, v10.16b, v17.16b"},
 	{"SMLAL", []int{17, 10, 31}, 0x0E31815F, "smlal v31.8h, v10.8b, v17.8b"},
 	{"SMLAL2", []int{17, 10, 31}, 0x4E31815F, "smlal2 v31.8h, v10.16b, v17.16b"},
 	{"ADDP_8H", []int{17, 10, 31}, 0x4E71BD5F, "addp v31.8h, v10.8h, v17.8h"},
 	{"ADDP_4S", []int{17, 10, 31}, 0x4EB1BD5F, "addp v31.4s, v10.4s, v17.4s"},
 	{"SADDLP_8H", []int{21, 10}, 0x4E202AAA, "saddlp v10.8h, v21.16b"},
 	{"SADDLP_4S", []int{21, 10}, 0x4E602AAA, "saddlp v10.4s, v21.8h"},
-	{"SADALP_8H", []int{21, 10}, 0x4E206AAA, "sadalp v10.8h, v21.16b"},
 	{"SADALP_4S", []int{21, 10}, 0x4E606AAA, "sadalp v10.4s, v21.8h"},
 	{"SADDLV_8H", []int{21, 10}, 0x4E703AAA, "saddlv s10, v21.8h"},
-	{"NOT_16B", []int{21, 10}, 0x6E205AAA, "mvn v10.16b, v21.16b"},
 	{"BIC_16B", []int{17, 10, 31}, 0x4E711D5F, "bic v31.16b, v10.16b, v17.16b"},
 	{"SMAX_16B", []int{17, 10, 31}, 0x4E31655F, "smax v31.16b, v10.16b, v17.16b"},
 	{"SQXTN_4H", []int{21, 10}, 0x0E614AAA, "sqxtn v10.4h, v21.4s"},
 	{"SQXTN2_8H", []int{21, 10}, 0x4E614AAA, "sqxtn2 v10.8h, v21.4s"},
 	{"SQXTN_8B", []int{21, 10}, 0x0E214AAA, "sqxtn v10.8b, v21.8h"},
 	{"SQXTN2_16B", []int{21, 10}, 0x4E214AAA, "sqxtn2 v10.16b, v21.8h"},
+	{"SXTL_8H", []int{21, 10}, 0x0F08A6AA, "sxtl v10.8h, v21.8b"},
+	{"SXTL2_8H", []int{21, 10}, 0x4F08A6AA, "sxtl2 v10.8h, v21.16b"},
+	{"SXTL_4S", []int{21, 10}, 0x0F10A6AA, "sxtl v10.4s, v21.4h"},
+	{"SXTL2_4S", []int{21, 10}, 0x4F10A6AA, "sxtl2 v10.4s, v21.8h"},
 	{"UMAXV_4S", []int{21, 10}, 0x6EB0AAAA, "umaxv s10, v21.4s"},
+	{"ZERO", []int{21}, 0x6F00E415, "movi v21.2d, #0x0"},
 	{"FADD_4S", []int{17, 10, 31}, 0x4E31D55F, "fadd v31.4s, v10.4s, v17.4s"},
 	{"FSUB_4S", []int{17, 10, 31}, 0x4EB1D55F, "fsub v31.4s, v10.4s, v17.4s"},
+	{"FABD_4S", []int{17, 10, 31}, 0x6EB1D55F, "fabd v31.4s, v10.4s, v17.4s"},
 	{"FMUL_4S", []int{17, 10, 31}, 0x6E31DD5F, "fmul v31.4s, v10.4s, v17.4s"},
 	{"FMULE_4S", []int{3, 17, 10, 31}, 0x4FB1995F, "fmul v31.4s, v10.4s, v17.s[3]"},
 	{"FMULE_4S", []int{1, 31, 21, 0}, 0x4FBF92A0, "fmul v0.4s, v21.4s, v31.s[1]"},
@@ -68,6 +73,8 @@ var encodings = []struct {
 	{"FADD_2D", []int{17, 10, 31}, 0x4E71D55F, "fadd v31.2d, v10.2d, v17.2d"},
 	{"FMLA_2D", []int{17, 10, 31}, 0x4E71CD5F, "fmla v31.2d, v10.2d, v17.2d"},
 	{"SCVTF_4S", []int{21, 10}, 0x4E21DAAA, "scvtf v10.4s, v21.4s"},
+	{"UCVTFN_4S", []int{8, 21, 10}, 0x6F38E6AA, "ucvtf v10.4s, v21.4s, #8"},
+	{"UCVTFN_4S", []int{24, 10, 31}, 0x6F28E55F, "ucvtf v31.4s, v10.4s, #24"},
 	{"FCVTNS_4S", []int{21, 10}, 0x4E21AAAA, "fcvtns v10.4s, v21.4s"},
 	{"FCVTL_4S", []int{21, 10}, 0x0E217AAA, "fcvtl v10.4s, v21.4h"},
 	{"FCVTL2_4S", []int{21, 10}, 0x4E217AAA, "fcvtl2 v10.4s, v21.8h"},
@@ -243,7 +250,7 @@ func disassemble(t *testing.T, words []uint32) []string {
 		}
 		for line := range strings.Lines(run(t, tool, "--disassemble", "--triple=aarch64", "--mattr=+dotprod", file)) {
 			if f := strings.TrimSpace(line); f != "" && !strings.HasPrefix(f, ".") {
-				lines = append(lines, f)
+				lines = append(lines, strings.Replace(f, "#0000000000000000", "#0x0", 1))
 			}
 		}
 	} else {

@@ -16,29 +16,19 @@ import (
 )
 
 type (
-	mulQ8    = func(dst []float32, dstStride int, w []byte, rows, cols int, q []int8, d, s []float32, n int)
+	mulQ8    = func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
 	mulFloat = func(dst []float32, dstStride int, w []byte, rows, cols int, x []float32, n int)
 )
 
-// q8Kernels lists the int8 products of an instruction set by weight format.
-type q8Kernels struct {
-	isa string
-	mul map[quant.Type]mulQ8
-}
-
 var (
-	neonQ8 = q8Kernels{"neon", map[quant.Type]mulQ8{
-		quant.Q4_0: kernels.MatMulQ40Q8NEON, quant.Q4_1: kernels.MatMulQ41Q8NEON, quant.Q5_0: kernels.MatMulQ50Q8NEON,
-		quant.Q5_1: kernels.MatMulQ51Q8NEON, quant.Q8_0: kernels.MatMulQ80Q8NEON,
-	}}
-	dotProdQ8 = q8Kernels{"dotprod", map[quant.Type]mulQ8{
-		quant.Q4_0: kernels.MatMulQ40Q8DotProd, quant.Q4_1: kernels.MatMulQ41Q8DotProd, quant.Q5_0: kernels.MatMulQ50Q8DotProd,
-		quant.Q5_1: kernels.MatMulQ51Q8DotProd, quant.Q8_0: kernels.MatMulQ80Q8DotProd,
-	}}
+	formats = map[quant.Type]kernels.Format{
+		quant.Q4_0: kernels.Q40, quant.Q4_1: kernels.Q41, quant.Q5_0: kernels.Q50, quant.Q5_1: kernels.Q51,
+		quant.Q8_0: kernels.Q80, quant.IQ4_NL: kernels.IQ4NL, quant.IQ4_XS: kernels.IQ4XS, quant.Q2_K: kernels.Q2K,
+		quant.Q3_K: kernels.Q3K, quant.Q4_K: kernels.Q4K, quant.Q5_K: kernels.Q5K, quant.Q6_K: kernels.Q6K,
+	}
 	floatKernels = map[quant.Type]mulFloat{
 		quant.F32: kernels.MatMulF32F32NEON, quant.F16: kernels.MatMulF16F32NEON, quant.BF16: kernels.MatMulBF16F32NEON,
 	}
-	q8Types    = []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0}
 	floatTypes = []quant.Type{quant.F32, quant.F16, quant.BF16}
 )
 
@@ -58,20 +48,36 @@ func need(t *testing.T, isa string, have bool) {
 	t.Skipf("SKIPPED: this CPU has no %s", isa)
 }
 
-// eachQ8 runs f for every int8 product that this CPU can run.
-func eachQ8(t *testing.T, f func(t *testing.T, typ quant.Type, mul mulQ8)) {
-	for _, set := range []q8Kernels{neonQ8, dotProdQ8} {
-		t.Run(set.isa, func(t *testing.T) {
-			if set.isa == "neon" {
+// eachQ8 runs f for every int8 product that this CPU can run, with the product of tight rows and that of packed ones.
+func eachQ8(t *testing.T, f func(t *testing.T, typ quant.Type, plain, packed mulQ8)) {
+	for isa, mul := range map[string]func(s *kernels.Scratch, f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int,
+		acts []byte, n int){"neon": kernels.MatMulNEON, "dotprod": kernels.MatMulDotProd} {
+		t.Run(isa, func(t *testing.T) {
+			if isa == "neon" {
 				needNEON(t)
 			} else {
 				needDotProd(t)
 			}
-			for _, typ := range q8Types {
-				t.Run(typ.String(), func(t *testing.T) { f(t, typ, set.mul[typ]) })
+			for typ, format := range formats {
+				scratch := new(kernels.Scratch)
+				product := func(packed bool) mulQ8 {
+					return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+						mul(scratch, format, packed, dst, dstStride, w, rows, cols, acts, n)
+					}
+				}
+				t.Run(typ.String(), func(t *testing.T) { f(t, typ, product(false), product(true)) })
 			}
 		})
 	}
+}
+
+// pack interleaves whole groups of rows.
+func pack(typ quant.Type, w []byte, rows, cols int) []byte {
+	packed := make([]byte, len(w))
+	for group := len(w) / rows * quant.PackRows; len(w) > 0; w = w[group:] {
+		quant.PackGroup(typ, quant.Packing{Unit: 4}, packed[len(packed)-len(w):][:group], w[:group], cols)
+	}
+	return packed
 }
 
 // eachFloat runs f for every float product.
@@ -106,7 +112,7 @@ func (n *noise) floats(count int) []float32 {
 }
 
 // weights returns rows of type typ with scales and values of ordinary size.
-func (n *noise) weights(t *testing.T, typ quant.Type, rows, cols int) []byte {
+func (n *noise) weights(t testing.TB, typ quant.Type, rows, cols int) []byte {
 	t.Helper()
 	rowBytes, err := typ.RowBytes(cols)
 	if err != nil {
@@ -122,11 +128,11 @@ func (n *noise) weights(t *testing.T, typ quant.Type, rows, cols int) []byte {
 			put32(w[i:], math.Float32bits(n.float()))
 		case quant.BF16:
 			put16(w[i:], quant.F32ToBF16(n.float()))
-		case quant.Q4_1, quant.Q5_1:
-			put16(w[i+2:], quant.F32ToF16(n.float()))
-			fallthrough
-		default:
+		case quant.F16:
 			put16(w[i:], quant.F32ToF16(n.float()))
+		}
+		for _, at := range typ.Halves() {
+			put16(w[i+at:], quant.F32ToF16(n.float()))
 		}
 	}
 	return w
@@ -135,16 +141,13 @@ func (n *noise) weights(t *testing.T, typ quant.Type, rows, cols int) []byte {
 func put16(b []byte, v uint16) { b[0], b[1] = byte(v), byte(v>>8) }
 func put32(b []byte, v uint32) { put16(b, uint16(v)); put16(b[2:], uint16(v>>16)) }
 
-// acts are quantised activations, (n, cols).
-type acts struct {
-	q    []int8
-	d, s []float32
-}
-
-func (n *noise) acts(rows, cols int) acts {
-	a := acts{make([]int8, rows*cols), make([]float32, rows*cols/32), make([]float32, rows*cols/32)}
-	quant.QuantizeQ8(a.q, a.d, a.s, n.floats(rows*cols))
-	return a
+// acts returns quantised activations of n rows.
+func (n *noise) acts(rows, cols int) []byte {
+	acts := quant.NewActs(rows * cols / quant.ActBlock * quant.ActBytes)
+	for t := range rows {
+		quant.Quantize(acts, n.floats(cols), rows, t)
+	}
+	return acts
 }
 
 // canary fills places that a kernel must not write.

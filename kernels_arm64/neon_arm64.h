@@ -2,8 +2,9 @@
 //
 // Operands are register numbers 0 to 31 of V (or F) registers in Go's order: sources first, destination last, so
 // SMULL(m, n, d) is SMULL Vd, Vn, Vm in Arm's notation; an element index i comes first. A suffix is the arrangement of
-// the destination, of the source where the destination is one number (UMAXV, FMAXV, SADDLV). Formula: base | m<<16 | n<<5 | d (Arm DDI 0487, C4.1 and C7.2). encoding_test.go evaluates these
-// formulas and compares them with published words and with a disassembler; a macro without a line there fails the test.
+// the destination, of the source where the destination is one number (UMAXV, FMAXV, SADDLV). Formula: base | m<<16 |
+// n<<5 | d (Arm DDI 0487, C4.1 and C7.2). encoding_test.go evaluates these formulas and compares them with published words
+// and with a disassembler; a macro without a line there fails the test.
 //
 // One macro is one instruction: WORD $(0x... | ...). Keep that form, the test parses it.
 
@@ -16,6 +17,7 @@
 
 // Widening int8 products, d.8H = or += n.8B * m.8B; the 2 forms take the upper halves.
 #define SMULL(m, n, d) WORD $(0x0E20C000 | (m)<<16 | (n)<<5 | (d))
+#define SMULL2(m, n, d) WORD $(0x4E20C000 | (m)<<16 | (n)<<5 | (d))
 #define SMLAL(m, n, d) WORD $(0x0E208000 | (m)<<16 | (n)<<5 | (d))
 #define SMLAL2(m, n, d) WORD $(0x4E208000 | (m)<<16 | (n)<<5 | (d))
 
@@ -24,23 +26,30 @@
 #define ADDP_4S(m, n, d) WORD $(0x4EA0BC00 | (m)<<16 | (n)<<5 | (d))
 #define SADDLP_8H(n, d) WORD $(0x4E202800 | (n)<<5 | (d))
 #define SADDLP_4S(n, d) WORD $(0x4E602800 | (n)<<5 | (d))
-#define SADALP_8H(n, d) WORD $(0x4E206800 | (n)<<5 | (d))
 #define SADALP_4S(n, d) WORD $(0x4E606800 | (n)<<5 | (d))
 #define SADDLV_8H(n, d) WORD $(0x4E703800 | (n)<<5 | (d))
 
-// Bytes: not, and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half.
-#define NOT_16B(n, d) WORD $(0x6E205800 | (n)<<5 | (d))
+// Bytes: and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half;
+// SXTL widens the lower or (2) upper half.
 #define BIC_16B(m, n, d) WORD $(0x4E601C00 | (m)<<16 | (n)<<5 | (d))
 #define SMAX_16B(m, n, d) WORD $(0x4E206400 | (m)<<16 | (n)<<5 | (d))
 #define SQXTN_4H(n, d) WORD $(0x0E614800 | (n)<<5 | (d))
 #define SQXTN2_8H(n, d) WORD $(0x4E614800 | (n)<<5 | (d))
 #define SQXTN_8B(n, d) WORD $(0x0E214800 | (n)<<5 | (d))
 #define SQXTN2_16B(n, d) WORD $(0x4E214800 | (n)<<5 | (d))
+#define SXTL_8H(n, d) WORD $(0x0F08A400 | (n)<<5 | (d))
+#define SXTL2_8H(n, d) WORD $(0x4F08A400 | (n)<<5 | (d))
+#define SXTL_4S(n, d) WORD $(0x0F10A400 | (n)<<5 | (d))
+#define SXTL2_4S(n, d) WORD $(0x4F10A400 | (n)<<5 | (d))
 #define UMAXV_4S(n, d) WORD $(0x6EB0A800 | (n)<<5 | (d))
 
-// float32 x 4.
+// Clears without reading: MOVI .2D #0, which big cores do without an execution unit.
+#define ZERO(d) WORD $(0x6F00E400 | (d))
+
+// float32 x 4. FABD is the absolute difference.
 #define FADD_4S(m, n, d) WORD $(0x4E20D400 | (m)<<16 | (n)<<5 | (d))
 #define FSUB_4S(m, n, d) WORD $(0x4EA0D400 | (m)<<16 | (n)<<5 | (d))
+#define FABD_4S(m, n, d) WORD $(0x6EA0D400 | (m)<<16 | (n)<<5 | (d))
 #define FMUL_4S(m, n, d) WORD $(0x6E20DC00 | (m)<<16 | (n)<<5 | (d))
 #define FMULE_4S(i, m, n, d) WORD $(0x4F809000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
 #define FDIV_4S(m, n, d) WORD $(0x6E20FC00 | (m)<<16 | (n)<<5 | (d))
@@ -58,9 +67,10 @@
 #define FADD_2D(m, n, d) WORD $(0x4E60D400 | (m)<<16 | (n)<<5 | (d))
 #define FMLA_2D(m, n, d) WORD $(0x4E60CC00 | (m)<<16 | (n)<<5 | (d))
 
-// Conversions: int32 to float32, float32 to int32 (nearest, ties to even), binary16 to and from float32, float32 to
+// Conversions: int32 to float32, uint32 with k binary places to float32, float32 to int32 (nearest, ties to even), binary16 to and from float32, float32 to
 // float64; the 2 forms take or fill the upper half. SHLL shifts left by 16 while widening: bfloat16 to float32.
 #define SCVTF_4S(n, d) WORD $(0x4E21D800 | (n)<<5 | (d))
+#define UCVTFN_4S(k, n, d) WORD $(0x6F00E400 | (64-(k))<<16 | (n)<<5 | (d))
 #define FCVTNS_4S(n, d) WORD $(0x4E21A800 | (n)<<5 | (d))
 #define FCVTL_4S(n, d) WORD $(0x0E217800 | (n)<<5 | (d))
 #define FCVTL2_4S(n, d) WORD $(0x4E217800 | (n)<<5 | (d))

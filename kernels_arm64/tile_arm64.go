@@ -19,27 +19,34 @@ const (
 // 40,000 columns.
 const callMACs = 1 << 18
 
+// kernel names a pair of assembly functions. It is a number, not a function value, because a pointer that is passed
+// through a function value would move the tile to the heap.
+type kernel uint8
+
+const (
+	f32NEON kernel = iota
+	f16NEON
+	bf16NEON
+)
+
 // floatStep is the number of columns that a float kernel takes per step.
 const floatStep = 8
 
-// tile is the argument of the product kernels: groups of four weight rows times one or four activation rows. The int8
-// kernels use q, d and s, the float kernels x and the tails. Assembly reads the fields by name (go_asm.h).
+// tile is the argument of the float kernels: groups of four weight rows times one or four activation rows. Assembly reads
+// the fields by name (go_asm.h).
 type tile struct {
 	w         *byte // first weight row
 	rowStride int   // bytes from a weight row to the next; 0 computes one row four times
 	groups    int   // groups of four rows, at least 1; if more, rowStride is the size of a row
-	steps     int   // int8: blocks of 32 columns, at least 1; float: whole steps of floatStep columns
-	tail      int   // float: not 0 if a step from tailW and tailX follows; groups is 1 then
+	steps     int   // whole steps of floatStep columns
+	tail      int   // not 0 if a step from tailW and tailX follows; groups is 1 then
 	dst       [tileTokens]*float32
-	q         [tileTokens]*int8
-	d, s      [tileTokens]*float32
 	x         [tileTokens]*float32
 	tailW     [tileRows][4 * floatStep]byte // the last cols%floatStep weights of each row, in their format, then zeros
 	tailX     [tileTokens][floatStep]float32
 }
 
-// product is one call of an exported product: dst[t*dstStride+r] = dot(w row r, activation row t). Either q, d, s or x
-// is set.
+// product is one call of an exported product: dst[t*dstStride+r] = dot(w row r, x row t).
 type product struct {
 	kernel        kernel
 	dst           []float32
@@ -47,8 +54,6 @@ type product struct {
 	w             []byte
 	rowBytes      int
 	rows, cols, n int
-	q             []int8
-	d, s          []float32
 	x             []float32
 }
 
@@ -81,7 +86,7 @@ func mustLen(what string, got, want int) {
 func (p *product) run() {
 	full := p.rows / tileRows
 	step := max(1, callMACs/(tileRows*tileTokens*p.cols))
-	if p.x != nil && p.cols%floatStep != 0 {
+	if p.cols%floatStep != 0 {
 		step = 1
 	}
 	for g := 0; g < full; g += step {
@@ -134,10 +139,6 @@ func (p *product) groups(row, groups, rowStride int) {
 
 // columns sets the number of steps and copies what does not fill one.
 func (p *product) columns(t *tile, row int) {
-	if p.x == nil {
-		t.steps = p.cols / blockLen
-		return
-	}
 	t.steps, t.tail = p.cols/floatStep, p.cols%floatStep
 	if t.tail == 0 {
 		return
@@ -151,14 +152,31 @@ func (p *product) columns(t *tile, row int) {
 
 // operands points place i of the tile to an activation row.
 func (p *product) operands(t *tile, i, token int) {
-	if p.x == nil {
-		blocks := p.cols / blockLen
-		t.q[i] = &p.q[token*p.cols]
-		t.d[i] = &p.d[token*blocks]
-		t.s[i] = &p.s[token*blocks]
-		return
-	}
 	x := p.x[token*p.cols:][:p.cols]
 	t.x[i] = &x[0]
 	copy(t.tailX[i][:], x[len(x)-t.tail:])
+}
+
+// run1 computes groups of four weight rows for one activation row, the first of the tile.
+func (k kernel) run1(t *tile) {
+	switch k {
+	case f32NEON:
+		matMulF32NEON1(t)
+	case f16NEON:
+		matMulF16NEON1(t)
+	case bf16NEON:
+		matMulBF16NEON1(t)
+	}
+}
+
+// run4 computes groups of four weight rows for four activation rows.
+func (k kernel) run4(t *tile) {
+	switch k {
+	case f32NEON:
+		matMulF32NEON4(t)
+	case f16NEON:
+		matMulF16NEON4(t)
+	case bf16NEON:
+		matMulBF16NEON4(t)
+	}
 }

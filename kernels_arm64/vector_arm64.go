@@ -14,25 +14,39 @@ const vectorStep = 8
 // (static estimate, llvm-mca, in order), so a call at most 100 us.
 const callValues = 4096
 
-// QuantizeQ8NEON makes int8 activations of x: per block of 32, d = max|x|/127, q = x/d rounded to nearest even within
-// [-127, 127], s = d * sum(q). x and q are (n), d and s are (n/32); n is a multiple of 32. A block whose scale underflows
-// to zero becomes zeros; a block with NaN or infinity gets d = s = NaN and q = 0. The bits are those of the scalar
-// reference. It panics if a length does not fit.
-func QuantizeQ8NEON(q []int8, d, s, x []float32) {
-	n := len(x)
-	if n%blockLen != 0 {
-		panic(fmt.Sprintf("kernels: %d activations are not a multiple of %d", n, blockLen))
+// restValues is how many values of a second plane of activations wait on the stack.
+const restValues = 512
+
+// QuantizeNEON turns x into row t of n rows of activations: block b goes to dst[(b*n+t)*64:], laid out as quant.Act. The
+// bits are those of quant.Quantize. It panics if a length does not fit.
+func QuantizeNEON(dst []byte, x []float32, n, t int) {
+	checkQuantize(dst, x, n, t)
+	for i := 0; i < len(x); i += callValues {
+		quantize(&dst[(i/blockLen*n+t)*actBytes], &x[i], n*actBytes, min(callValues, len(x)-i)/blockLen, nil)
 	}
-	mustLen("quantised activations", len(q), n)
-	mustLen("activation scales", len(d), n/blockLen)
-	mustLen("activation sums", len(s), n/blockLen)
+}
+
+// QuantizeRefinedNEON makes x row t and what that leaves of x row low; the bits are those of quant.QuantizeRefined. It
+// panics if a length does not fit.
+func QuantizeRefinedNEON(dst []byte, x []float32, n, t, low int) {
+	checkQuantize(dst, x, n, t)
+	checkQuantize(dst, x, n, low)
+	var rest [restValues]float32
+	for i := 0; i < len(x); i += restValues {
+		blocks, first := min(restValues, len(x)-i)/blockLen, i/blockLen*n
+		quantize(&dst[(first+t)*actBytes], &x[i], n*actBytes, blocks, &rest[0])
+		quantize(&dst[(first+low)*actBytes], &rest[0], n*actBytes, blocks, nil)
+	}
+}
+
+// checkQuantize panics unless x is whole blocks and dst holds row t of n, and tells the race detector.
+func checkQuantize(dst []byte, x []float32, n, t int) {
+	if len(x)%blockLen != 0 || t < 0 || t >= n || len(dst) < len(x)/blockLen*n*actBytes {
+		panic(fmt.Sprintf("kernels: %d activations as row %d of %d in %d bytes", len(x), t, n, len(dst)))
+	}
 	raceRead(x)
-	raceWrite(q)
-	raceWrite(d)
-	raceWrite(s)
-	for i := 0; i < n; i += callValues {
-		b := i / blockLen
-		quantizeQ8(&q[i], &d[b], &s[b], &x[i], min(callValues, n-i)/blockLen)
+	for b := range len(x) / blockLen {
+		raceWrite(dst[(b*n+t)*actBytes:][:actBytes])
 	}
 }
 
@@ -129,7 +143,7 @@ func SoftmaxNEON(x []float32) {
 // The assembly is in vector_arm64.s.
 
 //go:noescape
-func quantizeQ8(q *int8, d, s, x *float32, blocks int)
+func quantize(dst *byte, x *float32, stride, blocks int, rest *float32)
 
 //go:noescape
 func toF16(dst *byte, x *float32, n int)

@@ -7,29 +7,40 @@
 
 #define ABS(x, d) VAND V30.B16, x.B16, d.B16
 
-// func quantizeQ8(q *int8, d, s, x *float32, blocks int)
+// x - D*q for four integers, D in V3.S[0].
+#define REST(q, x) SCVTF_4S(q, q); FMULE_4S(0, 3, q, q); FSUB_4S(q, x, x)
+
+// func quantize(dst *byte, x *float32, stride, blocks int, rest *float32)
 //
-//	for each of blocks > 0 blocks of 32:
+//	for each of blocks > 0 blocks of 32, the Act at dst, then stride bytes further on:
 //	    amax = max |x|, as an integer maximum of the bits, which also finds NaN and infinity
-//	    d = amax / 127
-//	    q = clamp(roundToNearestEven(x / d)), saturating narrowing and then at least -127
-//	    s = d * float32(sum q)
-//	    amax not finite: d = s = NaN, q = 0;  d == 0: s = 0, q = 0
+//	    D = amax / 127
+//	    Q = clamp(roundToNearestEven(x / D)), saturating narrowing and then at least -127
+//	    S, SA, SB = D * float32(sum Q);  N, NA, NB = -128 * sum Q
+//	    amax not finite: D = S = SA = SB = NaN, Q = N = NA = NB = 0;  D == 0: all zero
+//	    rest, unless nil: x - D * Q, two roundings
 //
-// Registers: R0 q, R1 d, R2 s, R3 x, R4 blocks, R5 bits, R6 the bits of infinity, V29 = -127, V30 = 0x7fffffff, F31 = 127.
-// Exact: the bits of the reference, because division and rounding are IEEE's.
-TEXT ·quantizeQ8(SB), NOSPLIT, $0-40
-	MOVD q+0(FP), R0
-	MOVD d+8(FP), R1
-	MOVD s+16(FP), R2
-	MOVD x+24(FP), R3
-	MOVD blocks+32(FP), R4
+// Division is slow on small cores, so x is multiplied with 1/D, which is less than 1e-4 off: with both roundings and that of the
+// quotient at most 3 * 2^-24 of a number up to 190 (D is at least half of what it should be, where it is subnormal). Only
+// if a product lies within 1e-4 of the middle between two integers, or is not a number, the block is divided.
+//
+// Registers: R0 dst, R1 stride, R2 rest, R3 x, R4 blocks, R5 bits, R6 the bits of infinity, R7, R8 sums, R9 the bits of
+// 0.4999, V29 = -127, V30 = 0x7fffffff, F31 = 127, V28 = 0. Exact: the bits of the reference, because division and rounding
+// are IEEE's.
+TEXT ·quantize(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R3
+	MOVD stride+16(FP), R1
+	MOVD blocks+24(FP), R4
+	MOVD rest+32(FP), R2
 	MOVW $0x7f800000, R6
+	MOVW $0x3efff2e5, R9
 	VMOVI $0x81, V29.B16
 	MOVW $0x7fffffff, R5
 	VDUP R5, V30.S4
 	MOVW $0x42fe0000, R5
 	FMOVS R5, F31
+	VEOR V28.B16, V28.B16, V28.B16
 
 block:
 	VLD1.P 64(R3), [V0.S4, V1.S4, V2.S4, V3.S4]
@@ -56,6 +67,127 @@ block:
 	FDIVS F31, F16, F17
 	FMOVS F17, R5
 	CBZW R5, zero
+	FMOVS $1.0, F18
+	FDIVS F17, F18, F18
+	FMULE_4S(0, 18, 0, 19)
+	FMULE_4S(0, 18, 1, 20)
+	FMULE_4S(0, 18, 2, 21)
+	FMULE_4S(0, 18, 3, 22)
+	FMULE_4S(0, 18, 4, 23)
+	FMULE_4S(0, 18, 5, 24)
+	FMULE_4S(0, 18, 6, 25)
+	FMULE_4S(0, 18, 7, 26)
+	FCVTNS_4S(19, 0)
+	FCVTNS_4S(20, 1)
+	FCVTNS_4S(21, 2)
+	FCVTNS_4S(22, 3)
+	FCVTNS_4S(23, 4)
+	FCVTNS_4S(24, 5)
+	FCVTNS_4S(25, 6)
+	FCVTNS_4S(26, 7)
+	SCVTF_4S(0, 27)
+	SCVTF_4S(1, 16)
+	FABD_4S(27, 19, 19)
+	FABD_4S(16, 20, 20)
+	SCVTF_4S(2, 27)
+	SCVTF_4S(3, 16)
+	FABD_4S(27, 21, 21)
+	FABD_4S(16, 22, 22)
+	SCVTF_4S(4, 27)
+	SCVTF_4S(5, 16)
+	FABD_4S(27, 23, 23)
+	FABD_4S(16, 24, 24)
+	SCVTF_4S(6, 27)
+	SCVTF_4S(7, 16)
+	FABD_4S(27, 25, 25)
+	FABD_4S(16, 26, 26)
+	VUMAX V20.S4, V19.S4, V19.S4
+	VUMAX V22.S4, V21.S4, V21.S4
+	VUMAX V24.S4, V23.S4, V23.S4
+	VUMAX V26.S4, V25.S4, V25.S4
+	VUMAX V21.S4, V19.S4, V19.S4
+	VUMAX V25.S4, V23.S4, V23.S4
+	VUMAX V23.S4, V19.S4, V19.S4
+	UMAXV_4S(19, 19)
+	FMOVS F19, R5
+	CMPW R9, R5
+	BHI divide
+
+narrow:
+	SQXTN_4H(0, 0)
+	SQXTN_4H(2, 2)
+	SQXTN_4H(4, 4)
+	SQXTN_4H(6, 6)
+	SQXTN2_8H(1, 0)
+	SQXTN2_8H(3, 2)
+	SQXTN2_8H(5, 4)
+	SQXTN2_8H(7, 6)
+	SQXTN_8B(0, 0)
+	SQXTN_8B(4, 4)
+	SQXTN2_16B(2, 0)
+	SQXTN2_16B(6, 4)
+	SMAX_16B(29, 0, 0)
+	SMAX_16B(29, 4, 4)
+	SADDLP_8H(0, 1)
+	SADDLP_8H(4, 2)
+	SADDLV_8H(1, 1)
+	SADDLV_8H(2, 2)
+	FMOVS F1, R7
+	FMOVS F2, R8
+	ADDW R7, R8, R5
+	VMOV R5, V3.S[1]
+	VMOV R7, V3.S[2]
+	VMOV R8, V3.S[3]
+	SCVTF_4S(3, 3)
+	FMULE_4S(0, 17, 3, 3)
+	VMOV V17.S[0], V3.S[0]
+	VMOV R5, V5.S[0]
+	VMOV R7, V5.S[1]
+	VMOV R8, V5.S[2]
+	VMOV ZR, V5.S[3]
+	VSHL $7, V5.S4, V5.S4
+	VSUB V5.S4, V28.S4, V5.S4
+
+store:
+	FSTPQ (F0, F4), 0(R0)
+	FSTPQ (F3, F5), 32(R0)
+	ADD R1, R0
+	CBZ R2, next
+	SUB $128, R3
+	VLD1.P 64(R3), [V20.S4, V21.S4, V22.S4, V23.S4]
+	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
+	SXTL2_8H(0, 2)
+	SXTL_8H(0, 0)
+	SXTL2_8H(4, 6)
+	SXTL_8H(4, 4)
+	SXTL2_4S(0, 1)
+	SXTL_4S(0, 0)
+	SXTL2_4S(2, 16)
+	SXTL_4S(2, 2)
+	SXTL2_4S(4, 5)
+	SXTL_4S(4, 4)
+	SXTL2_4S(6, 7)
+	SXTL_4S(6, 6)
+	REST(0, 20)
+	REST(1, 21)
+	REST(2, 22)
+	REST(16, 23)
+	REST(4, 24)
+	REST(5, 25)
+	REST(6, 26)
+	REST(7, 27)
+	VST1.P [V20.S4, V21.S4, V22.S4, V23.S4], 64(R2)
+	VST1.P [V24.S4, V25.S4, V26.S4, V27.S4], 64(R2)
+
+next:
+	SUBS $1, R4
+	BNE block
+	RET
+
+divide:
+	SUB $128, R3
+	VLD1.P 64(R3), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 64(R3), [V4.S4, V5.S4, V6.S4, V7.S4]
 	VDUP V17.S[0], V18.S4
 	FDIV_4S(18, 0, 0)
 	FDIV_4S(18, 1, 1)
@@ -73,43 +205,16 @@ block:
 	FCVTNS_4S(5, 5)
 	FCVTNS_4S(6, 6)
 	FCVTNS_4S(7, 7)
-	SQXTN_4H(0, 0)
-	SQXTN_4H(2, 2)
-	SQXTN_4H(4, 4)
-	SQXTN_4H(6, 6)
-	SQXTN2_8H(1, 0)
-	SQXTN2_8H(3, 2)
-	SQXTN2_8H(5, 4)
-	SQXTN2_8H(7, 6)
-	SQXTN_8B(0, 0)
-	SQXTN_8B(4, 4)
-	SQXTN2_16B(2, 0)
-	SQXTN2_16B(6, 4)
-	SMAX_16B(29, 0, 0)
-	SMAX_16B(29, 4, 4)
-	SADDLP_8H(0, 1)
-	SADALP_8H(4, 1)
-	SADDLV_8H(1, 1)
-	SCVTF_4S(1, 1)
-	FMULS F17, F1, F18
-
-store:
-	FMOVQ.P F0, 16(R0)
-	FMOVQ.P F4, 16(R0)
-	FMOVS.P F17, 4(R1)
-	FMOVS.P F18, 4(R2)
-	SUBS $1, R4
-	BNE block
-	RET
+	B narrow
 
 notFinite:
 	MOVW $0x7fc00000, R5
 
 zero:
-	FMOVS R5, F17
-	FMOVS R5, F18
+	VDUP R5, V3.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	B store
 
 // func toF16(dst *byte, x *float32, n int)

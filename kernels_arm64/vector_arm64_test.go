@@ -16,66 +16,6 @@ var (
 	inf32 = float32(math.Inf(1))
 )
 
-func checkQuantize(t *testing.T, what string, x []float32) {
-	t.Helper()
-	n := len(x)
-	q, want := make([]int8, n), make([]int8, n)
-	d, wantD := canaries(n/32), canaries(n/32)
-	s, wantS := canaries(n/32), canaries(n/32)
-	quant.QuantizeQ8(want, wantD, wantS, x)
-	kernels.QuantizeQ8NEON(q, d, s, x)
-	sameBits(t, what+": scales", d, wantD)
-	sameBits(t, what+": sums", s, wantS)
-	for i := range q {
-		if q[i] != want[i] {
-			t.Fatalf("%s: value %d, %g, is %d, want %d", what, i, x[i], q[i], want[i])
-		}
-	}
-}
-
-func TestQuantizeEqualsReference(t *testing.T) {
-	needNEON(t)
-	rng := noise(2463534242)
-	for n := 0; n <= 320; n += 32 {
-		checkQuantize(t, fmt.Sprint(n, " values"), rng.floats(n))
-	}
-	checkQuantize(t, "several calls", rng.floats(3*4096+32))
-	for exponent := -149; exponent <= 127; exponent++ {
-		x := rng.floats(64)
-		for i := range x {
-			x[i] = float32(math.Ldexp(float64(x[i]), exponent))
-		}
-		checkQuantize(t, fmt.Sprint("exponent ", exponent), x)
-	}
-	// Ties: with the largest value 127 the scale is 1, so halves are ties.
-	x := make([]float32, 256)
-	for i := range x {
-		x[i] = float32(i-128) / 2
-		if i%32 == 0 {
-			x[i] = 127
-		}
-	}
-	checkQuantize(t, "ties", x)
-}
-
-func TestQuantizeExtremes(t *testing.T) {
-	needNEON(t)
-	special := []float32{
-		0, float32(math.Copysign(0, -1)), nan32, -nan32, inf32, -inf32, math.MaxFloat32, -math.MaxFloat32,
-		math.SmallestNonzeroFloat32, 150 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32,
-	}
-	for place := range 32 {
-		for i, v := range special {
-			x := make([]float32, 96)
-			for j := range x {
-				x[j] = special[(i+j)%2] // zeros of both signs
-			}
-			x[place+32] = v
-			checkQuantize(t, fmt.Sprintf("%g at %d", v, place), x)
-		}
-	}
-}
-
 func TestToF16EqualsReference(t *testing.T) {
 	needNEON(t)
 	x := make([]float32, 0, 1<<18)
@@ -293,10 +233,6 @@ func TestVectorGuard(t *testing.T) {
 			kernels.SoftmaxNEON(g)
 			sameBits(t, "softmax", g, x)
 		}
-		for _, n := range []int{32, 96} {
-			kernels.QuantizeQ8NEON(guard(t, make([]int8, n), atEnd), guard(t, make([]float32, n/32), atEnd),
-				guard(t, make([]float32, n/32), atEnd), guard(t, rng.floats(n), atEnd))
-		}
 	}
 }
 
@@ -308,8 +244,6 @@ func TestVectorAlignment(t *testing.T) {
 	kernels.RMSNormNEON(norm, x, y, 1e-5)
 	kernels.SiluMulNEON(gated, x, y)
 	kernels.ToF16NEON(half, x)
-	q, d, s := make([]int8, 96), make([]float32, 3), make([]float32, 3)
-	kernels.QuantizeQ8NEON(q, d, s, x)
 	for offset := range 64 {
 		got := shifted(make([]float32, 96), offset%16)
 		kernels.RMSNormNEON(got, shifted(x, offset%15), shifted(y, offset%14), 1e-5)
@@ -318,12 +252,8 @@ func TestVectorAlignment(t *testing.T) {
 		sameBits(t, "silu", got, gated)
 		bytes := shifted(make([]byte, 192), offset)
 		kernels.ToF16NEON(bytes, shifted(x, offset%15))
-		q2, d2, s2 := shifted(make([]int8, 96), offset), shifted(make([]float32, 3), offset%16), make([]float32, 3)
-		kernels.QuantizeQ8NEON(q2, d2, s2, shifted(x, offset%13))
-		sameBits(t, "scales", d2, d)
-		sameBits(t, "sums", s2, s)
-		for i := range q {
-			if q[i] != q2[i] || bytes[2*i] != half[2*i] || bytes[2*i+1] != half[2*i+1] {
+		for i := range x {
+			if bytes[2*i] != half[2*i] || bytes[2*i+1] != half[2*i+1] {
 				t.Fatalf("offset %d: value %d differs", offset, i)
 			}
 		}
@@ -334,10 +264,8 @@ func TestVectorAllocations(t *testing.T) {
 	needNEON(t)
 	rng := noise(94)
 	x, y, dst, half := rng.floats(96), rng.floats(96), make([]float32, 96), make([]byte, 192)
-	q, d, s := make([]int8, 96), make([]float32, 3), make([]float32, 3)
 	p, v := rng.floats(4*9), make([]byte, 9*2*20)
 	if got := testing.AllocsPerRun(20, func() {
-		kernels.QuantizeQ8NEON(q, d, s, x)
 		kernels.ToF16NEON(half, x)
 		kernels.RMSNormNEON(dst[:91], x[:91], y[:91], 1e-5)
 		kernels.SiluMulNEON(dst[:91], x[:91], y[:91])
@@ -350,22 +278,18 @@ func TestVectorAllocations(t *testing.T) {
 
 func TestVectorPanics(t *testing.T) {
 	needNEON(t)
-	x, q := make([]float32, 64), make([]int8, 64)
+	x := make([]float32, 64)
 	for what, f := range map[string]func(){
-		"quantize 33": func() { kernels.QuantizeQ8NEON(q[:33], x[:1], x[:1], x[:33]) },
-		"quantize q":  func() { kernels.QuantizeQ8NEON(q[:32], x[:2], x[:2], x) },
-		"quantize d":  func() { kernels.QuantizeQ8NEON(q, x[:1], x[:2], x) },
-		"quantize s":  func() { kernels.QuantizeQ8NEON(q, x[:2], x[:3], x) },
-		"to f16":      func() { kernels.ToF16NEON(make([]byte, 127), x) },
-		"norm dst":    func() { kernels.RMSNormNEON(x[1:], x, x, 1) },
-		"norm w":      func() { kernels.RMSNormNEON(x, x, x[1:], 1) },
-		"silu dst":    func() { kernels.SiluMulNEON(x[1:], x, x) },
-		"silu up":     func() { kernels.SiluMulNEON(x, x, x[1:]) },
-		"sum v":       func() { kernels.WeightedSumF16NEON(x, x, 8, make([]byte, 8*4*2-1), 8, 4, 1) },
-		"sum p":       func() { kernels.WeightedSumF16NEON(x, x[:15], 8, make([]byte, 64), 8, 4, 2) },
-		"sum dst":     func() { kernels.WeightedSumF16NEON(x[:7], x, 8, make([]byte, 64), 8, 4, 2) },
-		"sum stride":  func() { kernels.WeightedSumF16NEON(x, x, 7, make([]byte, 64), 8, 4, 2) },
-		"sum n":       func() { kernels.WeightedSumF16NEON(x, x, 8, make([]byte, 64), 8, 4, -1) },
+		"to f16":     func() { kernels.ToF16NEON(make([]byte, 127), x) },
+		"norm dst":   func() { kernels.RMSNormNEON(x[1:], x, x, 1) },
+		"norm w":     func() { kernels.RMSNormNEON(x, x, x[1:], 1) },
+		"silu dst":   func() { kernels.SiluMulNEON(x[1:], x, x) },
+		"silu up":    func() { kernels.SiluMulNEON(x, x, x[1:]) },
+		"sum v":      func() { kernels.WeightedSumF16NEON(x, x, 8, make([]byte, 8*4*2-1), 8, 4, 1) },
+		"sum p":      func() { kernels.WeightedSumF16NEON(x, x[:15], 8, make([]byte, 64), 8, 4, 2) },
+		"sum dst":    func() { kernels.WeightedSumF16NEON(x[:7], x, 8, make([]byte, 64), 8, 4, 2) },
+		"sum stride": func() { kernels.WeightedSumF16NEON(x, x, 7, make([]byte, 64), 8, 4, 2) },
+		"sum n":      func() { kernels.WeightedSumF16NEON(x, x, 8, make([]byte, 64), 8, 4, -1) },
 	} {
 		mustPanic(t, what, f)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
+	"siskin/model/quant"
 )
 
 const (
@@ -122,13 +123,16 @@ func (s *State) rotateStretch(worker, i int) {
 	}
 }
 
-// attend computes the attention of every row of the pass over its own sequence, up to its own position.
-func (s *State) attend(layer int) {
+// attend computes the attention of every row of the pass over its own sequence, up to its own position. It reports whether
+// it has quantised the result for a matrix of format next, which it does if a group of heads is whole blocks.
+func (s *State) attend(layer int, next quant.Type) bool {
+	c := &s.model.Config
 	s.phase.layer = layer
-	heads, last := s.model.Config.KVHeads, &s.blocks[len(s.blocks)-1]
+	s.phase.quantise = !next.IsFloat() && c.Heads/c.KVHeads*c.HeadDim%quant.ActBlock == 0
+	heads, last := c.KVHeads, &s.blocks[len(s.blocks)-1]
 	if len(s.rows) > splitRows {
 		s.pool.Run(len(s.blocks)*heads, s.phase.attendTask)
-		return
+		return s.phase.quantise
 	}
 	for i := range s.blocks {
 		for head := range heads {
@@ -136,6 +140,7 @@ func (s *State) attend(layer int) {
 		}
 	}
 	s.pool.Run(last.task+last.parts()*heads, s.phase.partTask)
+	return s.phase.quantise
 }
 
 // attendBlock serves the rows of one block and the query heads that share one key-value head (Ainslie et al. 2023, arXiv
@@ -211,7 +216,7 @@ func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, me
 	}
 }
 
-// finishAttend writes the results.
+// finishAttend writes the results, and their quantised form.
 func (s *State) finishAttend(a *kernel.Attend, block *rowBlock, head int) {
 	c := &s.model.Config
 	group, dim := c.Heads/c.KVHeads, c.HeadDim
@@ -219,6 +224,10 @@ func (s *State) finishAttend(a *kernel.Attend, block *rowBlock, head int) {
 		out := s.heads[(i*c.Heads+head*group)*dim:]
 		for g := range group {
 			a.Result((i-block.from)*group+g, out[g*dim:(g+1)*dim])
+		}
+		if s.phase.quantise {
+			at, n := head*group*dim/quant.ActBlock, len(s.rows)
+			s.set.QuantizeRefined(s.phase.acts[at*2*n*quant.ActBytes:], out[:group*dim], 2*n, i, n+i)
 		}
 	}
 }

@@ -1,10 +1,6 @@
 package model
 
-import (
-	"math"
-
-	"siskin/model/quant"
-)
+import "math"
 
 // Forward runs the rows through the model: it appends their keys and values to their sequences and computes the logits
 // of the rows that want them. Rows of one sequence must come in order of position, starting at the sequence's length;
@@ -16,6 +12,7 @@ func (s *State) Forward(rows []Row) error {
 	if err := s.admit(rows); err != nil {
 		return err
 	}
+	s.pool.Begin(len(rows))
 	c, w := &s.model.Config, &s.model.Weights
 	s.embed()
 	s.rotations()
@@ -27,8 +24,9 @@ func (s *State) Forward(rows []Row) error {
 			product{w: &layer.K, dst: s.k},
 			product{w: &layer.V, dst: s.v})
 		s.rotateAndStore(i)
-		s.attend(i)
-		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined}, product{w: &layer.O, dst: s.x, add: true})
+		ready := s.attend(i, layer.O.Type)
+		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, as: refined, ready: ready},
+			product{w: &layer.O, dst: s.x, add: true})
 
 		s.multiply(input{norm: layer.FFNNorm, cols: c.Dim}, product{w: &layer.Gate, dst: s.gate, up: &layer.Up, next: &layer.Down})
 		s.multiply(input{x: s.gate, cols: c.FFN, ready: true}, product{w: &layer.Down, dst: s.x, add: true})
@@ -41,8 +39,7 @@ func (s *State) Forward(rows []Row) error {
 func (s *State) embed() {
 	dim, table := s.model.Config.Dim, &s.model.Weights.TokenEmbedding
 	for i, row := range s.rows {
-		// The error cannot occur: the format and the size were checked at load, the token by admit.
-		_ = quant.Dequantize(table.Type, s.x[i*dim:(i+1)*dim], table.Row(int(row.Token)))
+		table.values(s.x[i*dim:(i+1)*dim], int(row.Token), s.row) // admit has checked the token
 	}
 }
 

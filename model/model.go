@@ -1,11 +1,12 @@
-// Package model runs a language model from a mapped GGUF file: Config is its shape, Weights its tensors in the mapping,
-// State everything that a pass writes. Forward takes rows of (sequence, position, token) of any number of sequences.
+// Package model runs a language model from a mapped GGUF file: Config is its shape, Weights its tensors in the mapping, or
+// in that of a packed file (UsePacked), State everything that a pass writes. Forward takes rows of (sequence, position, token) of any number of sequences.
 //
 // The package knows no tokenizer, no MQTT, no clock and no configuration file, and starts no goroutine: kernels and
 // workers are handed to NewState.
 package model
 
 import (
+	"errors"
 	"fmt"
 
 	"siskin/model/gguf"
@@ -20,6 +21,7 @@ type Model struct {
 	file    *gguf.File
 	size    int           // bytes of the file
 	mapping *mapfile.File // nil when the bytes were given by the caller
+	packed  *mapfile.File // nil unless a packed file is in use
 }
 
 // Open maps the file and checks everything in it that the forward pass relies on. The file must not be changed while it
@@ -76,10 +78,13 @@ func (m *Model) WeightBytes() int64 {
 	return total - int64(len(m.Weights.TokenEmbedding.Data))
 }
 
-// Close unmaps the file; the model and every State of it must no longer be used. It may be called again.
+// Close unmaps the files; the model and every State of it must no longer be used. It may be called again.
 func (m *Model) Close() error {
-	if m.mapping == nil {
-		return nil
+	var errs []error
+	for _, mapping := range []*mapfile.File{m.packed, m.mapping} {
+		if mapping != nil {
+			errs = append(errs, mapping.Close())
+		}
 	}
-	return m.mapping.Close()
+	return errors.Join(errs...)
 }

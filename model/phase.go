@@ -44,7 +44,7 @@ const (
 	// deliver, or chunkWork multiply-accumulates, as long on a fast core: dear enough to hide the claim, short enough that
 	// a descheduled worker holds up little and that garbage collection, which waits for assembly to return, is never
 	// delayed noticeably.
-	chunkBytes = 48 << 10
+	chunkBytes = 16 << 10
 	chunkWork  = 2_000_000
 	// chunkAlign keeps pieces of a matrix on whole tiles of rows, and their results on whole blocks of activations.
 	chunkAlign = 32
@@ -62,6 +62,7 @@ type phase struct {
 	step     [maxProducts]int // matrix rows in a piece
 	count    int              // products in use
 	layer    int
+	quantise bool      // the attention quantises its result
 	acts     []byte    // (cols/32, planes*rows) quant.Acts: the quantised input
 	next     []byte    // the same for the region that follows
 	scratch  []float32 // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
@@ -223,9 +224,8 @@ func (s *State) workerScratch(worker int) []float32 {
 // twice the rows: the second half holds the products of the second plane until they are added.
 func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 	cols, n := s.phase.cols, len(s.rows)
-	data := w.slice(from, to)
 	if float := s.set.Float(w.Type); float != nil {
-		float(dst, dstStride, data, to-from, cols, s.phase.x[:n*cols], n)
+		float(dst, dstStride, w.slice(from, to), to-from, cols, s.phase.x[:n*cols], n)
 		return
 	}
 	planes := n
@@ -233,7 +233,7 @@ func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 		planes = 2 * n
 	}
 	acts := s.phase.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
-	s.set.Q8(w.Type)(dst, dstStride, data, to-from, cols, acts, planes)
+	s.matmul(w, dst, dstStride, from, to, acts, planes)
 	if planes > n {
 		s.set.Add(dst[:n*dstStride], dst[n*dstStride:2*n*dstStride])
 	}

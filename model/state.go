@@ -58,6 +58,7 @@ type State struct {
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
+	row       []byte           // one row of the embedding, when it is read from a packed matrix
 	ropeC     []float32        // (rows, ropeDim/2) cosines
 	ropeS     []float32        // (rows, ropeDim/2) sines
 	freqs     []float64        // (ropeDim/2) angle per position
@@ -106,6 +107,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		logits:    make([]float32, limits.Logits*c.Vocab),
 		wanted:    make([]int, 0, limits.Logits),
 		rows:      make([]Row, 0, n),
+		row:       make([]byte, m.Weights.TokenEmbedding.rowBytes),
 		ropeC:     make([]float32, n*c.RopeDim/2),
 		ropeS:     make([]float32, n*c.RopeDim/2),
 		freqs:     ropeFrequencies(c, m.Weights.RopeFactors),
@@ -141,7 +143,7 @@ func (s *State) Memory() Memory {
 	return Memory{
 		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends) + 8*int64(len(s.freqs)),
+		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)) + 8*int64(len(s.freqs)),
 	}
 }
 

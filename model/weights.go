@@ -5,26 +5,8 @@ import (
 	"fmt"
 
 	"siskin/model/gguf"
-	"siskin/model/kernel"
 	"siskin/model/quant"
 )
-
-// Matrix is a weight matrix in the mapped file: Rows rows of Cols values in the block format Type, tight. Nothing of it
-// is copied.
-type Matrix struct {
-	Name     string // of the tensor, for errors
-	Type     quant.Type
-	Rows     int
-	Cols     int
-	Data     []byte
-	rowBytes int
-}
-
-// Row returns the bytes of row i.
-func (m *Matrix) Row(i int) []byte { return m.slice(i, i+1) }
-
-// slice returns the bytes of rows [from, to).
-func (m *Matrix) slice(from, to int) []byte { return m.Data[from*m.rowBytes : to*m.rowBytes] }
 
 // Layer holds the weights of one transformer block; shapes are (rows, cols).
 type Layer struct {
@@ -164,22 +146,13 @@ func (w *Weights) matrices(visit func(*Matrix)) {
 	visit(&w.TokenEmbedding)
 	visit(&w.Output)
 	for i := range w.Layers {
-		l := &w.Layers[i]
-		for _, m := range []*Matrix{&l.Q, &l.K, &l.V, &l.O, &l.Gate, &l.Up, &l.Down} {
+		for _, m := range w.Layers[i].matrices() {
 			visit(m)
 		}
 	}
 }
 
-// Check reports the formats of the model's matrices that a kernel set cannot multiply, naming the first tensor of each.
-func (m *Model) Check(set *kernel.Set) error {
-	var errs []error
-	seen := make(map[quant.Type]bool)
-	m.Weights.matrices(func(w *Matrix) {
-		if !seen[w.Type] && !set.Supports(w.Type) {
-			errs = append(errs, fmt.Errorf("tensor %s: format %v has no kernel: %w", w.Name, w.Type, ErrUnsupported))
-		}
-		seen[w.Type] = true
-	})
-	return errors.Join(errs...)
+// matrices lists the matrices of a layer in the order in which a pass reads them.
+func (l *Layer) matrices() []*Matrix {
+	return []*Matrix{&l.Q, &l.K, &l.V, &l.O, &l.Gate, &l.Up, &l.Down}
 }

@@ -38,11 +38,30 @@ type Model struct {
 	Parallel int `toml:"parallel"`
 	// PrefillBatch is how many rows of prompt go through the model at once: 1 to 4096.
 	PrefillBatch int `toml:"prefill_batch"`
-	// Threads is how many threads compute: 0 to 256. 0: one for each core.
+	// Threads is how many threads compute at most: 0 to 256. 0: one for each fast core.
 	Threads int `toml:"threads"`
+	// DecodeThreads and PrefillThreads are how many compute answers, and how many read prompts: 0 to 256, also more than
+	// Threads. 0: as many as a measurement says, or Threads without one.
+	DecodeThreads  int `toml:"decode_threads"`
+	PrefillThreads int `toml:"prefill_threads"`
+	// Tune measures once, for about 300 ms at the first start, how many threads are best, and remembers it in
+	// Daemon.State.
+	Tune bool `toml:"tune"`
+	// Pin keeps the threads that compute on the fast cores, on machines that also have slow ones.
+	Pin bool `toml:"pin"`
 	// Kernels is the name of a kernel set such as "avx2" or "generic", or "auto" for the best that this machine has. Empty
 	// is refused.
 	Kernels string `toml:"kernels"`
+	// Pack is "auto" or "off". auto: a model whose matrices this machine reads faster interleaved is packed while the daemon
+	// runs, if there is room, and the packed file is used from the next start on. off: none is made or used. Empty is
+	// refused.
+	Pack string `toml:"pack"`
+	// PackDir is the folder of packed files of models that lie where the daemon may not write; relative to the working
+	// directory. Empty: these are not packed.
+	PackDir string `toml:"pack_dir"`
+	// Speculate is "auto": tokens of an answer are guessed from what was read and written before, and checked several in
+	// one pass, where that is measured to be faster; or "off". Answers are the same. Empty is refused.
+	Speculate string `toml:"speculate"`
 }
 
 // MQTT says how the broker is reached.
@@ -138,6 +157,9 @@ type Log struct {
 type Daemon struct {
 	// StopTimeout is how long answers under way may take to finish after SIGTERM: 0s to 1h. 0s: they end at once.
 	StopTimeout Duration `toml:"stop_timeout"`
+	// State is the folder for what the daemon finds out and can find out again; made if absent. Empty: siskin in the
+	// user's cache folder.
+	State string `toml:"state"`
 }
 
 // Default returns the configuration of an empty file. Only Model.Path is missing for it to be valid.
@@ -148,7 +170,10 @@ func Default() Config {
 	}
 	return Config{
 		Device: deviceFrom(host),
-		Model:  Model{Context: 2048, Parallel: 4, PrefillBatch: 64, Kernels: "auto"},
+		Model: Model{
+			Context: 2048, Parallel: 4, PrefillBatch: 64, Tune: true, Pin: true,
+			Kernels: "auto", Pack: "auto", Speculate: SpeculateAuto,
+		},
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
 			KeepAlive:     Duration{30 * time.Second},
@@ -177,6 +202,12 @@ func Default() Config {
 		Daemon:  Daemon{StopTimeout: Duration{10 * time.Second}},
 	}
 }
+
+// Values of Model.Speculate.
+const (
+	SpeculateAuto = "auto"
+	SpeculateOff  = "off"
+)
 
 // fallbackDevice is the device of a host without a usable name.
 const fallbackDevice = "siskin"

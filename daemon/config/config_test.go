@@ -163,6 +163,7 @@ func TestRanges(t *testing.T) {
 		{"model.prefill_batch", "0"},
 		{"model.threads", "257"},
 		{"model.kernels", `""`},
+		{"model.speculate", `"on"`},
 		{"mqtt.broker", `""`},
 		{"mqtt.broker", `"localhost:1883"`},
 		{"mqtt.broker", `"http://localhost:1883"`},

@@ -65,6 +65,7 @@ func (c Config) problems() []*Problem {
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.span("daemon.stop_timeout", c.Daemon.StopTimeout, 0, time.Hour)
+	k.text("daemon.state", c.Daemon.State, 4096)
 	return k.found
 }
 
@@ -90,10 +91,15 @@ func (k *checker) model(m Model) {
 	between(k, "model.parallel", m.Parallel, 1, 64)
 	between(k, "model.prefill_batch", m.PrefillBatch, 1, 4096)
 	between(k, "model.threads", m.Threads, 0, 256)
+	between(k, "model.decode_threads", m.DecodeThreads, 0, 256)
+	between(k, "model.prefill_threads", m.PrefillThreads, 0, 256)
 	if m.Kernels == "" {
 		k.add("model.kernels", `is empty; write "auto" for the best of this machine`)
 	}
 	k.text("model.kernels", m.Kernels, 64)
+	k.oneOf("model.pack", m.Pack, "auto", "off")
+	k.text("model.pack_dir", m.PackDir, 4096)
+	k.oneOf("model.speculate", m.Speculate, SpeculateAuto, SpeculateOff)
 }
 
 func (k *checker) mqtt(m MQTT) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"siskin/model/draft"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
 	"siskin/mqtt/message"
@@ -39,7 +40,13 @@ type slot struct {
 	used    uint64 // pass count when it was last in use
 	pages   int    // reserved for the job
 	sampler *sample.Sampler
+
+	draft   *draft.Answer // nil if nothing is drafted
+	drafted int           // tokens at the end of tokens that the pass under way checks
 }
+
+// grows reports whether the prompt of a job that has a slot is through: its next row is the last token of the answer.
+func (j *job) grows() bool { return len(j.slot.tokens) >= len(j.prompt) }
 
 // shared returns how many tokens of prompt the slot has already; the last one is always run again, for its logits.
 func (s *slot) shared(prompt []int32) int {

@@ -64,11 +64,14 @@ func (e *Engine) bestSlot(prompt []int32) *slot {
 func (e *Engine) start(j *job, s *slot, pages int) {
 	j.usage.CachedTokens = s.shared(j.prompt)
 	e.truncate(s, j.usage.CachedTokens)
-	j.slot, s.job, s.pages = s, j, pages
+	j.slot, s.job, s.pages, s.drafted = s, j, pages, 0
 	e.reclaim(s)
 	s.sampler.Reset(j.params)
 	for _, id := range j.prompt {
 		s.sampler.Accept(id)
+	}
+	if s.draft != nil {
+		s.draft.Begin(j.prompt)
 	}
 	j.decoder, j.stopper = e.Tokenizer.NewDecoder(), sample.NewStopper(j.request.Stop)
 	j.started = e.Now()
@@ -122,21 +125,27 @@ func (e *Engine) pass() {
 	}
 	now := e.Now()
 	e.measure(now.Sub(begun), decodes, prefills)
-	wanted := 0
-	for _, row := range e.rows {
-		if row.Logits {
-			e.step(e.slots[row.Seq].job, e.State.Logits(wanted), now)
-			wanted++
+	for i, wanted := 0, 0; i < len(e.rows); i++ {
+		if !e.rows[i].Logits {
+			continue
 		}
+		s := &e.slots[e.rows[i].Seq]
+		i += s.drafted
+		wanted += e.advance(s, wanted, now)
+	}
+	if len(e.drafting) > 0 {
+		e.chooser.Settle(e.drafting, now.Sub(begun))
 	}
 }
 
 // collect chooses the rows of the pass and appends their tokens to the slots.
 func (e *Engine) collect() (decodes, prefills int) {
 	e.rows = e.rows[:0]
+	e.draft()
 	for _, j := range e.order {
-		if len(j.slot.tokens) >= len(j.prompt) {
+		if j.grows() {
 			e.addRow(j.slot, j.last, true)
+			e.addDraft(j.slot)
 			decodes++
 		}
 	}
@@ -219,6 +228,9 @@ func (e *Engine) step(j *job, logits []float32, now time.Time) {
 		return
 	}
 	j.slot.sampler.Accept(id)
+	if j.slot.draft != nil {
+		j.slot.draft.Take(id)
+	}
 	j.usage.CompletionTokens++
 	text, stopped := j.stopper.Add(j.decoder.Add(id))
 	e.emit(j, text)

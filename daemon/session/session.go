@@ -16,6 +16,7 @@ import (
 
 	"siskin/model"
 	"siskin/model/chat"
+	"siskin/model/draft"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
 	"siskin/mqtt/message"
@@ -58,8 +59,15 @@ type Options struct {
 	Now    func() time.Time
 	// NewSeed gives the seed of a request where neither it nor the defaults have one.
 	NewSeed func() uint64
-	Log     *slog.Logger
+	// Drafts is how many tokens of an answer are drafted for a pass to check: Adaptive, as many as pay; 0, none; 1 to
+	// draft.MaxDraft, always that many where there are some, for measurements. It changes no answer. Unless it is 0, the
+	// state must have draft.MaxRows rows of logits, and a draft.FinderBytes of memory is used for each of its sequences.
+	Drafts int
+	Log    *slog.Logger
 }
+
+// Adaptive is the value of Options.Drafts that lets passes and answers decide.
+const Adaptive = -1
 
 // passTime is the aim for the duration of one pass with prefill in it: a cancellation or another request's next token
 // waits that long, and 100 ms is what a person notices (Miller 1968; Card et al. 1983).
@@ -83,6 +91,9 @@ type Engine struct {
 	rows    []model.Row
 	rowTime time.Duration // smoothed duration of one prefill row
 	passes  uint64
+
+	chooser  draft.Chooser
+	drafting []*draft.Answer // the answers that the next pass may draft for; empty if it has none or reads a prompt
 }
 
 // New makes an engine; it starts nothing.
@@ -91,15 +102,26 @@ func New(o Options) (*Engine, error) {
 	if limits.Logits < limits.Sequences {
 		return nil, fmt.Errorf("session: %d sequences but only %d rows of logits", limits.Sequences, limits.Logits)
 	}
+	if o.Drafts < Adaptive || o.Drafts > draft.MaxDraft {
+		return nil, fmt.Errorf("session: %d drafted tokens, want %d to %d", o.Drafts, Adaptive, draft.MaxDraft)
+	}
+	if o.Drafts != 0 && limits.Logits < draft.MaxRows {
+		return nil, fmt.Errorf("session: drafts need %d rows of logits, the state has %d", draft.MaxRows, limits.Logits)
+	}
 	e := &Engine{
 		Options:   o,
 		cancelled: make(map[string]bool),
 		slots:     make([]slot, limits.Sequences),
 		rows:      make([]model.Row, 0, limits.Rows),
 		histories: newHistories(),
+		chooser:   draft.Chooser{Fixed: max(0, o.Drafts)},
+		drafting:  make([]*draft.Answer, 0, limits.Sequences),
 	}
 	for i := range e.slots {
-		e.slots[i] = slot{seq: i, sampler: sample.New(o.Defaults.Sampling, o.Model.Config.Vocab)}
+		e.slots[i] = slot{seq: i, tokens: make([]int32, 0, limits.Context), sampler: sample.New(o.Defaults.Sampling, o.Model.Config.Vocab)}
+		if o.Drafts != 0 {
+			e.slots[i].draft = draft.NewAnswer(limits.Context)
+		}
 	}
 	return e, e.SetDefaults(o.Defaults)
 }

@@ -25,7 +25,7 @@ import (
 
 // rig is an engine over a tiny model, with a source and a record of what came out.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	engine  *session.Engine
 	source  chan message.Request
 	mu      sync.Mutex
@@ -54,14 +54,20 @@ func (r *rig) TryTake() (message.Request, bool) {
 	}
 }
 
-// newRig starts an engine; the set may have been tampered with.
-func newRig(t *testing.T, set *kernel.Set, limits model.Limits, change func(o *session.Options)) *rig {
+// newRig starts an engine over a tiny model; the set may have been tampered with.
+func newRig(t testing.TB, set *kernel.Set, limits model.Limits, change func(o *session.Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, source: make(chan message.Request, 100), answers: map[string]message.Answer{}, deltas: map[string]string{}, arrived: make(chan struct{}, 100)}
 	m, err := model.Parse(modeltest.Tiny{Seed: 5, Type: quant.Q8_0, Layers: 2, Context: 512}.File())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return modelRig(t, m, set, limits, change)
+}
+
+// modelRig starts an engine over any model.
+func modelRig(t testing.TB, m *model.Model, set *kernel.Set, limits model.Limits, change func(o *session.Options)) *rig {
+	t.Helper()
+	r := &rig{t: t, source: make(chan message.Request, 100), answers: map[string]message.Answer{}, deltas: map[string]string{}, arrived: make(chan struct{}, 100)}
 	pool := kernel.NewPool(2)
 	t.Cleanup(pool.Close)
 	state, err := model.NewState(m, set, pool, limits)
@@ -130,7 +136,7 @@ func (r *rig) ask(requests ...message.Request) []message.Answer {
 	for range requests {
 		select {
 		case <-r.arrived:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			r.t.Fatalf("no answer; so far %v", r.order)
 		}
 	}
@@ -226,12 +232,12 @@ func TestStopString(t *testing.T) {
 func TestFaultsAreAnswered(t *testing.T) {
 	for name, spoil := range map[string]func(s *kernel.Set, on *atomic.Bool){
 		"panic": func(s *kernel.Set, on *atomic.Bool) {
-			softmax := s.Softmax
-			s.Softmax = func(x []float32) {
+			softmax := s.SoftmaxTile
+			s.SoftmaxTile = func(scores []float32, m, cols int, top, sum, scale []float32) {
 				if on.Load() {
 					panic("broken kernel")
 				}
-				softmax(x)
+				softmax(scores, m, cols, top, sum, scale)
 			}
 		},
 		"not a number": func(s *kernel.Set, on *atomic.Bool) {

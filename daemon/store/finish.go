@@ -52,7 +52,10 @@ func (p *pull) finish(ctx context.Context) error {
 		if err := p.part.install(p.dst); err != nil {
 			return err
 		}
-		return recordSum(p.dst, sum)
+		if err := recordSum(p.dst, sum); err != nil {
+			return err
+		}
+		return removeStale(p.dst)
 	})
 }
 
@@ -61,9 +64,20 @@ func validate(path string) error {
 	return withModel(path, func([]byte, *gguf.File) error { return nil })
 }
 
-// withModel maps and parses a model file for use, which gets its bytes too. A file that another process cuts meanwhile gives an error, where the
-// fault would otherwise end this process.
-func withModel(path string, use func([]byte, *gguf.File) error) (err error) {
+// withModel maps and parses a model file for use, which gets its bytes too.
+func withModel(path string, use func([]byte, *gguf.File) error) error {
+	return withBytes(path, func(data []byte) error {
+		model, err := gguf.Parse(data)
+		if err != nil {
+			return &Error{path, err.Error(), errors.Join(ErrNotModel, err)}
+		}
+		return use(data, model)
+	})
+}
+
+// withBytes maps a file for use. A file that another process cuts meanwhile gives an error, where the fault would otherwise
+// end this process.
+func withBytes(path string, use func([]byte) error) (err error) {
 	f, err := mapfile.Open(path)
 	if err != nil {
 		return &Error{path, strings.TrimPrefix(err.Error(), path+" "), errors.Join(ErrNotModel, err)}
@@ -80,11 +94,7 @@ func withModel(path string, use func([]byte, *gguf.File) error) (err error) {
 		}
 		err = &Error{path, "became shorter, or unreadable, while it was read: get it again", ErrNotModel}
 	}()
-	model, err := gguf.Parse(f.Bytes())
-	if err != nil {
-		return &Error{path, err.Error(), errors.Join(ErrNotModel, err)}
-	}
-	return use(f.Bytes(), model)
+	return use(f.Bytes())
 }
 
 // hashFile computes the SHA-256 of a file, in lower-case hexadecimal.

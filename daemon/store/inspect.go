@@ -40,6 +40,8 @@ type Info struct {
 	TokenizerPre string `json:"tokenizer_pre,omitempty"` // tokenizer.ggml.pre
 	ChatTemplate bool   `json:"chat_template"`
 
+	Packed []PackedInfo `json:"packed,omitempty"` // files beside it that hold its matrices for faster kernels
+
 	Supported bool   `json:"supported"`        // architecture and formats can be run by this version
 	Reason    string `json:"reason,omitempty"` // why not
 }
@@ -71,6 +73,7 @@ func Inspect(path string) (Info, error) {
 		return Info{}, err
 	}
 	info.SHA256 = recordedSum(path)
+	info.Packed = packedOf(path)
 	return info, nil
 }
 

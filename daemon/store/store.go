@@ -6,6 +6,9 @@
 // <name>.sha256, in the format of sha256sum. What is known of an unfinished file lies in <name>.part.json, with the number
 // of bytes that are surely on disk, so that an interruption of any kind, a power cut too, costs at most the last 32 MiB.
 //
+// Packed files (model/pack) lie beside their model as <name>.packed-<unit>-<layout>. They are made by Pack, used by
+// UsePacked, and go when their model is replaced.
+//
 // It never changes a file in place, since the daemon may have it mapped, and never writes outside the folder.
 package store
 
@@ -44,6 +47,8 @@ var (
 	ErrSum = errors.New("wrong SHA-256")
 	// ErrNotModel: the file is no model file, or a damaged one.
 	ErrNotModel = errors.New("not a model file")
+	// ErrNoPacking: the kernels gain nothing by packing this model, so there is nothing to make or to use.
+	ErrNoPacking = errors.New("packing does not pay")
 )
 
 // Error is a failure with one source or file: a sentence for a person, and its kind for errors.Is.

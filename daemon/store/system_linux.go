@@ -20,6 +20,9 @@ func freeBytes(dir string) (int64, error) {
 	return int64(s.Bavail * uint64(s.Bsize)), nil
 }
 
+// writable reports whether this process may make files in dir.
+func writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
+
 // lock takes an exclusive lock that ends with the file's last descriptor, so with the process at the latest. False: it is
 // held elsewhere.
 func lock(f *os.File) (bool, error) {

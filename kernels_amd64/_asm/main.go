@@ -39,10 +39,28 @@ func generate(dir string) error {
 		{"vnni_q23k_amd64.s", vnniProducts(vnniQ2K(), vnniQ3K())},
 		{"vnni_q4k_amd64.s", vnniProducts(vnniQ4K(), vnniIQ4XS())},
 		{"vnni_q56k_amd64.s", vnniProducts(vnniQ5K(), vnniQ6K())},
+		{"matmul_avx2_tile_amd64.s", tileProducts},
+		{"matmul_avx2_unpack_amd64.s", func(a *asm) {
+			for _, f := range formats() {
+				tileUnpackers(a, f, false)
+			}
+		}},
+		{"matmul_avx2_vec_amd64.s", func(a *asm) {
+			for _, f := range formats() {
+				matVec(a, f, false)
+			}
+		}},
+		{"matmul_avxvnni_amd64.s", vnniTiles},
+		{"matmul_avxvnni_vec_amd64.s", func(a *asm) {
+			for _, f := range formats() {
+				matVec(a, f, true)
+			}
+		}},
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 		{"attention_amd64.s", attentionKernels},
 		{"add_amd64.s", (*asm).add},
+		{"peak_amd64.s", peakKernels},
 	}
 	cfg := printer.Config{Name: "the generator in _asm", Pkg: "kernels"}
 	stubs := ir.NewFile()
@@ -55,6 +73,9 @@ func generate(dir string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		if err := pass.Compile.Execute(file); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := encodeVEX(file); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		if err := checkRegisters(file); err != nil {

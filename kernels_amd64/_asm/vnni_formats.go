@@ -1,6 +1,9 @@
 package main
 
-import "github.com/mmcloughlin/avo/reg"
+import (
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
 
 // Where the weights have an offset, they are shifted left until it is 128, as quant.Act.N wants, and the scale is made as
 // much smaller: a power of two moves without rounding.
@@ -47,7 +50,7 @@ func vnniIQ4XS() vnniFormat {
 			k.VPXORD(k.constant("highBits", 0xaaaa), high, high)
 			k.VMOVDQU32(high, k.slot(g, 1))
 		},
-		scales: func(k *vnniKernel, g, s int) (d, m []reg.VecVirtual) {
+		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 			v := k.bits(k.at(g, 4), 26-4*s, k.constant("low4", 0x3c000000))
 			k.or(v, k.shift(k.slot(g, 1), 30-2*s), k.constant("high2", 0xc0000000))
 			k.VCVTDQ2PS(v, v)
@@ -70,9 +73,9 @@ func keepSixBits(k *vnniKernel, g int) {
 	}
 }
 
-func sixBitScales(k *vnniKernel, g, s int) (d, m []reg.VecVirtual) {
+func sixBitScales(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 	d = []reg.VecVirtual{k.times(k.slot(g, 2+s/4), s%4, g, 0)}
-	m = []reg.VecVirtual{k.times(k.slot(g, 4+s/4), s%4, g, 1)}
+	m = []Op{k.times(k.slot(g, 4+s/4), s%4, g, 1)}
 	return d, m
 }
 
@@ -93,7 +96,7 @@ func vnniQ5K() vnniFormat {
 func vnniQ6K() vnniFormat {
 	return vnniFormat{name: "Q6K", doc: "Q6_K", bytes: 210, subs: 8, halves: true, offset: true,
 		head: func(k *vnniKernel, g int) { k.keepHalf(0, g, 208, -2-24) },
-		scales: func(k *vnniKernel, g, s int) (d, m []reg.VecVirtual) {
+		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 			for h := range 2 {
 				d = append(d, k.times(k.at(g, 192+s/2*4), s%2*2+h, g, 0))
 			}
@@ -111,11 +114,13 @@ func vnniQ2K() vnniFormat {
 			k.keepHalf(0, g, 80, -24)
 			k.keepHalf(1, g, 82, -24)
 		},
-		scales: func(k *vnniKernel, g, s int) (d, m []reg.VecVirtual) {
+		// The minima stay in memory, slots 2 and 3: there are no registers for them.
+		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 			words, four := k.at(g, s/2*4), k.equalBytes(0x0f)
 			for h := range 2 {
 				d = append(d, k.times(k.bits(words, 0, four), s%2*2+h, g, 0))
-				m = append(m, k.times(k.bits(words, -4, four), s%2*2+h, g, 1))
+				k.VMOVUPS(k.times(k.bits(words, -4, four), s%2*2+h, g, 1), k.slot(g, 2+h))
+				m = append(m, k.slot(g, 2+h))
 			}
 			return d, m
 		},
@@ -135,7 +140,7 @@ func vnniQ3K() vnniFormat {
 				k.VMOVDQU32(v, k.slot(g, 1+i))
 			}
 		},
-		scales: func(k *vnniKernel, g, s int) (d, m []reg.VecVirtual) {
+		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 			for h := range 2 {
 				d = append(d, k.times(k.slot(g, 1+s/2), s%2*2+h, g, 0))
 			}

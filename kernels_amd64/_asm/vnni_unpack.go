@@ -11,7 +11,7 @@ import (
 // at is the place of what the rows' blocks have at the offset, in the packed block of group g.
 func (k *vnniKernel) at(g, offset int) Mem { return at(k.g[g], 16*offset) }
 
-// bytes4 is a constant of equal bytes.
+// equalBytes is a constant of equal bytes.
 func (k *vnniKernel) equalBytes(b byte) Mem {
 	return k.constant(fmt.Sprintf("bytes%02x", b), 0x01010101*uint32(b))
 }
@@ -87,11 +87,11 @@ func (k *vnniKernel) times(words Op, b, g, slot int) reg.VecVirtual {
 }
 
 // oneScale is the scale, times a power of two, of a format with a binary16 scale at offset 0, and a minimum after it.
-func oneScale(exponent int) func(*vnniKernel, int, int) (d, m []reg.VecVirtual) {
-	return func(k *vnniKernel, g, _ int) (d, m []reg.VecVirtual) {
+func oneScale(exponent int) func(*vnniKernel, int, int) ([]reg.VecVirtual, []Op) {
+	return func(k *vnniKernel, g, _ int) (d []reg.VecVirtual, m []Op) {
 		d = []reg.VecVirtual{k.half(g, 0, exponent)}
 		if k.hasMin {
-			m = []reg.VecVirtual{k.half(g, 2, 0)}
+			m = []Op{k.half(g, 2, 0)}
 		}
 		return d, m
 	}

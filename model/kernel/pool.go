@@ -2,36 +2,57 @@ package kernel
 
 import (
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
 
-// spinRounds bounds how often a worker, or the caller, looks at an atomic word before it parks. One look is about a
-// nanosecond, so the bound is some 20-40 us: longer than the pause between two phases of a pass, shorter than anything a
-// person or another process notices.
-const spinRounds = 20000
-
-// Pool divides the rows of a phase among its workers. The caller of Run is worker 0; the other workers are goroutines
+// Pool divides the work of a phase among its workers. The caller of Run is worker 0; the other workers are goroutines
 // that live until Close. They spin briefly for the next phase and then park, always in Go and never in assembly, so that
 // an idle pool costs nothing and the garbage collector is never held up.
 //
+// Each worker has a share of a phase's indices, which it claims one by one; who is done takes from the others' shares.
+// So a core reads weights that lie together, claims cost no traffic between cores until the end of a phase, and a worker
+// that the operating system has taken off its core holds up one index only: the rest of its share is done by others, and
+// a worker that has not begun holds up nothing.
+//
 // A pool serves one Run at a time: it belongs to one engine.
 type Pool struct {
-	workers int
-	// phase is raised once per Run; a worker that sees a new value takes part.
-	phase atomic.Uint64
-	// next is the first index that nobody has claimed; left counts the workers that have not finished the phase.
-	next, left atomic.Int64
-	count      int64
-	task       func(worker, i int)
-	fault      atomic.Pointer[Fault] // of the phase under way
-	closed     atomic.Bool
-	parked     []parking
-	done       parking
-	wait       sync.WaitGroup
+	active          int    // workers that take part; changed between phases only
+	decode, prefill int    // workers of passes of few and of many rows
+	phase           uint64 // counts the phases that were shared
+	slots           []slot
+	caller          sleeper
+	fault           atomic.Pointer[Fault] // of the phase under way
+	closed          atomic.Bool
+	wait            sync.WaitGroup
+
+	_       [cacheLines]byte
+	pending atomic.Int64 // indices of the phase that are not done
+	_       [cacheLines]byte
 }
+
+// cacheLines keeps apart what different cores write: two lines of 64 bytes, since the second-level cache of Intel's CPUs
+// fetches lines in pairs (Intel 64 and IA-32 Architectures Optimization Reference Manual, section on data prefetching).
+const cacheLines = 128
+
+// slot is one worker's share of the phase under way. Only its worker spins on it.
+type slot struct {
+	// claims is phase<<leftBits + indices of the share that nobody has claimed: one word, so that a claim cannot take
+	// an index of another phase than it has seen. 2^40 phases are a year of decoding at 35,000 a second.
+	claims atomic.Uint64
+	// task, and the index behind the share. They belong to the phase and are read with an index claimed, which keeps the
+	// phase from ending.
+	task func(worker, i int)
+	end  int
+	bed  sleeper
+	_    [cacheLines]byte
+}
+
+const (
+	leftBits = 24
+	leftMask = 1<<leftBits - 1
+)
 
 // Fault is what Run panics with when a task has panicked on a worker: the engine that called Run can recover from it,
 // which it could not from a panic on a goroutine of the pool.
@@ -43,122 +64,137 @@ type Fault struct {
 // Error gives the value and where it came from.
 func (f *Fault) Error() string { return fmt.Sprintf("%v\n%s", f.Value, f.Stack) }
 
-// parking lets one goroutine sleep until it is woken. state is 1 while the owner sleeps or is about to.
-type parking struct {
-	state atomic.Uint32
-	wake  chan struct{}
-	_     [48]byte // one cache line each: neighbours spin on their own
-}
+// NewPool starts a pool of the given number of workers, the caller of Run included; at least one. All of them are active.
+func NewPool(workers int) *Pool { return NewPinnedPool(workers, nil) }
 
-// Threads is the number of workers for a setting of n: n, or one per core for 0.
-func Threads(n int) int {
-	if n == 0 {
-		return runtime.NumCPU()
-	}
-	return n
-}
-
-// NewPool starts a pool of the given number of workers, the caller of Run included; at least one.
-func NewPool(workers int) *Pool {
-	p := &Pool{workers: max(1, workers)}
-	p.done.wake = make(chan struct{}, 1)
-	p.parked = make([]parking, p.workers)
-	for w := 1; w < p.workers; w++ {
-		p.parked[w].wake = make(chan struct{}, 1)
+// NewPinnedPool is NewPool with workers that run on the given CPUs only, but for the caller of Run, which may call Pin
+// itself. Where a worker cannot be pinned it runs anywhere. No CPUs: none is pinned.
+func NewPinnedPool(workers int, cpus []int) *Pool {
+	n := max(1, workers)
+	p := &Pool{active: n, decode: n, prefill: n, slots: make([]slot, n)}
+	for w := 1; w < n; w++ {
 		p.wait.Add(1)
-		go p.work(w)
+		go func() {
+			defer p.wait.Done()
+			if len(cpus) > 0 {
+				_ = Pin(cpus) // as promised; the caller's own Pin fails for the same reason and tells
+			}
+			p.slots[w].bed.settle()
+			p.work(w)
+		}()
 	}
 	return p
 }
 
 // Workers returns the number of workers, which bounds the worker argument of a task.
-func (p *Pool) Workers() int { return p.workers }
+func (p *Pool) Workers() int { return len(p.slots) }
 
-// Run calls task(worker, i) once for every i in [0, count) and returns when all calls have. Indices are claimed one by
-// one from a counter, so a worker that the operating system has taken off its core holds up one index only. Calls with
+// Active returns how many workers take part in a phase.
+func (p *Pool) Active() int { return p.active }
+
+// SetActive says how many workers take part in the phases that follow, the caller of Run included: n, but at least one
+// and at most Workers. The others stay parked. It costs nothing; no Run may be under way.
+func (p *Pool) SetActive(n int) { p.active = min(max(1, n), len(p.slots)) }
+
+// DecodeRows is the largest number of rows with which a pass counts as decoding: what reads the weights counts, not the
+// arithmetic. It is also the most rows that the kernels multiply in one walk over the weights.
+const DecodeRows = 8
+
+// SetThreads says how many workers take part in passes of at most DecodeRows rows and in larger ones; see Begin and
+// SetActive. No Run may be under way.
+func (p *Pool) SetThreads(decode, prefill int) {
+	p.SetActive(decode)
+	p.decode = p.active
+	p.SetActive(prefill)
+	p.prefill = p.active
+}
+
+// Begin chooses the workers of a pass of the given number of rows, for the phases that follow.
+func (p *Pool) Begin(rows int) {
+	p.active = p.prefill
+	if rows <= DecodeRows {
+		p.active = p.decode
+	}
+}
+
+// Run calls task(worker, i) once for every i in [0, count), count < 1<<24, and returns when all calls have. Calls with
 // the same worker never overlap. Nothing is allocated when task is a function value made beforehand. A panic of task ends
 // the phase early and comes back as a panic with a *Fault, or with the value itself where the caller ran the task alone.
 func (p *Pool) Run(count int, task func(worker, i int)) {
-	if p.workers == 1 || count <= 1 {
+	n := min(p.active, count)
+	if n <= 1 {
 		for i := range count {
 			task(0, i)
 		}
 		return
 	}
-	p.task, p.count = task, int64(count)
-	p.next.Store(0)
-	p.left.Store(int64(p.workers - 1))
-	p.phase.Add(1)
-	for w := 1; w < p.workers; w++ {
-		p.parked[w].unpark()
+	if count > leftMask {
+		panic(fmt.Sprintf("kernel: a phase of %d indices", count))
 	}
-	p.claim(0)
-	p.done.sleepUntil(func() bool { return p.left.Load() == 0 })
-	if f := p.fault.Swap(nil); f != nil {
+	p.phase++
+	p.pending.Store(int64(count))
+	for w := n - 1; w >= 0; w-- {
+		from, to := count*w/n, count*(w+1)/n
+		s := &p.slots[w]
+		s.task, s.end = task, to
+		s.claims.Store(p.phase<<leftBits + uint64(to-from))
+		s.bed.rouse()
+	}
+	if done := p.claim(0, p.phase); p.pending.Add(-done) != 0 {
+		p.caller.sleepUntil(func() bool { return p.pending.Load() == 0 })
+	}
+	if f := p.fault.Load(); f != nil {
+		p.fault.Store(nil)
 		panic(f)
 	}
 }
 
-func (p *Pool) claim(worker int) {
+// claim does what is left of a phase, the worker's own share first, and returns how many indices it has done.
+func (p *Pool) claim(worker int, phase uint64) (done int64) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.fault.CompareAndSwap(nil, &Fault{Value: v, Stack: debug.Stack()})
-			p.next.Store(p.count) // nobody claims any more
+			done += 1 + p.cancel(phase)
 		}
 	}()
-	for {
-		i := p.next.Add(1) - 1
-		if i >= p.count {
-			return
+	for w := range p.slots {
+		s := &p.slots[(worker+w)%len(p.slots)]
+		for c := s.claims.Load(); c>>leftBits == phase && c&leftMask != 0; c = s.claims.Load() {
+			if s.claims.CompareAndSwap(c, c-1) {
+				s.task(worker, s.end-int(c&leftMask))
+				done++
+			}
 		}
-		p.task(worker, int(i))
 	}
+	return done
+}
+
+// cancel claims what is left of a phase and returns how much it was.
+func (p *Pool) cancel(phase uint64) (n int64) {
+	for w := range p.slots {
+		s := &p.slots[w]
+		for c := s.claims.Load(); c>>leftBits == phase && c&leftMask != 0; c = s.claims.Load() {
+			if s.claims.CompareAndSwap(c, c&^leftMask) {
+				n += int64(c & leftMask)
+			}
+		}
+	}
+	return n
 }
 
 func (p *Pool) work(worker int) {
-	defer p.wait.Done()
+	s := &p.slots[worker]
 	var seen uint64
-	ready := func() bool { return p.phase.Load() != seen || p.closed.Load() }
+	ready := func() bool { return s.claims.Load()>>leftBits != seen || p.closed.Load() }
 	for {
-		p.parked[worker].sleepUntil(ready)
+		s.bed.sleepUntil(ready)
 		if p.closed.Load() {
 			return
 		}
-		seen = p.phase.Load()
-		p.claim(worker)
-		if p.left.Add(-1) == 0 {
-			p.done.unpark()
-		}
-	}
-}
-
-// sleepUntil returns once ready holds: it spins first, then parks. ready must become true before unpark is called.
-func (s *parking) sleepUntil(ready func() bool) {
-	for i := range spinRounds {
-		if ready() {
-			return
-		}
-		if i%1024 == 1023 {
-			runtime.Gosched()
-		}
-	}
-	for !ready() {
-		s.state.Store(1)
-		if ready() {
-			// The waker may have seen state 1 already: then its token is taken, now or at the next sleep.
-			s.state.Store(0)
-			return
-		}
-		<-s.wake
-	}
-}
-
-// unpark wakes the sleeper if there is one; a token left from an earlier race is harmless, since sleepers look again.
-func (s *parking) unpark() {
-	if s.state.Swap(0) == 1 {
-		select {
-		case s.wake <- struct{}{}:
-		default:
+		seen = s.claims.Load() >> leftBits
+		// The caller may begin the next phase as soon as nothing is pending; it may then be roused for nothing.
+		if done := p.claim(worker, seen); done != 0 && p.pending.Add(-done) == 0 {
+			p.caller.rouse()
 		}
 	}
 }
@@ -168,8 +204,8 @@ func (p *Pool) Close() {
 	if p.closed.Swap(true) {
 		return
 	}
-	for w := 1; w < p.workers; w++ {
-		p.parked[w].unpark()
+	for w := 1; w < len(p.slots); w++ {
+		p.slots[w].bed.rouse()
 	}
 	p.wait.Wait()
 }

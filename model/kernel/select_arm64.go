@@ -3,6 +3,8 @@
 package kernel
 
 import (
+	"sync"
+
 	kernels "siskin/kernels_arm64"
 	"siskin/model/quant"
 )
@@ -12,28 +14,52 @@ func candidates() []*Set {
 	if !kernels.HasNEON() {
 		return nil
 	}
-	neon := neonSet()
-	if !kernels.HasDotProd() {
-		return []*Set{neon}
+	sets := []*Set{armSet("neon", kernels.MatMulNEON)}
+	if kernels.HasDotProd() {
+		sets = append([]*Set{armSet("dotprod", kernels.MatMulDotProd)}, sets...)
 	}
-	dotprod := *neon
-	dotprod.Name = "dotprod"
-	return []*Set{&dotprod, neon}
+	return sets
 }
 
-// neonSet is for every 64-bit ARM CPU.
-func neonSet() *Set {
-	return complete(&Set{
-		Name:       "neon",
-		MatMulF32:  kernels.MatMulF32F32NEON,
-		MatMulF16:  kernels.MatMulF16F32NEON,
-		MatMulBF16: kernels.MatMulBF16F32NEON,
-		Attention:  neonAttention(),
-		ToF16:      kernels.ToF16NEON,
-		RMSNorm:    kernels.RMSNormNEON,
-		SiluMul:    kernels.SiluMulNEON,
-		Add:        kernels.AddNEON,
-	})
+// armMatMul is the form of the int8 products of package kernels_arm64.
+type armMatMul = func(s *kernels.Scratch, f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte,
+	n int)
+
+// armSet is a set for a 64-bit ARM CPU; the sets differ in the int8 products.
+func armSet(name string, mul armMatMul) *Set {
+	s := &Set{
+		Name:            name,
+		Quantize:        kernels.QuantizeNEON,
+		QuantizeRefined: kernels.QuantizeRefinedNEON,
+		Packing:         quant.Packing{Unit: 4},
+		MatMulF32:       kernels.MatMulF32F32NEON,
+		MatMulF16:       kernels.MatMulF16F32NEON,
+		MatMulBF16:      kernels.MatMulBF16F32NEON,
+		Attention:       neonAttention(),
+		ToF16:           kernels.ToF16NEON,
+		RMSNorm:         kernels.RMSNormNEON,
+		SiluMul:         kernels.SiluMulNEON,
+		Add:             kernels.AddNEON,
+	}
+	pool := &sync.Pool{New: func() any { return new(kernels.Scratch) }}
+	for t, f := range map[quant.Type]kernels.Format{
+		quant.Q4_0: kernels.Q40, quant.Q4_1: kernels.Q41, quant.Q5_0: kernels.Q50, quant.Q5_1: kernels.Q51,
+		quant.Q8_0: kernels.Q80, quant.IQ4_NL: kernels.IQ4NL, quant.IQ4_XS: kernels.IQ4XS, quant.Q2_K: kernels.Q2K,
+		quant.Q3_K: kernels.Q3K, quant.Q4_K: kernels.Q4K, quant.Q5_K: kernels.Q5K, quant.Q6_K: kernels.Q6K,
+	} {
+		s.MatMulQ8[t] = armProduct(pool, mul, f, false)
+		s.MatMulPacked[t] = armProduct(pool, mul, f, true)
+	}
+	return complete(s)
+}
+
+// armProduct makes a kernel of a product of package kernels_arm64; pool holds *kernels.Scratch.
+func armProduct(pool *sync.Pool, mul armMatMul, f kernels.Format, packed bool) MatMulQ8 {
+	return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+		s := pool.Get().(*kernels.Scratch)
+		mul(s, f, packed, dst, dstStride, w, rows, cols, acts, n)
+		pool.Put(s)
+	}
 }
 
 func neonAttention() Attention {

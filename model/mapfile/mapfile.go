@@ -1,5 +1,6 @@
 // Package mapfile maps a model file into memory, read-only, so that weights are used where they lie on disk and the kernel
-// can drop and re-read their pages at will. It is the only package that maps files.
+// can drop and re-read their pages at will. It is the only package that maps files. For those who write such files it has
+// what the system offers beyond package os: a lock, and leaving the page cache alone.
 //
 // A mapping is only as good as its file: where a file is cut while it is mapped, reading the lost part kills the process
 // (SIGBUS). So model files are replaced by renaming a new one over them, never written in place; Changed finds out.
@@ -12,6 +13,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/edsrzf/mmap-go"
 )
@@ -120,6 +122,9 @@ func (f *File) Bytes() []byte {
 
 // Size is the length in bytes.
 func (f *File) Size() int64 { return f.info.Size() }
+
+// ModTime is the time of modification of the file when it was mapped.
+func (f *File) ModTime() time.Time { return f.info.ModTime() }
 
 // Path is the path that was given to Open.
 func (f *File) Path() string { return f.path }

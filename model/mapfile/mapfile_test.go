@@ -37,6 +37,9 @@ func TestOpen(t *testing.T) {
 		if err := f.Changed(); err != nil {
 			t.Errorf("untouched file: %v", err)
 		}
+		if info, err := os.Stat(path); err != nil || !f.ModTime().Equal(info.ModTime()) {
+			t.Errorf("modified at %v, %v", f.ModTime(), err)
+		}
 		for range 3 {
 			if err := f.Close(); err != nil {
 				t.Errorf("close: %v", err)

@@ -53,22 +53,23 @@ func (t Type) Packable() bool { return fields[t.clamp()] != nil }
 // PackGroup interleaves PackRows tight rows of cols columns of format t: src and dst are PackRows*RowBytes(cols) bytes and
 // do not overlap. It panics if a length does not fit or the type is not packable.
 func PackGroup(t Type, p Packing, dst, src []byte, cols int) {
-	permute(t, p, cols, len(dst), len(src), func(packed, row, at, n int, rowBytes int) {
-		copy(dst[packed:packed+n], src[row*rowBytes+at:])
+	permute(t, p, cols, len(dst), len(src), func(packed, at, n, rowBytes int) {
+		for r := range PackRows {
+			copy(dst[packed+r*n:][:n], src[r*rowBytes+at:])
+		}
 	})
 }
 
 // UnpackRow copies row r of a packed group to dst, RowBytes(cols) bytes. It panics as PackGroup does.
 func UnpackRow(t Type, p Packing, dst, group []byte, r, cols int) {
-	permute(t, p, cols, len(group), PackRows*len(dst), func(packed, row, at, n int, _ int) {
-		if row == r {
-			copy(dst[at:at+n], group[packed:])
-		}
+	permute(t, p, cols, len(group), PackRows*len(dst), func(packed, at, n, _ int) {
+		copy(dst[at:at+n], group[packed+r*n:])
 	})
 }
 
-// permute calls move for every unit: its place in the group, its row, its place in the row, its length.
-func permute(t Type, p Packing, cols, group, rows int, move func(packed, row, at, n, rowBytes int)) {
+// permute calls move for every unit: the place of the first row's in the group, where those of the other rows follow; its
+// place in a row; its length.
+func permute(t Type, p Packing, cols, group, rows int, move func(packed, at, n, rowBytes int)) {
 	rowBytes, err := t.RowBytes(cols)
 	if err != nil || !t.Packable() || p.Unit <= 0 || 16%p.Unit != 0 {
 		panic(fmt.Sprintf("quant: cannot pack %d columns of %v with units of %d bytes", cols, t, p.Unit))
@@ -84,10 +85,8 @@ func permute(t Type, p Packing, cols, group, rows int, move func(packed, row, at
 				unit = p.Unit
 			}
 			for u := 0; u < f.len; u += unit {
-				for r := range PackRows {
-					move(packed, r, at+u, unit, rowBytes)
-					packed += unit
-				}
+				move(packed, at+u, unit, rowBytes)
+				packed += PackRows * unit
 			}
 			at += f.len
 		}

@@ -12,6 +12,9 @@ type Usage struct {
 	CompletionTokens int `json:"completion_tokens"`
 	// CachedTokens of PromptTokens were not computed again.
 	CachedTokens int `json:"cached_tokens"`
+	// DraftedTokens were guessed ahead of the model; AcceptedTokens of them were right, and are part of CompletionTokens.
+	DraftedTokens  int `json:"drafted_tokens,omitempty"`
+	AcceptedTokens int `json:"accepted_tokens,omitempty"`
 }
 
 // Timing is where the time of one request went, in milliseconds.

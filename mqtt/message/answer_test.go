@@ -16,9 +16,14 @@ func TestForms(t *testing.T) {
 		want string
 	}{
 		{
-			Answer{ID: "a", Status: OK, Text: "<b>\n", Usage: Usage{1, 2, 3}, Timing: Timing{4, 5, 6}, Model: "m"}.Encode(),
+			Answer{ID: "a", Status: OK, Text: "<b>\n", Usage: Usage{1, 2, 3, 0, 0}, Timing: Timing{4, 5, 6}, Model: "m"}.Encode(),
 			`{"v":1,"id":"a","status":"ok","text":"<b>\n","usage":{"prompt_tokens":1,"completion_tokens":2,"cached_tokens":3},` +
 				`"timing":{"queue_ms":4,"prefill_ms":5,"decode_ms":6},"model":"m"}`,
+		},
+		{
+			Answer{ID: "a", Status: OK, Usage: Usage{DraftedTokens: 7, AcceptedTokens: 4}}.Encode(),
+			`{"v":1,"id":"a","status":"ok","text":"","usage":{"prompt_tokens":0,"completion_tokens":0,"cached_tokens":0,` +
+				`"drafted_tokens":7,"accepted_tokens":4},"timing":{"queue_ms":0,"prefill_ms":0,"decode_ms":0}}`,
 		},
 		{
 			Refusal("a", fault(CodeOverloaded, "", "Full.")).Encode(),
@@ -41,7 +46,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestParseReplies(t *testing.T) {
-	a := Answer{ID: "a", Status: Failed, Code: CodeInternal, Text: "x", Usage: Usage{1, 2, 3}, Timing: Timing{4, 5, 6}, Model: "m"}
+	a := Answer{ID: "a", Status: Failed, Code: CodeInternal, Text: "x", Usage: Usage{1, 2, 3, 4, 5}, Timing: Timing{4, 5, 6}, Model: "m"}
 	if got, err := ParseAnswer(a.Encode()); err != nil || got != a {
 		t.Errorf("got %+v, %v", got, err)
 	}

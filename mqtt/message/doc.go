@@ -29,7 +29,8 @@
 //	 "timing":{"queue_ms":1,"prefill_ms":30,"decode_ms":600}, "model":"…"}
 //
 // with "code" as well when something is to be said about the status; in a
-// refusal "text" is a sentence for a person.
+// refusal "text" is a sentence for a person. "usage" has "drafted_tokens" and
+// "accepted_tokens" as well when tokens were guessed ahead of the model.
 //
 // Cancel, to …/cancel: {"id":"k7"} or the bare id.
 //

@@ -81,8 +81,12 @@ func statsLine(a message.Answer) string {
 	if a.Timing.DecodeMs > 0 {
 		speed = float64(a.Usage.CompletionTokens) / float64(a.Timing.DecodeMs) * 1000
 	}
-	return fmt.Sprintf("%s: %d prompt tokens (%d cached), %d answer tokens; queue %d ms, prefill %d ms, decode %d ms (%.0f tok/s)",
-		a.Model, a.Usage.PromptTokens, a.Usage.CachedTokens, a.Usage.CompletionTokens,
+	drafts := ""
+	if a.Usage.DraftedTokens > 0 {
+		drafts = fmt.Sprintf(" (%d of %d guesses right)", a.Usage.AcceptedTokens, a.Usage.DraftedTokens)
+	}
+	return fmt.Sprintf("%s: %d prompt tokens (%d cached), %d answer tokens%s; queue %d ms, prefill %d ms, decode %d ms (%.0f tok/s)",
+		a.Model, a.Usage.PromptTokens, a.Usage.CachedTokens, a.Usage.CompletionTokens, drafts,
 		a.Timing.QueueMs, a.Timing.PrefillMs, a.Timing.DecodeMs, speed)
 }
 

@@ -5,107 +5,195 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
 	"slices"
-	"time"
+	"strings"
 
+	"siskin/daemon/bench"
 	"siskin/model"
+	"siskin/model/kernel"
 )
 
 type benchCommand struct {
-	modelFlags
-	Prompt   int  `default:"512" help:"Tokens of the prefill."`
-	Generate int  `default:"128" help:"Tokens to decode."`
-	Batch    int  `default:"64" help:"Rows of one prefill pass."`
-	Runs     int  `default:"3" help:"Runs of each; the median is reported."`
-	JSON     bool `help:"Print one JSON object."`
+	Model   string `required:"" type:"path" help:"Model file (GGUF)."`
+	Kernels string `default:"auto" env:"SISKIN_KERNELS" help:"Kernel sets: auto for the best one, all for every one in assembly, or names with commas; 'siskin check' lists them."`
+	Threads int    `default:"0" help:"Worker threads; 0: one per core."`
+	Plain   bool   `help:"Measure the model file only; default: the packed one too, if there is one."`
+	Packed  string `type:"path" help:"Packed file to measure; default: where the daemon finds it."`
+	cacheFlag
+
+	Quick   bool  `help:"A short run: one prompt, depth 0, no batches."`
+	Prompts []int `help:"Tokens of the prefills; default: 32,128,512."`
+	Depths  []int `help:"Tokens before the decoded ones; default: 0,512,2048. 0 is always measured."`
+	Batches []int `help:"Sequences decoded together; default: 1 to 8."`
+	Tokens  int   `help:"Tokens to decode in one run; default: 64."`
+	Rows    int   `default:"64" help:"Rows of one prefill pass."`
+	Runs    int   `default:"5" help:"Runs of everything; medians and extremes are reported."`
+	Roof    bool  `help:"Measure the machine's read bandwidth and int8 peak in the same runs, and print the shares of them."`
+	Contend int   `default:"0" help:"Measure decoding beside this many busy processes too."`
+	JSON    bool  `help:"Print one flat JSON object a line, one for each kernel set, plain and packed; null is what was not measured."`
 }
 
-// benchResult is what one bench measured: medians, and the extremes of the runs.
-type benchResult struct {
-	Model      string     `json:"model"`
-	Kernels    string     `json:"kernels"`
-	Threads    int        `json:"threads"`
-	WeightMB   float64    `json:"weight_mb_per_token"`
-	Prefill    float64    `json:"prefill_tokens_per_second"`
-	PrefillAll [2]float64 `json:"prefill_min_max"`
-	Decode     float64    `json:"decode_tokens_per_second"`
-	DecodeAll  [2]float64 `json:"decode_min_max"`
-	ReadGBs    float64    `json:"decode_gb_per_second"`
-}
+// maxContend bounds the busy processes: more is a mistake.
+const maxContend = 256
 
 func (c *benchCommand) Run(ctx context.Context, s *streams) (err error) {
-	if c.Prompt < 1 || c.Generate < 1 || c.Batch < 1 || c.Runs < 1 || c.Batch > 4096 || c.Runs > 1000 {
-		return usagef("bench: --prompt, --generate, --batch (at most 4096) and --runs (at most 1000) must be positive")
+	plan, err := c.plan(s)
+	if err != nil {
+		return err
 	}
-	e, err := c.open(s.err)
+	sets, err := benchSets(c.Kernels, s)
+	if err != nil {
+		return err
+	}
+	flags := modelFlags{Model: c.Model, Kernels: sets[0].Name, Threads: c.Threads, Plain: true}
+	e, err := flags.open(s.err)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
-	state, err := model.NewState(e.model, e.set, e.pool,
-		model.Limits{Rows: c.Batch, Logits: 1, Sequences: 1, Context: c.Prompt + c.Generate})
+	// As the daemon does: while all workers spin, the garbage collector still finds a processor.
+	before := runtime.GOMAXPROCS(max(e.pool.Workers(), runtime.NumCPU()) + 1)
+	defer runtime.GOMAXPROCS(before)
+	subjects, err := c.subjects(e, sets, s.err)
+	defer func() { err = errors.Join(err, closePacked(subjects)) }()
 	if err != nil {
 		return err
 	}
-	var prefill, decode []float64
-	for range c.Runs {
-		p, err := c.once(ctx, state, e.model.Config.Vocab, &prefill)
+	results, err := bench.Run(ctx, plan, subjects)
+	if err != nil {
+		return err
+	}
+	for i := range results {
+		if c.JSON {
+			err = json.NewEncoder(s.out).Encode(results[i])
+		} else {
+			err = results[i].Print(s.out)
+		}
 		if err != nil {
 			return err
 		}
-		decode = append(decode, p)
 	}
-	slices.Sort(prefill)
-	slices.Sort(decode)
-	weights := float64(e.model.WeightBytes())
-	r := benchResult{
-		Model: c.Model, Kernels: e.set.Name, Threads: e.pool.Workers(), WeightMB: weights / 1e6,
-		Prefill: prefill[len(prefill)/2], PrefillAll: [2]float64{prefill[0], prefill[len(prefill)-1]},
-		Decode: decode[len(decode)/2], DecodeAll: [2]float64{decode[0], decode[len(decode)-1]},
-	}
-	r.ReadGBs = r.Decode * weights / 1e9
-	if c.JSON {
-		return json.NewEncoder(s.out).Encode(r)
-	}
-	_, err = fmt.Fprintf(s.out, "kernels %s, %d threads, %.1f MB of weights per token\n"+
-		"prefill %4d tokens  %8.1f tok/s  (%.1f to %.1f)\n"+
-		"decode  %4d tokens  %8.1f tok/s  (%.1f to %.1f)  %.1f GB/s\n",
-		r.Kernels, r.Threads, r.WeightMB, c.Prompt, r.Prefill, r.PrefillAll[0], r.PrefillAll[1],
-		c.Generate, r.Decode, r.DecodeAll[0], r.DecodeAll[1], r.ReadGBs)
-	return err
+	return nil
 }
 
-// once measures one prefill, whose speed it appends, and the decoding behind it, whose speed it returns.
-func (c *benchCommand) once(ctx context.Context, state *model.State, vocab int, prefill *[]float64) (float64, error) {
-	if err := state.Cache.Truncate(0, 0); err != nil {
-		return 0, err
+// plan makes the plan of the flags; what is not given is that of a full or of a quick run.
+func (c *benchCommand) plan(s *streams) (bench.Plan, error) {
+	plan := bench.Full()
+	if c.Quick {
+		plan = bench.Quick()
 	}
-	// Any tokens do: the work does not depend on them.
-	token := func(pos int) int32 { return int32(pos % vocab) }
-	begun := time.Now()
-	rows := make([]model.Row, 0, c.Batch)
-	for pos := range c.Prompt {
-		rows = append(rows, model.Row{Pos: pos, Token: token(pos), Logits: pos == c.Prompt-1})
-		if len(rows) == c.Batch || pos == c.Prompt-1 {
-			if err := state.Forward(rows); err != nil {
-				return 0, err
-			}
-			rows = rows[:0]
-		}
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
+	for _, f := range []struct{ given, to *[]int }{
+		{&c.Prompts, &plan.Prompts}, {&c.Depths, &plan.Depths}, {&c.Batches, &plan.Batches},
+	} {
+		if *f.given != nil {
+			*f.to = *f.given
 		}
 	}
-	*prefill = append(*prefill, float64(c.Prompt)/time.Since(begun).Seconds())
-	begun = time.Now()
-	for i := range c.Generate {
-		pos := c.Prompt + i
-		if err := state.Forward([]model.Row{{Pos: pos, Token: token(pos), Logits: true}}); err != nil {
-			return 0, err
+	if c.Tokens != 0 {
+		plan.Tokens = c.Tokens
+	}
+	plan.Rows, plan.Runs, plan.Roof = c.Rows, c.Runs, c.Roof
+	if c.Contend < 0 || c.Contend > maxContend {
+		return plan, usagef("bench: --contend: %d, want 0 to %d", c.Contend, maxContend)
+	}
+	if c.Contend > 0 {
+		plan.Busy = func(ctx context.Context) (func() error, error) { return startBusy(ctx, c.Contend) }
+	}
+	plan.Progress = func(line string) { fmt.Fprintln(s.err, "siskin: bench:", line) }
+	if err := plan.Validate(); err != nil {
+		return plan, usagef("bench: %w", err)
+	}
+	return plan, nil
+}
+
+// benchSets finds the kernel sets of --kernels, each once. A set that fails its self-test is reported and measured.
+func benchSets(names string, s *streams) ([]*kernel.Set, error) {
+	list := strings.Split(names, ",")
+	if names == "all" {
+		list = nil
+		for _, set := range kernel.All() {
+			list = append(list, set.Name)
 		}
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
+		if len(list) > 1 {
+			list = list[:len(list)-1] // the generic one, a hundred times slower, only by its name
 		}
 	}
-	return float64(c.Generate) / time.Since(begun).Seconds(), nil
+	var sets []*kernel.Set
+	for _, name := range list {
+		set, err := kernel.ByName(name)
+		if set == nil {
+			return nil, usageError{err}
+		}
+		if err != nil {
+			fmt.Fprintln(s.err, "siskin: warning:", err)
+		}
+		if slices.ContainsFunc(sets, func(have *kernel.Set) bool { return have.Name == set.Name }) {
+			return nil, usagef("bench: --kernels: %s is there twice", set.Name)
+		}
+		sets = append(sets, set)
+	}
+	return sets, nil
+}
+
+// subjects lists what is measured: for each of the sets the open model, and the model with its packed file where there is
+// one. Those have models of their own, to be closed with closePacked, after an error too.
+func (c *benchCommand) subjects(e *engine, sets []*kernel.Set, warn io.Writer) ([]bench.Subject, error) {
+	var all []bench.Subject
+	for _, set := range sets {
+		subject := bench.Subject{Name: filepath.Base(c.Model), Model: e.model, Set: set, Pool: e.pool}
+		all = append(all, subject)
+		if c.Plain {
+			continue
+		}
+		m, err := c.openPacked(set, warn)
+		if err != nil {
+			return all, err
+		}
+		if m != nil {
+			subject.Model, subject.Packed = m, true
+			all = append(all, subject)
+		}
+	}
+	return all, nil
+}
+
+// openPacked opens the model once more with the packed file for set; nil if there is none. One of --packed that is for other
+// kernels is reported on warn.
+func (c *benchCommand) openPacked(set *kernel.Set, warn io.Writer) (*model.Model, error) {
+	m, err := model.Open(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	if c.Packed == "" {
+		usePacked(m, c.Model, set, c.Cache, warn)
+	} else if err := useFile(m, c.Packed, set); err != nil {
+		fmt.Fprintf(warn, "siskin: warning: kernels %s: %v\n", set.Name, err)
+	}
+	if m.Packed() == "" {
+		return nil, m.Close()
+	}
+	return m, nil
+}
+
+// useFile takes the matrices of m from the packed file at path.
+func useFile(m *model.Model, path string, set *kernel.Set) error {
+	source, err := m.Source()
+	if err != nil {
+		return err
+	}
+	return m.UsePacked(path, &source, set)
+}
+
+// closePacked closes the models that subjects opened.
+func closePacked(subjects []bench.Subject) error {
+	var errs []error
+	for i := range subjects {
+		if subjects[i].Packed {
+			errs = append(errs, subjects[i].Model.Close())
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ func (c *checkCommand) Run(s *streams) error {
 		return usageError{err}
 	}
 	c.override(&settings)
-	plan, err := daemon.Check(settings, slog.New(slog.NewTextHandler(s.err, nil)))
+	plan, err := daemon.Check(settings, options(&settings, slog.New(slog.NewTextHandler(s.err, nil))))
 	if err != nil {
 		return err
 	}
@@ -31,12 +31,18 @@ func (c *checkCommand) Run(s *streams) error {
 	line("device", "%s", settings.Device)
 	line("model", "%s (%s)", plan.Model, plan.Architecture)
 	line("kernels", "%s (this CPU runs %s)", plan.Kernels, strings.Join(plan.Available, ", "))
-	line("threads", "%d", plan.Threads)
+	if plan.Packed != "" {
+		line("packed", "%s", plan.Packed)
+	} else {
+		line("packed", "no: %s", plan.Unpacked)
+	}
+	line("threads", "%d for answers, %d for prompts (%s)", plan.DecodeThreads, plan.PrefillThreads, threadsFrom(&plan, &settings))
 	line("context", "%d tokens, shared by %d answers at a time", plan.Context, plan.Parallel)
 	line("weights", "%s, mapped from the file: the system can take these pages back", mib(plan.Weights))
 	line("cache", "%s, touched as conversations fill it", mib(plan.Cache))
 	line("logits", "%s", mib(plan.Logits))
 	line("scratch", "%s", mib(plan.Scratch))
+	line("drafts", "%s", mib(plan.Drafts))
 	line("tokenizer", "%s", mib(plan.Tokenizer))
 	line("anonymous", "%s at most, and about 12 MiB of the program's own", mib(plan.Anonymous()))
 	if err := w.Flush(); err != nil {
@@ -44,4 +50,12 @@ func (c *checkCommand) Run(s *streams) error {
 	}
 	_, err = fmt.Fprintln(s.out, "the configuration is valid")
 	return err
+}
+
+// threadsFrom says why the threads are so many.
+func threadsFrom(p *daemon.Plan, c *config.Config) string {
+	if p.ThreadsFrom == "default" && c.Model.Tune && p.Workers > 1 {
+		return "the first start measures how many are best"
+	}
+	return p.ThreadsFrom
 }

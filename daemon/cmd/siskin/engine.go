@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"siskin/model"
@@ -12,7 +11,9 @@ import (
 type modelFlags struct {
 	Model   string `required:"" type:"path" help:"Model file (GGUF)."`
 	Kernels string `default:"auto" env:"SISKIN_KERNELS" help:"Kernel set: auto, or a name that 'siskin check' lists."`
-	Threads int    `default:"0" help:"Worker threads; 0: one per core."`
+	Threads int    `default:"0" help:"Worker threads; 0: one for each fast core."`
+	Plain   bool   `help:"Use the model file even if there is a packed one."`
+	cacheFlag
 }
 
 // engine is an open model with what runs it.
@@ -22,24 +23,29 @@ type engine struct {
 	pool  *kernel.Pool
 }
 
-// open maps the model, chooses the kernels and starts the workers. A faster kernel set that failed its self-test is
-// reported on warn.
+// open maps the model, packed if it is, chooses the kernels and starts the workers. A faster kernel set that failed its
+// self-test, and a packed file that is not used, are reported on warn.
 func (f *modelFlags) open(warn io.Writer) (*engine, error) {
 	if f.Threads < 0 || f.Threads > 256 {
 		return nil, usagef("--threads %d: want 0 to 256", f.Threads)
 	}
-	set, err := kernel.ByName(f.Kernels)
-	if set == nil {
-		return nil, usageError{err}
-	}
+	set, err := chooseKernels(f.Kernels, warn)
 	if err != nil {
-		fmt.Fprintln(warn, "siskin: warning:", err)
+		return nil, err
 	}
 	m, err := model.Open(f.Model)
 	if err != nil {
 		return nil, err
 	}
-	return &engine{model: m, set: set, pool: kernel.NewPool(kernel.Threads(f.Threads))}, nil
+	if !f.Plain {
+		usePacked(m, f.Model, set, f.Cache, warn)
+	}
+	threads := f.Threads
+	if threads == 0 {
+		here := machine()
+		threads = here.Threads()
+	}
+	return &engine{model: m, set: set, pool: kernel.NewPool(threads)}, nil
 }
 
 func (e *engine) close() error {

@@ -34,11 +34,12 @@ type commands struct {
 	Chat     chatCommand     `cmd:"" help:"Talk to a running daemon; it keeps the conversation."`
 	Model    modelCommand    `cmd:"" help:"Get, list and inspect model files."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print what the daemon would do."`
-	Bench    benchCommand    `cmd:"" help:"Measure prefill and decode speed of a model."`
+	Bench    benchCommand    `cmd:"" help:"Measure the speed of a model, and the machine beside it."`
 	Tokenize tokenizeCommand `cmd:"" help:"Turn text into the token ids of a model."`
 	Eval     evalCommand     `cmd:"" help:"Machine-readable output of a model, for verification."`
 	Template templateCommand `cmd:"" help:"Render chat templates, for verification."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Busy     busyCommand     `cmd:"" hidden:"" help:"Keep one core busy until standard input ends."`
 }
 
 // usageError is a mistake in how the program was called, as against a failure of what it was asked to do.

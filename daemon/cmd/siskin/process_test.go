@@ -55,7 +55,8 @@ func rssAnon(t *testing.T, pid int) int64 {
 // full within its memory, reloads, and stops with exit code 0.
 func TestRunningDaemon(t *testing.T) {
 	model, broker, bin := goldentest.Model(t), mqtttest.StartMosquitto(t, mqtttest.MosquittoOptions{}), program(t)
-	settings := "device = \"kitchen\"\n[model]\npath = " + strconv.Quote(model) + "\ncontext = 2048\n[mqtt]\nbroker = \"tcp://" + broker.Addr() + "\"\n[log]\nlevel = \"info\"\n"
+	settings := "device = \"kitchen\"\n[model]\npath = " + strconv.Quote(model) + "\ncontext = 2048\npack = \"off\"\n[mqtt]\nbroker = \"tcp://" + broker.Addr() +
+		"\"\n[log]\nlevel = \"info\"\n[daemon]\nstate = " + strconv.Quote(filepath.Join(t.TempDir(), "state")) + "\n"
 	path := file(t, "siskin.toml", settings)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -131,6 +132,7 @@ func signalAndAwait(t *testing.T, c *exec.Cmd, sig os.Signal, log <-chan string,
 
 // The demo is the first thing that people see: one command, one answer, and how to go on.
 func TestDemo(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	code, out, stderr := cli(t, "", "demo", "--model", goldentest.Model(t), "--listen", "127.0.0.1:0", "--once")
 	if code != 0 || !strings.Contains(out, "is ready after") || !strings.Contains(out, "100") {
 		t.Errorf("exit code %d, %q, %s", code, out, stderr)
@@ -140,7 +142,7 @@ func TestDemo(t *testing.T) {
 // A chat keeps the conversation over its turns; an empty line ends it.
 func TestChat(t *testing.T) {
 	broker := mqtttest.StartEmbedded(t)
-	settings := file(t, "siskin.toml", "device = \"kitchen\"\n[model]\npath = "+strconv.Quote(tinyModel(t))+"\ncontext = 256\n[mqtt]\nbroker = \"tcp://"+broker.Addr()+"\"\n")
+	settings := file(t, "siskin.toml", "device = \"kitchen\"\n[model]\npath = "+strconv.Quote(tinyModel(t))+"\ncontext = 256\n[mqtt]\nbroker = \"tcp://"+broker.Addr()+"\"\n[daemon]\nstate = "+strconv.Quote(filepath.Join(t.TempDir(), "state"))+"\n")
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan int)
 	go func() {

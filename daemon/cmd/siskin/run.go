@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -15,7 +16,7 @@ import (
 
 	"siskin/daemon"
 	"siskin/daemon/config"
-	"siskin/model/kernel"
+	"siskin/daemon/cores"
 	"siskin/systemd/notify"
 )
 
@@ -70,16 +71,18 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 		return err
 	}
 	defer func() { err = errors.Join(err, manager.Close()) }()
+	o := options(&c, log)
 	// One more than compute: while all workers spin, messages and the garbage collector still find a processor.
-	runtime.GOMAXPROCS(max(kernel.Threads(c.Model.Threads), runtime.NumCPU()) + 1)
+	runtime.GOMAXPROCS(max(daemon.Workers(&c, &o.Machine), runtime.NumCPU()) + 1)
 	var d *daemon.Daemon
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan struct{})
-	d, err = daemon.New(c, daemon.Options{Version: version, Log: log, Ready: func() {
+	o.Ready = func() {
 		warn(log, manager.Ready("answering as "+c.Device))
 		go func() { beside(ctx, d, manager); close(ended) }()
-	}})
+	}
+	d, err = daemon.New(c, o)
 	if err != nil {
 		return err
 	}
@@ -92,6 +95,19 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 	<-ended
 	return errors.Join(err, d.Close())
 }
+
+// options are what a daemon of this machine and user gets beside its configuration. A user without a cache folder, and
+// no folder in the configuration, has none.
+func options(c *config.Config, log *slog.Logger) daemon.Options {
+	o := daemon.Options{Version: version, Log: log, Machine: machine(), StateFolder: c.Daemon.State}
+	if cache, err := os.UserCacheDir(); o.StateFolder == "" && err == nil {
+		o.StateFolder = filepath.Join(cache, "siskin")
+	}
+	return o
+}
+
+// machine reads which cores this machine has.
+func machine() cores.Machine { return cores.Read(os.DirFS("/"), runtime.NumCPU()) }
 
 func warn(log *slog.Logger, err error) {
 	if err != nil {

@@ -1,0 +1,165 @@
+//go:build !purego
+
+package kernels
+
+import "unsafe"
+
+const (
+	groupRows  = 16  // rows of a packed group and of a tile
+	tileCols   = 256 // columns of a tile
+	actCols    = 32  // columns of a quant.Act
+	tileRecord = 768 // bytes of a tile for 32 columns; as in _asm
+	wideRecord = tileRecord + 512
+	sumTokens  = 64 // activation rows whose sums are held together: as many as still fit the caches with their activations
+	cacheLine  = 64
+)
+
+// tileFormat is a format of weights. A number, not a set of function values: pointers that go through a function value
+// escape to the heap.
+type tileFormat uint8
+
+const (
+	tileQ40 tileFormat = iota
+	tileQ41
+	tileQ50
+	tileQ51
+	tileQ80
+	tileIQ4NL
+	tileIQ4XS
+	tileQ4K
+	tileQ5K
+	tileQ6K
+	tileQ2K
+	tileQ3K
+)
+
+// tileISA is the instruction set of the products of tiles.
+type tileISA uint8
+
+const (
+	isaAVX2 tileISA = iota
+	isaAVXVNNI
+)
+
+// block returns bytes and columns of a block.
+func (f tileFormat) block() (size, cols int) {
+	size = [...]int{18, 20, 22, 24, 34, 18, 136, 144, 176, 210, 84, 110}[f]
+	if f < tileIQ4XS {
+		return size, 32
+	}
+	return size, 256
+}
+
+// tileSpace is the memory of a product: a tile and sums. It lives on the stack, which aligns less than vectors want.
+type tileSpace struct {
+	raw [wideRecord*tileCols/actCols + 4*sumTokens*groupRows + cacheLine]byte
+}
+
+// parts returns the aligned tile and the sums, (sumTokens, groupRows).
+func (s *tileSpace) parts() (tile *byte, sums *[sumTokens * groupRows]float32) {
+	skip := -uintptr(unsafe.Pointer(s)) % cacheLine
+	tile = &s.raw[skip]
+	sums = (*[sumTokens * groupRows]float32)(unsafe.Pointer(&s.raw[skip+wideRecord*tileCols/actCols]))
+	return tile, sums
+}
+
+// tileProduct is what a product was asked for, after the checks.
+type tileProduct struct {
+	isa       tileISA
+	format    tileFormat
+	packed    bool
+	dst       []float32
+	dstStride int
+	w         []byte
+	rowBytes  int
+	blocks    int // of 32 columns in a row
+	acts      []byte
+	n         int
+}
+
+// mulTiles checks and computes a product.
+func mulTiles(isa tileISA, f tileFormat, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	size, blockCols := f.block()
+	must(cols%blockCols == 0, "columns are not whole blocks", cols, cols/blockCols*blockCols)
+	must(!packed || rows%groupRows == 0, "packed rows are not whole groups", rows, rows/groupRows*groupRows)
+	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actCols, acts, n}
+	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
+	must(len(acts) == n*p.blocks*actBytes, "quantised activations", len(acts), n*p.blocks*actBytes)
+	if rows == 0 || n == 0 {
+		return
+	}
+	raceRead(acts)
+	if packed && n == 1 {
+		p.vec(rows)
+		return
+	}
+	p.all(rows)
+}
+
+// vecBytes bounds the weights of one assembly call with one activation row, so that it ends within 250 us at 4 GB/s.
+const vecBytes = 1 << 20
+
+// vec computes packed rows for one activation row.
+func (p *tileProduct) vec(rows int) {
+	_, cols := p.format.block()
+	blocks := p.blocks * actCols / cols
+	some := max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
+	for r := 0; r < rows; r += some {
+		groups := min(some, rows-r) / groupRows
+		if p.isa == isaAVXVNNI {
+			matVecVNNI(p.format, &p.dst[r], &p.w[r*p.rowBytes], groups, blocks, &p.acts[0])
+		} else {
+			matVec(p.format, &p.dst[r], &p.w[r*p.rowBytes], groups, blocks, &p.acts[0])
+		}
+	}
+}
+
+// all computes the product group by group. Where rows is not a multiple of 16, the last group overlaps the one before and
+// some results are stored twice.
+func (p *tileProduct) all(rows int) {
+	var space tileSpace
+	tile, sums := space.parts()
+	for t := 0; t < p.n; t += sumTokens {
+		n := min(sumTokens, p.n-t)
+		if rows < groupRows {
+			p.few(rows, t, n, tile, sums)
+			continue
+		}
+		for r := 0; r < rows; r += groupRows {
+			r := min(r, rows-groupRows)
+			p.group(p.w[r*p.rowBytes:], p.rowBytes, t, n, tile, sums)
+			storeSumsAVX2(&p.dst[t*p.dstStride+r], p.dstStride, &sums[0], n)
+		}
+	}
+}
+
+// few computes fewer than 16 rows: each in all lanes at once.
+func (p *tileProduct) few(rows, t, n int, tile *byte, sums *[sumTokens * groupRows]float32) {
+	for r := range rows {
+		p.group(p.w[r*p.rowBytes:], 0, t, n, tile, sums)
+		for i := range n {
+			p.dst[(t+i)*p.dstStride+r] = sums[i*groupRows]
+		}
+	}
+}
+
+// group computes the sums of 16 rows, stride bytes apart if they are plain, for n activation rows from row t on.
+func (p *tileProduct) group(w []byte, stride, t, n int, tile *byte, sums *[sumTokens * groupRows]float32) {
+	clear(sums[:n*groupRows])
+	size, cols := p.format.block()
+	if p.packed {
+		size *= groupRows
+	}
+	for b := 0; b < p.blocks; b += tileCols / actCols {
+		blocks := min(tileCols/actCols, p.blocks-b)
+		from := &w[b*actCols/cols*size]
+		act, actStride := &p.acts[(b*p.n+t)*actBytes], p.n*actBytes
+		if p.isa == isaAVXVNNI {
+			unpackTileVNNI(p.format, p.packed, tile, from, stride, blocks*actCols/cols)
+			mulTileVNNI(p.format, &sums[0], tile, blocks, act, actStride, n)
+			continue
+		}
+		unpackTile(p.format, p.packed, tile, from, stride, blocks*actCols/cols)
+		mulTile(p.format, &sums[0], tile, blocks, act, actStride, n)
+	}
+}

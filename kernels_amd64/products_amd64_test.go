@@ -1,0 +1,63 @@
+//go:build !purego && unix
+
+package kernels_test
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+
+	"siskin/model/quant"
+)
+
+// blockWeights returns random blocks whose binary16 numbers are of both signs and ordinary size.
+func blockWeights(rng *rand.Rand, t quant.Type, rows, cols int) []byte {
+	w := make([]byte, rows*cols/t.BlockLen()*t.BlockBytes())
+	for i := range w {
+		w[i] = byte(rng.Uint32())
+	}
+	for i := 0; i < len(w); i += t.BlockBytes() {
+		for _, at := range t.Halves() {
+			binary.LittleEndian.PutUint16(w[i+at:], quant.F32ToF16(float32(rng.NormFloat64())))
+		}
+	}
+	return w
+}
+
+// blockActs quantises n rows.
+func blockActs(x []float32, n int) []byte {
+	acts := quant.NewActs(len(x) / quant.ActBlock * quant.ActBytes)
+	for t := range n {
+		quant.Quantize(acts, x[t*len(x)/n:][:len(x)/n], n, t)
+	}
+	return acts
+}
+
+// packRows interleaves all whole groups of rows.
+func packRows(t quant.Type, w []byte, rows, cols int) []byte {
+	group := quant.PackRows * cols / t.BlockLen() * t.BlockBytes()
+	packed := make([]byte, rows/quant.PackRows*group)
+	for at := 0; at < len(packed); at += group {
+		quant.PackGroup(t, quant.Packing{Unit: 4}, packed[at:][:group], w[at:][:group], cols)
+	}
+	return packed
+}
+
+// magnitudes gives for each element the sum of the magnitudes of what is added up: the measure of its rounding.
+func magnitudes(t quant.Type, stride int, w []byte, rows, cols int, acts []byte, n int) []float64 {
+	out := make([]float64, n*stride)
+	all, size, subs := quant.ActsOf(acts), t.BlockBytes(), t.BlockLen()/quant.ActBlock
+	for i := range cols / quant.ActBlock {
+		for r := range rows {
+			b := quant.DecodeBlock(t, w[(r*cols/t.BlockLen()+i/subs)*size:][:size], i%subs)
+			for tok := range n {
+				a := &all[i*n+tok]
+				for c, q := range a.Q {
+					d, m := float64(b.D[c/16])*float64(b.V[c]), float64(b.M[c/16])
+					out[tok*stride+r] += (math.Abs(d) + math.Abs(m)) * math.Abs(float64(a.D)*float64(q))
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,3 @@
+module siskin/kernels_arm64/asm
+
+go 1.26

@@ -1,0 +1,74 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"siskin/model/kernel"
+	"siskin/model/quant"
+)
+
+// Matrix is a weight matrix in a mapped file: Rows rows of Cols values in the block format Type. Nothing of it is copied.
+type Matrix struct {
+	Name string // of the tensor, for errors
+	Type quant.Type
+	Rows int
+	Cols int
+	// Data is all rows, tight: as in the model file, or, of the first rows of a packed one, whole groups of quant.PackRows
+	// rows that are interleaved.
+	Data     []byte
+	rowBytes int
+	packing  quant.Packing
+	packed   int // rows that are interleaved
+}
+
+// slice returns the bytes of rows [from, to): whole groups where they are interleaved.
+func (m *Matrix) slice(from, to int) []byte { return m.Data[from*m.rowBytes : to*m.rowBytes] }
+
+// values writes the values of row i to dst (Cols). row is memory for its bytes, rowBytes of them or more.
+func (m *Matrix) values(dst []float32, i int, row []byte) {
+	data := row[:m.rowBytes]
+	if i < m.packed {
+		first := i / quant.PackRows * quant.PackRows
+		quant.UnpackRow(m.Type, m.packing, data, m.slice(first, first+quant.PackRows), i-first, m.Cols)
+	} else {
+		data = m.slice(i, i+1)
+	}
+	// The error cannot occur: format and size were checked at load.
+	_ = quant.Dequantize(m.Type, dst, data)
+}
+
+// matmul multiplies rows [from, to) of w with n rows of quantised activations, as kernel.MatMulQ8 does. Of a packed matrix
+// from is a multiple of quant.PackRows, and so is to, unless it is w.Rows.
+func (s *State) matmul(w *Matrix, dst []float32, dstStride, from, to int, acts []byte, n int) {
+	if split := min(to, w.packed); from < split {
+		if from%quant.PackRows != 0 {
+			panic(fmt.Sprintf("model: product of %s from row %d, inside a group", w.Name, from))
+		}
+		s.set.Packed(w.Type)(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n)
+		if split == to {
+			return
+		}
+		dst, from = dst[split-from:], split
+	}
+	s.set.Q8(w.Type)(dst, dstStride, w.slice(from, to), to-from, w.Cols, acts, n)
+}
+
+// Check reports the formats of the model's matrices that a kernel set cannot multiply, naming the first tensor of each.
+func (m *Model) Check(set *kernel.Set) error {
+	var errs []error
+	seen := make(map[quant.Type]bool)
+	m.Weights.matrices(func(w *Matrix) {
+		switch {
+		case seen[w.Type]:
+		case !set.Supports(w.Type):
+			errs = append(errs, fmt.Errorf("tensor %s: format %v has no kernel: %w", w.Name, w.Type, ErrUnsupported))
+		case w.packed > 0 && (w.packing != set.Packing || set.Packed(w.Type) == nil):
+			errs = append(errs, fmt.Errorf("tensor %s is packed for other kernels than %s: %w", w.Name, set.Name, ErrUnsupported))
+		default:
+			return
+		}
+		seen[w.Type] = true
+	})
+	return errors.Join(errs...)
+}
