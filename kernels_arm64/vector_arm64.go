@@ -111,35 +111,6 @@ func SiluMulNEON(dst, gate, up []float32) {
 	}
 }
 
-// SoftmaxNEON replaces x, (n), by exp(x - max(x)) / sum. The relative error of exp is at most 2e-7, that of an element
-// 5e-7 and |x - max| * 2^-24 for the rounding of the difference; elements below e^-87 of the largest become 0. The sum is
-// taken in float64.
-func SoftmaxNEON(x []float32) {
-	n := len(x)
-	if n == 0 {
-		return
-	}
-	raceWrite(x)
-	whole := n - n%vectorStep
-	lowest := float32(math.Inf(-1))
-	pad := [vectorStep]float32{lowest, lowest, lowest, lowest, lowest, lowest, lowest, lowest}
-	copy(pad[:], x[whole:])
-	top := maxOf(&pad[0], vectorStep)
-	for i := 0; i < whole; i += callValues {
-		top = max(top, maxOf(&x[i], min(callValues, whole-i)))
-	}
-	sum := expSum(&pad[0], vectorStep, top)
-	for i := 0; i < whole; i += callValues {
-		sum += expSum(&x[i], min(callValues, whole-i), top)
-	}
-	by := float32(1 / sum)
-	for i := 0; i < whole; i += callValues {
-		scale(&x[i], min(callValues, whole-i), by)
-	}
-	scale(&pad[0], vectorStep, by)
-	copy(x[whole:], pad[:])
-}
-
 // The assembly is in vector_arm64.s.
 
 //go:noescape
@@ -153,15 +124,6 @@ func sumSquares(x *float32, n int) float64
 
 //go:noescape
 func scaleMul(dst, x, w *float32, n int, scale float32)
-
-//go:noescape
-func scale(x *float32, n int, by float32)
-
-//go:noescape
-func maxOf(x *float32, n int) float32
-
-//go:noescape
-func expSum(x *float32, n int, top float32) float64
 
 //go:noescape
 func siluMul(dst, gate, up *float32, n int)

@@ -307,42 +307,6 @@ eight:
 	BNE eight
 	RET
 
-// func scale(x *float32, n int, by float32)
-//
-// x[i] *= by for n values, a positive multiple of 8. Registers: R0 x, R1 left, V16 by.
-TEXT ·scale(SB), NOSPLIT, $0-20
-	MOVD x+0(FP), R0
-	MOVD n+8(FP), R1
-	FMOVS by+16(FP), F16
-
-eight:
-	VLD1 (R0), [V0.S4, V1.S4]
-	FMULE_4S(0, 16, 0, 0)
-	FMULE_4S(0, 16, 1, 1)
-	VST1.P [V0.S4, V1.S4], 32(R0)
-	SUBS $8, R1
-	BNE eight
-	RET
-
-// func maxOf(x *float32, n int) float32
-//
-// The largest of n values, a positive multiple of 8; NaN if one is NaN. Registers: R0 x, R1 left, V0, V1 maxima.
-TEXT ·maxOf(SB), NOSPLIT, $0-20
-	MOVD x+0(FP), R0
-	MOVD n+8(FP), R1
-	VLD1 (R0), [V0.S4, V1.S4]
-
-eight:
-	VLD1.P 32(R0), [V2.S4, V3.S4]
-	FMAX_4S(2, 0, 0)
-	FMAX_4S(3, 1, 1)
-	SUBS $8, R1
-	BNE eight
-	FMAX_4S(1, 0, 0)
-	FMAXV_4S(0, 0)
-	FMOVS F0, ret+16(FP)
-	RET
-
 // Constants of EXP: log2(e); ln 2 in two parts, the upper with 12 zero bits at its end, so that its product with n is
 // exact; coefficients 4 to 0 of (e^r - 1 - r) / r^2, interpolated at the five Chebyshev nodes of |r| <= ln(2)/2 (error of
 // e^r 1.1e-8); 1; the lowest argument with a normal result, 2^-126; the highest that SiluMul needs.
@@ -409,45 +373,6 @@ GLOBL expTable<>(SB), RODATA|NOPTR, $44
 	VMOV c.B16, e.B16; \
 	FMLA_4S(p, 0, dn); \
 	FMLA_4S(q, 1, en)
-
-// func expSum(x *float32, n int, top float32) float64
-//
-// x[i] = exp(x[i] - top) for n values, a positive multiple of 8, x[i] <= top; returns their sum in float64.
-// Registers: R0 x, R1 left, V27 top, V28-V31 sums.
-TEXT ·expSum(SB), NOSPLIT, $0-32
-	MOVD x+0(FP), R0
-	MOVD n+8(FP), R1
-	MOVD $top+16(FP), R2
-	VLD1R (R2), [V27.S4]
-	EXP_CONSTANTS
-	VEOR V28.B16, V28.B16, V28.B16
-	VEOR V29.B16, V29.B16, V29.B16
-	VEOR V30.B16, V30.B16, V30.B16
-	VEOR V31.B16, V31.B16, V31.B16
-
-eight:
-	VLD1 (R0), [V0.S4, V1.S4]
-	FSUB_4S(27, 0, 0)
-	FSUB_4S(27, 1, 1)
-	EXP
-	VST1.P [V6.S4, V7.S4], 32(R0)
-	FCVTL_2D(6, 0)
-	FCVTL2_2D(6, 1)
-	FCVTL_2D(7, 2)
-	FCVTL2_2D(7, 3)
-	FADD_2D(0, 28, 28)
-	FADD_2D(1, 29, 29)
-	FADD_2D(2, 30, 30)
-	FADD_2D(3, 31, 31)
-	SUBS $8, R1
-	BNE eight
-	FADD_2D(29, 28, 28)
-	FADD_2D(31, 30, 30)
-	FADD_2D(30, 28, 28)
-	VDUP V28.D[1], V29.D2
-	FADDD F29, F28, F28
-	FMOVD F28, ret+24(FP)
-	RET
 
 // func siluMul(dst, gate, up *float32, n int)
 //

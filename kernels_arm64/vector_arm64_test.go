@@ -141,79 +141,6 @@ func TestSiluMul(t *testing.T) {
 	}
 }
 
-func TestSoftmax(t *testing.T) {
-	needNEON(t)
-	rng := noise(97)
-	for _, n := range vectorLengths() {
-		for _, size := range []float32{1, 40, 1e4} {
-			x := rng.floats(n + 1)
-			top := math.Inf(-1)
-			for i := range x {
-				x[i] *= size
-			}
-			for _, v := range x[:n] {
-				top = max(top, float64(v))
-			}
-			want := make([]float64, n)
-			var sum float64
-			for i, v := range x[:n] {
-				want[i] = math.Exp(float64(v) - top)
-				sum += want[i]
-			}
-			behind := x[n]
-			in := append([]float32(nil), x...)
-			kernels.SoftmaxNEON(x[:n])
-			for i := range want {
-				away := top - float64(in[i])
-				if away > 87 {
-					if x[i] > 1e-37 {
-						t.Fatalf("%d values: %g below the largest gives %g", n, away, x[i])
-					}
-					continue
-				}
-				// An element near the end of the range may become subnormal in the division by the sum.
-				if diff := math.Abs(float64(x[i]) - want[i]/sum); !(diff <= want[i]/sum*(5e-7+away*0x1p-24)+1e-44) {
-					t.Fatalf("%d values of size %g: value %d is %g, want %g", n, size, i, x[i], want[i]/sum)
-				}
-			}
-			if x[n] != behind {
-				t.Fatalf("%d values: wrote behind", n)
-			}
-		}
-	}
-	kernels.SoftmaxNEON(nil)
-}
-
-// TestSoftmaxExp measures exp alone: with the largest of two values 0 the other becomes e/(1+e).
-func TestSoftmaxExp(t *testing.T) {
-	needNEON(t)
-	worst := 0.0
-	for v := float32(-87.3); v < 0; v += 0.0017 {
-		x := []float32{v, 0}
-		kernels.SoftmaxNEON(x)
-		if e := math.Exp(float64(v)); e > 0x1p-125 {
-			worst = max(worst, math.Abs(float64(x[0])/float64(x[1])/e-1))
-		}
-	}
-	t.Logf("largest relative error %.2g", worst)
-	if !(worst <= 2e-7) {
-		t.Errorf("relative error %g", worst)
-	}
-	x := []float32{-inf32, 3, -inf32, 3, -1e38, 2 - 1e3, -inf32, -inf32, 3, 3}
-	kernels.SoftmaxNEON(x)
-	sameBits(t, "masked", x, []float32{0, 0.25, 0, 0.25, 0, 0, 0, 0, 0.25, 0.25})
-	for _, n := range []int{3, 8, 20} {
-		x := make([]float32, n)
-		x[n/2] = nan32
-		kernels.SoftmaxNEON(x)
-		for i, v := range x {
-			if v == v {
-				t.Errorf("%d values with a NaN: value %d is %g", n, i, v)
-			}
-		}
-	}
-}
-
 func TestVectorGuard(t *testing.T) {
 	needNEON(t)
 	rng := noise(96)
@@ -229,9 +156,6 @@ func TestVectorGuard(t *testing.T) {
 			kernels.SiluMulNEON(got, g, h)
 			sameBits(t, "silu", got, want)
 			kernels.ToF16NEON(guard(t, make([]byte, 2*n), atEnd), g)
-			kernels.SoftmaxNEON(x)
-			kernels.SoftmaxNEON(g)
-			sameBits(t, "softmax", g, x)
 		}
 	}
 }
@@ -264,13 +188,10 @@ func TestVectorAllocations(t *testing.T) {
 	needNEON(t)
 	rng := noise(94)
 	x, y, dst, half := rng.floats(96), rng.floats(96), make([]float32, 96), make([]byte, 192)
-	p, v := rng.floats(4*9), make([]byte, 9*2*20)
 	if got := testing.AllocsPerRun(20, func() {
 		kernels.ToF16NEON(half, x)
 		kernels.RMSNormNEON(dst[:91], x[:91], y[:91], 1e-5)
 		kernels.SiluMulNEON(dst[:91], x[:91], y[:91])
-		kernels.SoftmaxNEON(dst[:91])
-		kernels.WeightedSumF16NEON(dst, p, 9, v, 9, 20, 4)
 	}); got != 0 {
 		t.Errorf("%g allocations per run", got)
 	}
@@ -280,16 +201,11 @@ func TestVectorPanics(t *testing.T) {
 	needNEON(t)
 	x := make([]float32, 64)
 	for what, f := range map[string]func(){
-		"to f16":     func() { kernels.ToF16NEON(make([]byte, 127), x) },
-		"norm dst":   func() { kernels.RMSNormNEON(x[1:], x, x, 1) },
-		"norm w":     func() { kernels.RMSNormNEON(x, x, x[1:], 1) },
-		"silu dst":   func() { kernels.SiluMulNEON(x[1:], x, x) },
-		"silu up":    func() { kernels.SiluMulNEON(x, x, x[1:]) },
-		"sum v":      func() { kernels.WeightedSumF16NEON(x, x, 8, make([]byte, 8*4*2-1), 8, 4, 1) },
-		"sum p":      func() { kernels.WeightedSumF16NEON(x, x[:15], 8, make([]byte, 64), 8, 4, 2) },
-		"sum dst":    func() { kernels.WeightedSumF16NEON(x[:7], x, 8, make([]byte, 64), 8, 4, 2) },
-		"sum stride": func() { kernels.WeightedSumF16NEON(x, x, 7, make([]byte, 64), 8, 4, 2) },
-		"sum n":      func() { kernels.WeightedSumF16NEON(x, x, 8, make([]byte, 64), 8, 4, -1) },
+		"to f16":   func() { kernels.ToF16NEON(make([]byte, 127), x) },
+		"norm dst": func() { kernels.RMSNormNEON(x[1:], x, x, 1) },
+		"norm w":   func() { kernels.RMSNormNEON(x, x, x[1:], 1) },
+		"silu dst": func() { kernels.SiluMulNEON(x[1:], x, x) },
+		"silu up":  func() { kernels.SiluMulNEON(x, x, x[1:]) },
 	} {
 		mustPanic(t, what, f)
 	}

@@ -11,16 +11,13 @@ import (
 	"siskin/model/kvcache"
 )
 
-// kvCases are models for both formats: the heads of the tiny one are too small for Q8.
-func kvCases(t *testing.T) map[kvcache.Format]*model.Model {
+// kvFormats lists the formats, for tests that run hundreds of passes.
+func kvFormats(t *testing.T) []kvcache.Format {
 	t.Helper()
 	if tokenLimit(t) < math.MaxInt {
 		t.Skip("SKIPPED: hundreds of emulated passes take minutes")
 	}
-	return map[kvcache.Format]*model.Model{
-		kvcache.F16: open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf")),
-		kvcache.Q8:  open(t, goldentest.Model(t)),
-	}
+	return []kvcache.Format{kvcache.F16, kvcache.Q8}
 }
 
 // A context of several parts gives the same bits whether its rows come in large passes, which go through the parts one
@@ -29,7 +26,8 @@ func kvCases(t *testing.T) map[kvcache.Format]*model.Model {
 func TestPartsChangeNothing(t *testing.T) {
 	const n, most = 330, 64
 	tokens, set := tinyTokens(n), kernel.All()[0]
-	for f, m := range kvCases(t) {
+	m := open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf"))
+	for _, f := range kvFormats(t) {
 		limits := model.Limits{Rows: most, Logits: most, Sequences: 2, Context: n, Positions: 2 * n, KV: f}
 		want := run(t, newState(t, m, set, limits), 0, tokens, most)
 		s := newState(t, m, set, limits)
@@ -56,7 +54,8 @@ func TestPartsChangeNothing(t *testing.T) {
 func TestAlternatingSequences(t *testing.T) {
 	const n = 70
 	set, tokens := kernel.All()[0], tinyTokens(n)
-	for f, m := range kvCases(t) {
+	m := open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf"))
+	for _, f := range kvFormats(t) {
 		limits := model.Limits{Rows: 20, Logits: 20, Sequences: 2, Context: n, Positions: 256, KV: f}
 		want := run(t, newState(t, m, set, limits), 0, tokens, 20)
 		s := newState(t, m, set, limits)
@@ -81,7 +80,10 @@ func TestAlternatingSequences(t *testing.T) {
 
 // A format that the model's heads do not fit is refused.
 func TestFormatOfKeysAndValues(t *testing.T) {
-	m := open(t, goldentest.Path(t, "archs", "llama-q8_0.gguf"))
+	m, err := model.Parse(tiny.File()) // heads of 16 columns
+	if err != nil {
+		t.Fatal(err)
+	}
 	pool := kernel.NewPool(1)
 	defer pool.Close()
 	limits := tinyLimits

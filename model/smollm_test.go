@@ -9,6 +9,7 @@ import (
 	"siskin/model"
 	"siskin/model/goldentest"
 	"siskin/model/kernel"
+	"siskin/model/kvcache"
 )
 
 const smollm = "smollm2-135m-instruct-q4_1"
@@ -54,15 +55,25 @@ func TestGoldenTexts(t *testing.T) {
 	m := open(t, goldentest.Model(t))
 	for _, set := range testSets(t) {
 		for name, text := range golden {
-			t.Run(set.Name+"/"+name, func(t *testing.T) { checkText(t, m, set, text) })
+			t.Run(set.Name+"/"+name, func(t *testing.T) { checkText(t, m, set, kvcache.F16, text) })
 		}
 	}
 }
 
-func checkText(t *testing.T, m *model.Model, set *kernel.Set, text goldenText) {
+// So it is with keys and values in 8 bits.
+func TestGoldenTextsInQ8(t *testing.T) {
+	var golden map[string]goldenText
+	goldentest.JSON(t, &golden, smollm, "logits.json")
+	m := open(t, goldentest.Model(t))
+	for name, text := range golden {
+		t.Run(name, func(t *testing.T) { checkText(t, m, testSets(t)[0], kvcache.Q8, text) })
+	}
+}
+
+func checkText(t *testing.T, m *model.Model, set *kernel.Set, kv kvcache.Format, text goldenText) {
 	const rows = 32
 	tokens := text.Tokens[:min(len(text.Tokens), tokenLimit(t))]
-	s := newState(t, m, set, model.Limits{Rows: rows, Logits: rows, Sequences: 1, Context: 1024})
+	s := newState(t, m, set, model.Limits{Rows: rows, Logits: rows, Sequences: 1, Context: 1024, KV: kv})
 	var kl, nll, want float64
 	var tops, next int
 	for start := 0; start < len(tokens); start += rows {
