@@ -69,12 +69,12 @@ var allowed = map[string][]string{
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
 		"daemon/config", "daemon/cores", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
-		"model", "model/chat", "model/draft", "model/kernel", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
 		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/store",
-		"model", "model/chat", "model/gguf", "model/kernel", "model/mapfile", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
 	},

@@ -14,6 +14,7 @@ import (
 	"siskin/model/chat"
 	"siskin/model/draft"
 	"siskin/model/kernel"
+	"siskin/model/kvcache"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
 )
@@ -56,13 +57,22 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 		pinned = o.Machine.Fast
 	}
 	e.pool = kernel.NewPinnedPool(Workers(c, &o.Machine), pinned)
-	if e.state, err = model.NewState(e.model, set, e.pool, stateLimits(c)); err != nil {
+	if e.state, err = newState(e.model, set, e.pool, c); err != nil {
 		return e, err
 	}
 	if err := e.loadText(); err != nil {
 		return e, err
 	}
 	return e, e.chooseThreads(c, o, measure)
+}
+
+// newState makes the state for the limits and the format of keys and values in the configuration.
+func newState(m *model.Model, set *kernel.Set, pool *kernel.Pool, c *config.Config) (*model.State, error) {
+	limits, err := stateLimits(c), error(nil)
+	if limits.KV, err = kvcache.Named(c.Model.KV, m.Config.HeadDim); err != nil {
+		return nil, fmt.Errorf("model.kv: %w", err)
+	}
+	return model.NewState(m, set, pool, limits)
 }
 
 // stateLimits gives all answers that grow at the same time one context together: a long conversation takes the room

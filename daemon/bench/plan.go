@@ -11,17 +11,19 @@ import (
 	"slices"
 
 	"siskin/model"
+	"siskin/model/kvcache"
 )
 
 // Plan is what to measure. Its zero value measures nothing; Full and Quick are the plans of the command.
 type Plan struct {
-	Prompts []int // tokens of each prefill
-	Depths  []int // positions before the decoded tokens; 0 is always among those that are measured
-	Batches []int // sequences that are decoded together
-	Tokens  int   // tokens of one run of decoding; a batch decodes a quarter of it for each sequence
-	Rows    int   // rows of one pass of a prefill
-	Runs    int   // how often everything is measured
-	Roof    bool  // measure the machine too
+	Prompts []int          // tokens of each prefill
+	Depths  []int          // positions before the decoded tokens; 0 is always among those that are measured
+	Batches []int          // sequences that are decoded together
+	Tokens  int            // tokens of one run of decoding; a batch decodes a quarter of it for each sequence
+	Rows    int            // rows of one pass of a prefill
+	Runs    int            // how often everything is measured
+	KV      kvcache.Format // how keys and values are kept
+	Roof    bool           // measure the machine too
 
 	// Busy makes the machine busy until stop is called; nil: nothing is measured on a busy machine.
 	Busy func(context.Context) (stop func() error, err error)

@@ -94,6 +94,7 @@ func (r *runner) result() Result {
 		{"model", r.Name},
 		{"kernels", r.Set.Name},
 		{"packed", r.Packed},
+		{"kv", r.plan.KV.String()},
 		{"threads", r.Pool.Workers()},
 		{"runs", r.plan.Runs},
 		{"tokens", r.plan.Tokens},

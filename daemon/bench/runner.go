@@ -88,7 +88,7 @@ func newRunner(ctx context.Context, plan Plan, s Subject) (*runner, error) {
 	var err error
 	r.state, err = model.NewState(s.Model, s.Set, s.Pool, model.Limits{
 		Rows: max(plan.Rows, largest), Logits: largest, Sequences: 1 + len(plan.Depths) + largest,
-		Context: context, Positions: max(positions, context),
+		Context: context, Positions: max(positions, context), KV: plan.KV,
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"siskin/daemon/bench"
 	"siskin/model"
 	"siskin/model/kernel"
+	"siskin/model/kvcache"
 )
 
 type benchCommand struct {
@@ -24,16 +25,17 @@ type benchCommand struct {
 	Packed  string `type:"path" help:"Packed file to measure; default: where the daemon finds it."`
 	cacheFlag
 
-	Quick   bool  `help:"A short run: one prompt, depth 0, no batches."`
-	Prompts []int `help:"Tokens of the prefills; default: 32,128,512."`
-	Depths  []int `help:"Tokens before the decoded ones; default: 0,512,2048. 0 is always measured."`
-	Batches []int `help:"Sequences decoded together; default: 1 to 8."`
-	Tokens  int   `help:"Tokens to decode in one run; default: 64."`
-	Rows    int   `default:"64" help:"Rows of one prefill pass."`
-	Runs    int   `default:"5" help:"Runs of everything; medians and extremes are reported."`
-	Roof    bool  `help:"Measure the machine's read bandwidth and int8 peak in the same runs, and print the shares of them."`
-	Contend int   `default:"0" help:"Measure decoding beside this many busy processes too."`
-	JSON    bool  `help:"Print one flat JSON object a line, one for each kernel set, plain and packed; null is what was not measured."`
+	Quick   bool   `help:"A short run: one prompt, depth 0, no batches."`
+	Prompts []int  `help:"Tokens of the prefills; default: 32,128,512."`
+	Depths  []int  `help:"Tokens before the decoded ones; default: 0,512,2048. 0 is always measured."`
+	Batches []int  `help:"Sequences decoded together; default: 1 to 8."`
+	Tokens  int    `help:"Tokens to decode in one run; default: 64."`
+	KV      string `default:"auto" help:"How keys and values are kept: f16, q8, or auto as the daemon does."`
+	Rows    int    `default:"64" help:"Rows of one prefill pass."`
+	Runs    int    `default:"5" help:"Runs of everything; medians and extremes are reported."`
+	Roof    bool   `help:"Measure the machine's read bandwidth and int8 peak in the same runs, and print the shares of them."`
+	Contend int    `default:"0" help:"Measure decoding beside this many busy processes too."`
+	JSON    bool   `help:"Print one flat JSON object a line, one for each kernel set, plain and packed; null is what was not measured."`
 }
 
 // maxContend bounds the busy processes: more is a mistake.
@@ -61,6 +63,9 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) (err error) {
 	defer func() { err = errors.Join(err, closePacked(subjects)) }()
 	if err != nil {
 		return err
+	}
+	if plan.KV, err = kvcache.Named(c.KV, e.model.Config.HeadDim); err != nil {
+		return usagef("bench: --kv: %w", err)
 	}
 	results, err := bench.Run(ctx, plan, subjects)
 	if err != nil {
