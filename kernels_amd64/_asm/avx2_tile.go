@@ -60,22 +60,38 @@ func products() []product {
 	all, first, last := steps(0, 8), steps(0, 4), steps(4, 4)
 	return []product{
 		{name: "U4Min", doc: "4-bit weights with minima", record: tileBytes, hasMin: true, halves: [][]run{{one(all, 1)}}},
-		{name: "U4", doc: "4-bit weights with an offset of 8, scales divided by 16", record: tileBytes, offset: true,
-			halves: [][]run{{one(all, 16)}}},
-		{name: "U5Min", doc: "5-bit weights with minima", record: tileBytes, hasMin: true,
-			halves: [][]run{{one(first, 1), one(last, 1)}}},
-		{name: "U5", doc: "5-bit weights with an offset of 16, scales divided by 8", record: tileBytes, offset: true,
-			halves: [][]run{{one(first, 8), one(last, 8)}}},
-		{name: "U8", doc: "8-bit weights with an offset of 128, in two planes", record: wideBytes, offset: true,
-			halves: [][]run{{{0, all, 1}, {planeAt, all, 16}}}},
-		{name: "U6Halves", doc: "6-bit weights with an offset of 32, scales of 16 columns divided by 4", record: tileBytes, offset: true,
-			halves: [][]run{{one(steps(0, 2), 4), one(steps(2, 2), 4)}, {one(steps(4, 2), 4), one(steps(6, 2), 4)}}},
-		{name: "U3Halves", doc: "3-bit weights with an offset of 4, scales of 16 columns divided by 32", record: tileBytes, offset: true,
-			halves: [][]run{{one(first, 32)}, {one(last, 32)}}},
-		{name: "U2HalvesMin", doc: "2-bit weights with scales and minima of 16 columns", record: tileBytes, hasMin: true,
-			halves: [][]run{{one(first, 1)}, {one(last, 1)}}},
-		{name: "S8HalvesMin", doc: "signed 8-bit weights with scales and minima of 16 columns", record: tileBytes, hasMin: true,
-			signed: true, halves: [][]run{{one(first, 1)}, {one(last, 1)}}},
+		{
+			name: "U4", doc: "4-bit weights with an offset of 8, scales divided by 16", record: tileBytes, offset: true,
+			halves: [][]run{{one(all, 16)}},
+		},
+		{
+			name: "U5Min", doc: "5-bit weights with minima", record: tileBytes, hasMin: true,
+			halves: [][]run{{one(first, 1), one(last, 1)}},
+		},
+		{
+			name: "U5", doc: "5-bit weights with an offset of 16, scales divided by 8", record: tileBytes, offset: true,
+			halves: [][]run{{one(first, 8), one(last, 8)}},
+		},
+		{
+			name: "U8", doc: "8-bit weights with an offset of 128, in two planes", record: wideBytes, offset: true,
+			halves: [][]run{{{0, all, 1}, {planeAt, all, 16}}},
+		},
+		{
+			name: "U6Halves", doc: "6-bit weights with an offset of 32, scales of 16 columns divided by 4", record: tileBytes, offset: true,
+			halves: [][]run{{one(steps(0, 2), 4), one(steps(2, 2), 4)}, {one(steps(4, 2), 4), one(steps(6, 2), 4)}},
+		},
+		{
+			name: "U3Halves", doc: "3-bit weights with an offset of 4, scales of 16 columns divided by 32", record: tileBytes, offset: true,
+			halves: [][]run{{one(first, 32)}, {one(last, 32)}},
+		},
+		{
+			name: "U2HalvesMin", doc: "2-bit weights with scales and minima of 16 columns", record: tileBytes, hasMin: true,
+			halves: [][]run{{one(first, 1)}, {one(last, 1)}},
+		},
+		{
+			name: "S8HalvesMin", doc: "signed 8-bit weights with scales and minima of 16 columns", record: tileBytes, hasMin: true,
+			signed: true, halves: [][]run{{one(first, 1)}, {one(last, 1)}},
+		},
 	}
 }
 

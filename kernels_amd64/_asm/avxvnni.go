@@ -17,10 +17,14 @@ func vexProducts() []product {
 	return []product{
 		{name: "U8Min", doc: "unsigned weights with minima", record: tileBytes, vnni: true, hasMin: true, halves: [][]run{all}},
 		{name: "U8", doc: "weights with an offset of 128", record: tileBytes, vnni: true, offset: true, halves: [][]run{all}},
-		{name: "U8HalvesMin", doc: "unsigned weights with scales and minima of 16 columns", record: tileBytes, vnni: true, hasMin: true,
-			halves: [][]run{first, last}},
-		{name: "U8Halves", doc: "weights with an offset of 128 and scales of 16 columns", record: tileBytes, vnni: true, offset: true,
-			halves: [][]run{first, last}},
+		{
+			name: "U8HalvesMin", doc: "unsigned weights with scales and minima of 16 columns", record: tileBytes, vnni: true, hasMin: true,
+			halves: [][]run{first, last},
+		},
+		{
+			name: "U8Halves", doc: "weights with an offset of 128 and scales of 16 columns", record: tileBytes, vnni: true, offset: true,
+			halves: [][]run{first, last},
+		},
 	}
 }
 

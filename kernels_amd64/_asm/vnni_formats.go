@@ -9,28 +9,38 @@ import (
 // much smaller: a power of two moves without rounding.
 
 func vnniQ40() vnniFormat {
-	return vnniFormat{name: "Q40", doc: "Q4_0", bytes: 18, subs: 1, offset: true, scales: oneScale(-4), weights: nibbles(2, 4),
-		pieces: []piece{{move: (*vnniRows).oneHalf}, {move: (*vnniRows).fourWords, at: 2}}}
+	return vnniFormat{
+		name: "Q40", doc: "Q4_0", bytes: 18, subs: 1, offset: true, scales: oneScale(-4), weights: nibbles(2, 4),
+		pieces: []piece{{move: (*vnniRows).oneHalf}, {move: (*vnniRows).fourWords, at: 2}},
+	}
 }
 
 func vnniQ41() vnniFormat {
-	return vnniFormat{name: "Q41", doc: "Q4_1", bytes: 20, subs: 1, hasMin: true, scales: oneScale(0), weights: nibbles(4, 0),
-		pieces: []piece{{move: (*vnniRows).twoHalves}, {move: (*vnniRows).fourWords, at: 4}}}
+	return vnniFormat{
+		name: "Q41", doc: "Q4_1", bytes: 20, subs: 1, hasMin: true, scales: oneScale(0), weights: nibbles(4, 0),
+		pieces: []piece{{move: (*vnniRows).twoHalves}, {move: (*vnniRows).fourWords, at: 4}},
+	}
 }
 
 func vnniQ50() vnniFormat {
-	return vnniFormat{name: "Q50", doc: "Q5_0", bytes: 22, subs: 1, offset: true, scales: oneScale(-3), weights: fiveBits(6, 3),
-		pieces: []piece{{move: (*vnniRows).oneHalf}, {move: (*vnniRows).oneWord, at: 2}, {move: (*vnniRows).fourWords, at: 6}}}
+	return vnniFormat{
+		name: "Q50", doc: "Q5_0", bytes: 22, subs: 1, offset: true, scales: oneScale(-3), weights: fiveBits(6, 3),
+		pieces: []piece{{move: (*vnniRows).oneHalf}, {move: (*vnniRows).oneWord, at: 2}, {move: (*vnniRows).fourWords, at: 6}},
+	}
 }
 
 func vnniQ51() vnniFormat {
-	return vnniFormat{name: "Q51", doc: "Q5_1", bytes: 24, subs: 1, hasMin: true, scales: oneScale(0), weights: fiveBits(8, 0),
-		pieces: []piece{{move: (*vnniRows).twoHalves}, {move: (*vnniRows).oneWord, at: 4}, {move: (*vnniRows).fourWords, at: 8}}}
+	return vnniFormat{
+		name: "Q51", doc: "Q5_1", bytes: 24, subs: 1, hasMin: true, scales: oneScale(0), weights: fiveBits(8, 0),
+		pieces: []piece{{move: (*vnniRows).twoHalves}, {move: (*vnniRows).oneWord, at: 4}, {move: (*vnniRows).fourWords, at: 8}},
+	}
 }
 
 func vnniQ80() vnniFormat {
-	return vnniFormat{name: "Q80", doc: "Q8_0", bytes: 34, subs: 1, offset: true, scales: oneScale(0), weights: signedBytes(2),
-		pieces: []piece{{move: (*vnniRows).oneHalf}, {move: (*vnniRows).fourWords, at: 2}, {move: (*vnniRows).fourWords, at: 18}}}
+	return vnniFormat{
+		name: "Q80", doc: "Q8_0", bytes: 34, subs: 1, offset: true, scales: oneScale(0), weights: signedBytes(2),
+		pieces: []piece{{move: (*vnniRows).oneHalf}, {move: (*vnniRows).fourWords, at: 2}, {move: (*vnniRows).fourWords, at: 18}},
+	}
 }
 
 func vnniIQ4NL() vnniFormat {
@@ -40,7 +50,8 @@ func vnniIQ4NL() vnniFormat {
 }
 
 func vnniIQ4XS() vnniFormat {
-	return vnniFormat{name: "IQ4XS", doc: "IQ4_XS", bytes: 136, subs: 8, offset: true, weights: nonlinear(8, 16),
+	return vnniFormat{
+		name: "IQ4XS", doc: "IQ4_XS", bytes: 136, subs: 8, offset: true, weights: nonlinear(8, 16),
 		pieces: []piece{{move: (*vnniRows).twoHalves}, {move: (*vnniRows).oneWord, at: 4}, {move: (*vnniRows).fourWords, at: 8, loop: 8}},
 		// A scale of 6 bits less 32 becomes the highest bits of a word: its highest bit inverted, it is in two's complement.
 		head: func(k *vnniKernel, g int) {
@@ -56,7 +67,8 @@ func vnniIQ4XS() vnniFormat {
 			k.VCVTDQ2PS(v, v)
 			k.VMULPS(k.slot(g, 0), v, v)
 			return []reg.VecVirtual{v}, nil
-		}}
+		},
+	}
 }
 
 // keepSixBits keeps the scales and minima of Q4_K and Q5_K (ggml-quants.c, get_scale_min_k4): in slots 2 and 3 the words
@@ -80,21 +92,26 @@ func sixBitScales(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 }
 
 func vnniQ4K() vnniFormat {
-	return vnniFormat{name: "Q4K", doc: "Q4_K", bytes: 144, subs: 8, hasMin: true, negMin: true,
+	return vnniFormat{
+		name: "Q4K", doc: "Q4_K", bytes: 144, subs: 8, hasMin: true, negMin: true,
 		head: keepSixBits, scales: sixBitScales,
 		weights: parts(func(s int) []part { return []part{{16 + s/2*32, -4 * (s % 2), 0x0f}} }),
-		pieces:  []piece{{move: (*vnniRows).halvesAndWords}, {move: (*vnniRows).fourWords, at: 16, loop: 8}}}
+		pieces:  []piece{{move: (*vnniRows).halvesAndWords}, {move: (*vnniRows).fourWords, at: 16, loop: 8}},
+	}
 }
 
 func vnniQ5K() vnniFormat {
-	return vnniFormat{name: "Q5K", doc: "Q5_K", bytes: 176, subs: 8, hasMin: true, negMin: true,
+	return vnniFormat{
+		name: "Q5K", doc: "Q5_K", bytes: 176, subs: 8, hasMin: true, negMin: true,
 		head: keepSixBits, scales: sixBitScales,
 		weights: parts(func(s int) []part { return []part{{48 + s/2*32, -4 * (s % 2), 0x0f}, {16, 4 - s, 0x10}} }),
-		pieces:  []piece{{move: (*vnniRows).halvesAndWords}, {move: (*vnniRows).fourWords, at: 16, loop: 10}}}
+		pieces:  []piece{{move: (*vnniRows).halvesAndWords}, {move: (*vnniRows).fourWords, at: 16, loop: 10}},
+	}
 }
 
 func vnniQ6K() vnniFormat {
-	return vnniFormat{name: "Q6K", doc: "Q6_K", bytes: 210, subs: 8, halves: true, offset: true,
+	return vnniFormat{
+		name: "Q6K", doc: "Q6_K", bytes: 210, subs: 8, halves: true, offset: true,
 		head: func(k *vnniKernel, g int) { k.keepHalf(0, g, 208, -2-24) },
 		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
 			for h := range 2 {
@@ -105,11 +122,13 @@ func vnniQ6K() vnniFormat {
 		weights: parts(func(s int) []part {
 			return []part{{s/4*64 + s%2*32, 2 - s%4/2*4, 0x3c}, {128 + s/4*32, 6 - 2*(s%4), 0xc0}}
 		}),
-		pieces: []piece{{move: (*vnniRows).lastHalf, at: 208}, {move: (*vnniRows).fourWords, loop: 13}}}
+		pieces: []piece{{move: (*vnniRows).lastHalf, at: 208}, {move: (*vnniRows).fourWords, loop: 13}},
+	}
 }
 
 func vnniQ2K() vnniFormat {
-	return vnniFormat{name: "Q2K", doc: "Q2_K", bytes: 84, subs: 8, hasMin: true, negMin: true, halves: true,
+	return vnniFormat{
+		name: "Q2K", doc: "Q2_K", bytes: 84, subs: 8, hasMin: true, negMin: true, halves: true,
 		head: func(k *vnniKernel, g int) {
 			k.keepHalf(0, g, 80, -24)
 			k.keepHalf(1, g, 82, -24)
@@ -125,11 +144,13 @@ func vnniQ2K() vnniFormat {
 			return d, m
 		},
 		weights: parts(func(s int) []part { return []part{{16 + s/4*32, -2 * (s % 4), 0x03}} }),
-		pieces:  []piece{{move: (*vnniRows).twoHalves, at: 80}, {move: (*vnniRows).fourWords, loop: 5}}}
+		pieces:  []piece{{move: (*vnniRows).twoHalves, at: 80}, {move: (*vnniRows).fourWords, loop: 5}},
+	}
 }
 
 func vnniQ3K() vnniFormat {
-	return vnniFormat{name: "Q3K", doc: "Q3_K", bytes: 110, subs: 8, halves: true, offset: true,
+	return vnniFormat{
+		name: "Q3K", doc: "Q3_K", bytes: 110, subs: 8, halves: true, offset: true,
 		// Slots 1..4 keep the scales of halves 0..3, 4..7, 8..11, 12..15: four low and two high bits, less 32.
 		head: func(k *vnniKernel, g int) {
 			k.keepHalf(0, g, 108, -5-24)
@@ -147,6 +168,10 @@ func vnniQ3K() vnniFormat {
 			return d, nil
 		},
 		weights: parts(func(s int) []part { return []part{{32 + s/4*32, 5 - 2*(s%4), 0x60}, {0, 7 - s, 0x80}} }),
-		pieces: []piece{{move: (*vnniRows).lastThreeWords, at: 92}, {move: (*vnniRows).lastHalf, at: 108},
-			{move: (*vnniRows).fourWords, loop: 6}}}
+		pieces: []piece{
+			{move: (*vnniRows).lastThreeWords, at: 92},
+			{move: (*vnniRows).lastHalf, at: 108},
+			{move: (*vnniRows).fourWords, loop: 6},
+		},
+	}
 }

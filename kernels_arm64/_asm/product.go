@@ -415,7 +415,10 @@ func (p *product) reduce(sums [][]int, saved []int) [][]int {
 func dotProdTiles(a *asm) {
 	a.includes("Products of unpacked tiles with SDOT (FEAT_DotProd).")
 	for _, k := range []kind{
-		{name: ""}, {name: "Min", min: true}, {name: "Halves", halves: true}, {name: "HalvesMin", halves: true, min: true},
+		{name: ""},
+		{name: "Min", min: true},
+		{name: "Halves", halves: true},
+		{name: "HalvesMin", halves: true, min: true},
 		{name: "Packed", packed: true},
 	} {
 		(&product{asm: a, kind: k, vecs: 2, tokens: 4}).emit()
@@ -426,8 +429,12 @@ func dotProdTiles(a *asm) {
 func neonTiles(a *asm) {
 	a.includes("Products of unpacked tiles with plain NEON (ARMv8.0).")
 	for _, k := range []kind{
-		{name: ""}, {name: "Min", min: true}, {name: "FiveMin", min: true, large: upTo31}, {name: "Large", large: anySize},
-		{name: "Halves", halves: true}, {name: "HalvesMin", halves: true, min: true},
+		{name: ""},
+		{name: "Min", min: true},
+		{name: "FiveMin", min: true, large: upTo31},
+		{name: "Large", large: anySize},
+		{name: "Halves", halves: true},
+		{name: "HalvesMin", halves: true, min: true},
 		{name: "Packed", packed: true, large: anySize},
 	} {
 		(&product{asm: a, kind: k, neon: true, vecs: 4, tokens: 1}).emit()

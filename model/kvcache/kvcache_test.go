@@ -158,8 +158,14 @@ func TestNamed(t *testing.T) {
 		want    Format
 		bad     bool
 	}{
-		{"auto", 64, Q8, false}, {"auto", 80, F16, false}, {"auto", 16, F16, false},
-		{"f16", 64, F16, false}, {"q8", 128, Q8, false}, {"q8", 80, Q8, true}, {"q4", 64, F16, true}, {"", 64, F16, true},
+		{"auto", 64, Q8, false},
+		{"auto", 80, F16, false},
+		{"auto", 16, F16, false},
+		{"f16", 64, F16, false},
+		{"q8", 128, Q8, false},
+		{"q8", 80, Q8, true},
+		{"q4", 64, F16, true},
+		{"", 64, F16, true},
 	} {
 		got, err := Named(c.name, c.headDim)
 		if (err != nil) != c.bad || err == nil && got != c.want {
