@@ -52,6 +52,7 @@ func TestLeftOvers(t *testing.T) {
 			c := Dial(f, b.Addr(), ClientOptions{ID: "c"})
 			c.Subscribe("t", 1)
 			c.Publish("t", 1, false, "unread")
+			Eventually(f, "the message is there", func() bool { return len(c.messages) == 1 })
 			c.Close()
 		}, `left over: "unread" on t`},
 		"a client": {func(f *failing) {
