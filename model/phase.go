@@ -34,7 +34,7 @@ const (
 	// deliver, or chunkWork multiply-accumulates, as long on a fast core: dear enough to hide the claim, short enough that
 	// a descheduled worker holds up little and that garbage collection, which waits for assembly to return, is never
 	// delayed noticeably.
-	chunkBytes = 16 << 10
+	chunkBytes = 32 << 10
 	chunkWork  = 2_000_000
 	// chunkAlign keeps pieces of a matrix on whole tiles of rows, and their results on whole blocks of activations.
 	chunkAlign = 32
