@@ -30,6 +30,8 @@ type Options struct {
 	Machine cores.Machine
 	// StateFolder is where the daemon keeps what it finds out. Empty: nowhere, so it finds out only what costs nothing.
 	StateFolder string
+	// Clock measures passes of the model; nil: time.Now.
+	Clock func() time.Time
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
 	// reached, which may be down while everything here is well.
 	Ready func()

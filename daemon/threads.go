@@ -71,12 +71,16 @@ func (e *engine) tuneThreads(c *config.Config, o *Options, most int, measure boo
 		if !measure {
 			return nil
 		}
-		begun := time.Now()
-		if r, err = tune.Measure(tune.PassesOf(e.state, e.pool), most, time.Now); err != nil {
+		now := o.Clock
+		if now == nil {
+			now = time.Now
+		}
+		begun := now()
+		if r, err = tune.Measure(tune.PassesOf(e.state, e.pool), most, now); err != nil {
 			return err
 		}
 		e.log.Info("threads measured", "decode", r.Decode, "prefill", r.Prefill, "speeds", r.String(),
-			"steady", !r.Unsteady, "took", time.Since(begun).Round(time.Millisecond))
+			"steady", !r.Unsteady, "took", now().Sub(begun).Round(time.Millisecond))
 		if r.Unsteady {
 			return nil // other work disturbed it: the next start tries again
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"siskin/daemon"
 	"siskin/daemon/config"
@@ -42,9 +43,19 @@ func open(t *testing.T, c config.Config, o daemon.Options) string {
 	return l.text.String()
 }
 
+// ticks is a clock that moves on by a millisecond whenever somebody looks: every pass takes as long, however busy the
+// machine is.
+func ticks() func() time.Time {
+	now := time.Unix(0, 0)
+	return func() time.Time {
+		now = now.Add(time.Millisecond)
+		return now
+	}
+}
+
 func TestThreadsAreMeasuredOnce(t *testing.T) {
 	c := tinyConfig(t, "127.0.0.1:1")
-	o := daemon.Options{Version: "1", Log: slog.New(slog.DiscardHandler), StateFolder: filepath.Join(t.TempDir(), "state")}
+	o := daemon.Options{Version: "1", Log: slog.New(slog.DiscardHandler), StateFolder: filepath.Join(t.TempDir(), "state"), Clock: ticks()}
 	from := func() string {
 		t.Helper()
 		plan, err := daemon.Check(c, o)
@@ -124,7 +135,7 @@ func TestThreadsCannotBeKept(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text := open(t, tinyConfig(t, "127.0.0.1:1"), daemon.Options{Version: "1", StateFolder: file})
+	text := open(t, tinyConfig(t, "127.0.0.1:1"), daemon.Options{Version: "1", StateFolder: file, Clock: ticks()})
 	if !strings.Contains(text, "the next start will measure again") {
 		t.Error(text)
 	}

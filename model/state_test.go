@@ -3,6 +3,7 @@ package model_test
 import (
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -195,6 +196,43 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 				t.Errorf("%s, %s: %g allocations per pass, want 0", set.Name, name, n)
 			}
 		}
+	}
+}
+
+// A thousand decoded tokens allocate nothing and let the garbage collector rest, also while the sequence grows by pages.
+func TestThousandTokensWithoutGarbage(t *testing.T) {
+	m := open(t, goldentest.Path(t, "archs", "llama-q4_0.gguf"))
+	set, err := kernel.Best()
+	if err != nil {
+		t.Log(err)
+	}
+	s := newState(t, m, set, model.Limits{Rows: 8, Logits: 1, Sequences: 1, Context: m.Config.Context})
+	row := []model.Row{{Token: 5, Logits: true}}
+	decode := func(tokens int) {
+		for range tokens {
+			if row[0].Pos = s.Cache.Len(0); row[0].Pos == m.Config.Context {
+				if err := s.Cache.Truncate(0, 0); err != nil {
+					t.Fatal(err)
+				}
+				row[0].Pos = 0
+			}
+			if err := s.Forward(row); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// What the runtime does for itself, such as cleaning up after a collection, counts too: the best of a few tries.
+	allocations, collections := uint64(math.MaxUint64), uint32(math.MaxUint32)
+	for range 5 {
+		decode(100)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		decode(1000)
+		runtime.ReadMemStats(&after)
+		allocations, collections = min(allocations, after.Mallocs-before.Mallocs), min(collections, after.NumGC-before.NumGC)
+	}
+	if allocations != 0 || collections != 0 {
+		t.Errorf("1000 tokens: %d allocations, %d collections, want none", allocations, collections)
 	}
 }
 
