@@ -69,7 +69,7 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 // newState makes the state for the limits and the format of keys and values in the configuration.
 func newState(m *model.Model, set *kernel.Set, pool *kernel.Pool, c *config.Config) (*model.State, error) {
 	limits, err := stateLimits(c), error(nil)
-	if limits.KV, err = kvcache.Named(c.Model.KV, m.Config.HeadDim); err != nil {
+	if limits.KV, err = kvcache.Named(c.Model.KV); err != nil {
 		return nil, fmt.Errorf("model.kv: %w", err)
 	}
 	return model.NewState(m, set, pool, limits)

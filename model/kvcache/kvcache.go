@@ -15,18 +15,14 @@ import (
 	"siskin/model/quant"
 )
 
-// Named returns the format of that name, "f16" or "q8", or, for "auto", the smallest that heads of headDim columns allow.
-func Named(name string, headDim int) (Format, error) {
-	switch {
-	case name == "auto" && Q8.Check(headDim) == nil:
-		return Q8, nil
-	case name == "auto" || name == F16.String():
-		return F16, nil
-	case name == Q8.String():
-		return Q8, Q8.Check(headDim)
-	default:
-		return F16, fmt.Errorf("%q is no format of keys and values: want auto, f16 or q8", name)
+// Named returns the format of that name, "f16" or "q8".
+func Named(name string) (Format, error) {
+	for f := range quant.NumKVFormats {
+		if name == f.String() {
+			return f, nil
+		}
 	}
+	return F16, fmt.Errorf("%q is no format of keys and values: want f16 or q8", name)
 }
 
 // PageLen is the number of positions in a page.

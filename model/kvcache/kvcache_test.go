@@ -152,24 +152,14 @@ func TestGrowingDoesNotAllocate(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		headDim int
-		want    Format
-		bad     bool
-	}{
-		{"auto", 64, Q8, false},
-		{"auto", 80, F16, false},
-		{"auto", 16, F16, false},
-		{"f16", 64, F16, false},
-		{"q8", 128, Q8, false},
-		{"q8", 80, Q8, true},
-		{"q4", 64, F16, true},
-		{"", 64, F16, true},
-	} {
-		got, err := Named(c.name, c.headDim)
-		if (err != nil) != c.bad || err == nil && got != c.want {
-			t.Errorf("%q for heads of %d: %v, error %v", c.name, c.headDim, got, err)
+	for _, f := range []Format{F16, Q8} {
+		if got, err := Named(f.String()); got != f || err != nil {
+			t.Errorf("%v: %v, error %v", f, got, err)
+		}
+	}
+	for _, name := range []string{"", "q4", "F16"} {
+		if _, err := Named(name); err == nil {
+			t.Errorf("%q is a format", name)
 		}
 	}
 }

@@ -22,7 +22,7 @@ const evalRows = 32
 type logprobsCommand struct {
 	modelFlags
 	Tokens string `required:"" type:"path" help:"File with {\"tokens\": [ids]}."`
-	KV     string `default:"auto" help:"How keys and values are kept: f16, q8, or auto as the daemon does."`
+	KV     string `default:"f16" help:"How keys and values are kept: f16 or q8."`
 	Top    int    `default:"32" help:"How many of the most likely tokens to list."`
 }
 
@@ -47,7 +47,7 @@ func (c *logprobsCommand) Run(ctx context.Context, s *streams) (err error) {
 		return usagef("--top %d: want 0 to %d, the size of the vocabulary", c.Top, e.model.Config.Vocab)
 	}
 	limits := model.Limits{Rows: evalRows, Logits: evalRows, Sequences: 1, Context: len(tokens)}
-	if limits.KV, err = kvcache.Named(c.KV, e.model.Config.HeadDim); err != nil {
+	if limits.KV, err = kvcache.Named(c.KV); err != nil {
 		return usagef("--kv: %w", err)
 	}
 	state, err := model.NewState(e.model, e.set, e.pool, limits)
