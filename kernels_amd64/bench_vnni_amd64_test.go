@@ -29,7 +29,7 @@ func bestOf(b *testing.B, name string, size int, macs float64, f func()) {
 }
 
 // vnniLayouts are the two layouts of a format.
-func vnniLayouts(k vnniCase, w []byte, rows, cols int) []struct {
+func vnniLayouts(k productCase, w []byte, rows, cols int) []struct {
 	name string
 	mul  matMulQ8
 	w    []byte

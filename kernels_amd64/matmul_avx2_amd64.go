@@ -14,25 +14,6 @@ const (
 	cacheLine  = 64
 )
 
-// tileFormat is a format of weights. A number, not a set of function values: pointers that go through a function value
-// escape to the heap.
-type tileFormat uint8
-
-const (
-	tileQ40 tileFormat = iota
-	tileQ41
-	tileQ50
-	tileQ51
-	tileQ80
-	tileIQ4NL
-	tileIQ4XS
-	tileQ4K
-	tileQ5K
-	tileQ6K
-	tileQ2K
-	tileQ3K
-)
-
 // tileISA is the instruction set of the products of tiles.
 type tileISA uint8
 
@@ -40,15 +21,6 @@ const (
 	isaAVX2 tileISA = iota
 	isaAVXVNNI
 )
-
-// block returns bytes and columns of a block.
-func (f tileFormat) block() (size, cols int) {
-	size = [...]int{18, 20, 22, 24, 34, 18, 136, 144, 176, 210, 84, 110}[f]
-	if f < tileIQ4XS {
-		return size, 32
-	}
-	return size, 256
-}
 
 // tileSpace is the memory of a product: a tile and sums. It lives on the stack, which aligns less than vectors want.
 type tileSpace struct {
@@ -66,7 +38,7 @@ func (s *tileSpace) parts() (tile *byte, sums *[sumTokens * groupRows]float32) {
 // tileProduct is what a product was asked for, after the checks.
 type tileProduct struct {
 	isa       tileISA
-	format    tileFormat
+	format    Format
 	packed    bool
 	dst       []float32
 	dstStride int
@@ -78,7 +50,7 @@ type tileProduct struct {
 }
 
 // mulTiles checks and computes a product.
-func mulTiles(isa tileISA, f tileFormat, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+func mulTiles(isa tileISA, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
 	size, blockCols := f.block()
 	must(cols%blockCols == 0, "columns are not whole blocks", cols, cols/blockCols*blockCols)
 	must(!packed || rows%groupRows == 0, "packed rows are not whole groups", rows, rows/groupRows*groupRows)

@@ -14,51 +14,18 @@ import (
 	"siskin/model/quant"
 )
 
-// tileCase is an 8-bit product under test, for plain and for packed rows.
-type tileCase struct {
-	isa    string
-	typ    quant.Type
-	plain  func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
-	packed func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
-}
-
-func tileCases(tb testing.TB) []tileCase {
+// tileCases lists the products with AVX2, and those with AVX-VNNI where the CPU has it.
+func tileCases(tb testing.TB) []productCase {
 	needAVX2(tb)
-	cases := []tileCase{
-		{"AVX2", quant.Q4_0, kernels.MatMulQ40AVX2, kernels.MatMulQ40PackedAVX2},
-		{"AVX2", quant.Q4_1, kernels.MatMulQ41AVX2, kernels.MatMulQ41PackedAVX2},
-		{"AVX2", quant.Q5_0, kernels.MatMulQ50AVX2, kernels.MatMulQ50PackedAVX2},
-		{"AVX2", quant.Q5_1, kernels.MatMulQ51AVX2, kernels.MatMulQ51PackedAVX2},
-		{"AVX2", quant.Q8_0, kernels.MatMulQ80AVX2, kernels.MatMulQ80PackedAVX2},
-		{"AVX2", quant.IQ4_NL, kernels.MatMulIQ4NLAVX2, kernels.MatMulIQ4NLPackedAVX2},
-		{"AVX2", quant.IQ4_XS, kernels.MatMulIQ4XSAVX2, kernels.MatMulIQ4XSPackedAVX2},
-		{"AVX2", quant.Q4_K, kernels.MatMulQ4KAVX2, kernels.MatMulQ4KPackedAVX2},
-		{"AVX2", quant.Q5_K, kernels.MatMulQ5KAVX2, kernels.MatMulQ5KPackedAVX2},
-		{"AVX2", quant.Q6_K, kernels.MatMulQ6KAVX2, kernels.MatMulQ6KPackedAVX2},
-		{"AVX2", quant.Q2_K, kernels.MatMulQ2KAVX2, kernels.MatMulQ2KPackedAVX2},
-		{"AVX2", quant.Q3_K, kernels.MatMulQ3KAVX2, kernels.MatMulQ3KPackedAVX2},
-	}
+	cases := productCases("AVX2", kernels.MatMulAVX2)
 	if has(tb, "avxvnni") {
-		cases = append(cases, []tileCase{
-			{"AVXVNNI", quant.Q4_0, kernels.MatMulQ40AVXVNNI, kernels.MatMulQ40PackedAVXVNNI},
-			{"AVXVNNI", quant.Q4_1, kernels.MatMulQ41AVXVNNI, kernels.MatMulQ41PackedAVXVNNI},
-			{"AVXVNNI", quant.Q5_0, kernels.MatMulQ50AVXVNNI, kernels.MatMulQ50PackedAVXVNNI},
-			{"AVXVNNI", quant.Q5_1, kernels.MatMulQ51AVXVNNI, kernels.MatMulQ51PackedAVXVNNI},
-			{"AVXVNNI", quant.Q8_0, kernels.MatMulQ80AVXVNNI, kernels.MatMulQ80PackedAVXVNNI},
-			{"AVXVNNI", quant.IQ4_NL, kernels.MatMulIQ4NLAVXVNNI, kernels.MatMulIQ4NLPackedAVXVNNI},
-			{"AVXVNNI", quant.IQ4_XS, kernels.MatMulIQ4XSAVXVNNI, kernels.MatMulIQ4XSPackedAVXVNNI},
-			{"AVXVNNI", quant.Q4_K, kernels.MatMulQ4KAVXVNNI, kernels.MatMulQ4KPackedAVXVNNI},
-			{"AVXVNNI", quant.Q5_K, kernels.MatMulQ5KAVXVNNI, kernels.MatMulQ5KPackedAVXVNNI},
-			{"AVXVNNI", quant.Q6_K, kernels.MatMulQ6KAVXVNNI, kernels.MatMulQ6KPackedAVXVNNI},
-			{"AVXVNNI", quant.Q2_K, kernels.MatMulQ2KAVXVNNI, kernels.MatMulQ2KPackedAVXVNNI},
-			{"AVXVNNI", quant.Q3_K, kernels.MatMulQ3KAVXVNNI, kernels.MatMulQ3KPackedAVXVNNI},
-		}...)
+		cases = append(cases, productCases("AVXVNNI", kernels.MatMulAVXVNNI)...)
 	}
 	return cases
 }
 
 // compareTile multiplies in guarded memory and compares with the reference, and packed rows with plain ones to the bit.
-func compareTile(t *testing.T, mem *arena, k tileCase, w []byte, rows, cols int, acts []byte, n int) {
+func compareTile(t *testing.T, mem *arena, k productCase, w []byte, rows, cols int, acts []byte, n int) {
 	t.Helper()
 	what := fmt.Sprintf("%s rows %d, cols %d, n %d", k.typ, rows, cols, n)
 	stride := rows + rows%3
@@ -280,10 +247,10 @@ func TestTilesBrokenLengths(t *testing.T) {
 	needAVX2(t)
 	f, b, acts := make([]float32, 1000), make([]byte, 1000), quant.NewActs(1000)
 	plain := func(dst, stride, w, rows, cols, act, n int) func() {
-		return func() { kernels.MatMulQ41AVX2(f[:dst], stride, b[:w], rows, cols, acts[:act], n) }
+		return func() { kernels.MatMulAVX2(kernels.Q41, false, f[:dst], stride, b[:w], rows, cols, acts[:act], n) }
 	}
 	packed := func(dst, stride, w, rows, cols, act, n int) func() {
-		return func() { kernels.MatMulQ41PackedAVX2(f[:dst], stride, b[:w], rows, cols, acts[:act], n) }
+		return func() { kernels.MatMulAVX2(kernels.Q41, true, f[:dst], stride, b[:w], rows, cols, acts[:act], n) }
 	}
 	tile := func(dst, dstStride, blocks, act, stride, n int) func() {
 		return func() { kernels.MatMulTileAVX2(f[:dst], dstStride, &b[0], blocks, acts[:act], stride, n) }

@@ -3,7 +3,7 @@
 package kernels
 
 // unpackTile fills a tile from packed rows, or from plain rows that are stride bytes apart.
-func unpackTile(f tileFormat, packed bool, tile, w *byte, stride, blocks int) {
+func unpackTile(f Format, packed bool, tile, w *byte, stride, blocks int) {
 	if packed {
 		unpackPacked(f, tile, w, blocks)
 	} else {
@@ -12,113 +12,113 @@ func unpackTile(f tileFormat, packed bool, tile, w *byte, stride, blocks int) {
 }
 
 // unpackPacked fills a tile from packed rows.
-func unpackPacked(f tileFormat, tile, w *byte, blocks int) {
+func unpackPacked(f Format, tile, w *byte, blocks int) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		unpackQ40PackedAVX2(tile, w, 0, blocks)
-	case tileQ41:
+	case Q41:
 		unpackQ41PackedAVX2(tile, w, 0, blocks)
-	case tileQ50:
+	case Q50:
 		unpackQ50PackedAVX2(tile, w, 0, blocks)
-	case tileQ51:
+	case Q51:
 		unpackQ51PackedAVX2(tile, w, 0, blocks)
-	case tileQ80:
+	case Q80:
 		unpackQ80PackedAVX2(tile, w, 0, blocks)
-	case tileIQ4NL:
+	case IQ4NL:
 		unpackIQ4NLPackedAVX2(tile, w, 0, blocks)
-	case tileIQ4XS:
+	case IQ4XS:
 		unpackIQ4XSPackedAVX2(tile, w, 0, blocks)
-	case tileQ4K:
+	case Q4K:
 		unpackQ4KPackedAVX2(tile, w, 0, blocks)
-	case tileQ5K:
+	case Q5K:
 		unpackQ5KPackedAVX2(tile, w, 0, blocks)
-	case tileQ6K:
+	case Q6K:
 		unpackQ6KPackedAVX2(tile, w, 0, blocks)
-	case tileQ2K:
+	case Q2K:
 		unpackQ2KPackedAVX2(tile, w, 0, blocks)
-	case tileQ3K:
+	case Q3K:
 		unpackQ3KPackedAVX2(tile, w, 0, blocks)
 	}
 }
 
 // unpackPlain fills a tile from rows that are stride bytes apart.
-func unpackPlain(f tileFormat, tile, w *byte, stride, blocks int) {
+func unpackPlain(f Format, tile, w *byte, stride, blocks int) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		unpackQ40PlainAVX2(tile, w, stride, blocks)
-	case tileQ41:
+	case Q41:
 		unpackQ41PlainAVX2(tile, w, stride, blocks)
-	case tileQ50:
+	case Q50:
 		unpackQ50PlainAVX2(tile, w, stride, blocks)
-	case tileQ51:
+	case Q51:
 		unpackQ51PlainAVX2(tile, w, stride, blocks)
-	case tileQ80:
+	case Q80:
 		unpackQ80PlainAVX2(tile, w, stride, blocks)
-	case tileIQ4NL:
+	case IQ4NL:
 		unpackIQ4NLPlainAVX2(tile, w, stride, blocks)
-	case tileIQ4XS:
+	case IQ4XS:
 		unpackIQ4XSPlainAVX2(tile, w, stride, blocks)
-	case tileQ4K:
+	case Q4K:
 		unpackQ4KPlainAVX2(tile, w, stride, blocks)
-	case tileQ5K:
+	case Q5K:
 		unpackQ5KPlainAVX2(tile, w, stride, blocks)
-	case tileQ6K:
+	case Q6K:
 		unpackQ6KPlainAVX2(tile, w, stride, blocks)
-	case tileQ2K:
+	case Q2K:
 		unpackQ2KPlainAVX2(tile, w, stride, blocks)
-	case tileQ3K:
+	case Q3K:
 		unpackQ3KPlainAVX2(tile, w, stride, blocks)
 	}
 }
 
 // mulTile multiplies a tile.
-func mulTile(f tileFormat, sums *float32, tile *byte, blocks int, acts *byte, stride, n int) {
+func mulTile(f Format, sums *float32, tile *byte, blocks int, acts *byte, stride, n int) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		mulTileU4AVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ41, tileQ4K:
+	case Q41, Q4K:
 		mulTileU4MinAVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ50:
+	case Q50:
 		mulTileU5AVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ51, tileQ5K:
+	case Q51, Q5K:
 		mulTileU5MinAVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ80, tileIQ4NL, tileIQ4XS:
+	case Q80, IQ4NL, IQ4XS:
 		mulTileU8AVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ6K:
+	case Q6K:
 		mulTileU6HalvesAVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ2K:
+	case Q2K:
 		mulTileU2HalvesMinAVX2(sums, tile, blocks, acts, stride, n)
-	case tileQ3K:
+	case Q3K:
 		mulTileU3HalvesAVX2(sums, tile, blocks, acts, stride, n)
 	}
 }
 
 // matVec multiplies packed rows with one activation row.
-func matVec(f tileFormat, dst *float32, w *byte, groups, blocks int, acts *byte) {
+func matVec(f Format, dst *float32, w *byte, groups, blocks int, acts *byte) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		matVecQ40PackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ41:
+	case Q41:
 		matVecQ41PackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ50:
+	case Q50:
 		matVecQ50PackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ51:
+	case Q51:
 		matVecQ51PackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ80:
+	case Q80:
 		matVecQ80PackedAVX2(dst, w, groups, blocks, acts)
-	case tileIQ4NL:
+	case IQ4NL:
 		matVecIQ4NLPackedAVX2(dst, w, groups, blocks, acts)
-	case tileIQ4XS:
+	case IQ4XS:
 		matVecIQ4XSPackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ4K:
+	case Q4K:
 		matVecQ4KPackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ5K:
+	case Q5K:
 		matVecQ5KPackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ6K:
+	case Q6K:
 		matVecQ6KPackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ2K:
+	case Q2K:
 		matVecQ2KPackedAVX2(dst, w, groups, blocks, acts)
-	case tileQ3K:
+	case Q3K:
 		matVecQ3KPackedAVX2(dst, w, groups, blocks, acts)
 	}
 }

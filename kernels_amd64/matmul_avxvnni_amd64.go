@@ -3,7 +3,7 @@
 package kernels
 
 // unpackTileVNNI is unpackTile for mulTileVNNI. Unsigned weights without an offset have the same tiles as for AVX2.
-func unpackTileVNNI(f tileFormat, packed bool, tile, w *byte, stride, blocks int) {
+func unpackTileVNNI(f Format, packed bool, tile, w *byte, stride, blocks int) {
 	switch {
 	case f.hasMin():
 		unpackTile(f, packed, tile, w, stride, blocks)
@@ -14,96 +14,86 @@ func unpackTileVNNI(f tileFormat, packed bool, tile, w *byte, stride, blocks int
 	}
 }
 
-// hasMin tells the formats with a minimum instead of an offset.
-func (f tileFormat) hasMin() bool {
-	switch f {
-	case tileQ41, tileQ51, tileQ4K, tileQ5K, tileQ2K:
-		return true
-	default:
-		return false
-	}
-}
-
 // unpackPackedVNNI fills a tile from packed rows of a format with an offset.
-func unpackPackedVNNI(f tileFormat, tile, w *byte, blocks int) {
+func unpackPackedVNNI(f Format, tile, w *byte, blocks int) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		unpackQ40PackedAVXVNNI(tile, w, 0, blocks)
-	case tileQ50:
+	case Q50:
 		unpackQ50PackedAVXVNNI(tile, w, 0, blocks)
-	case tileQ80:
+	case Q80:
 		unpackQ80PackedAVXVNNI(tile, w, 0, blocks)
-	case tileIQ4NL:
+	case IQ4NL:
 		unpackIQ4NLPackedAVXVNNI(tile, w, 0, blocks)
-	case tileIQ4XS:
+	case IQ4XS:
 		unpackIQ4XSPackedAVXVNNI(tile, w, 0, blocks)
-	case tileQ6K:
+	case Q6K:
 		unpackQ6KPackedAVXVNNI(tile, w, 0, blocks)
-	case tileQ3K:
+	case Q3K:
 		unpackQ3KPackedAVXVNNI(tile, w, 0, blocks)
 	}
 }
 
 // unpackPlainVNNI fills a tile from plain rows of a format with an offset.
-func unpackPlainVNNI(f tileFormat, tile, w *byte, stride, blocks int) {
+func unpackPlainVNNI(f Format, tile, w *byte, stride, blocks int) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		unpackQ40PlainAVXVNNI(tile, w, stride, blocks)
-	case tileQ50:
+	case Q50:
 		unpackQ50PlainAVXVNNI(tile, w, stride, blocks)
-	case tileQ80:
+	case Q80:
 		unpackQ80PlainAVXVNNI(tile, w, stride, blocks)
-	case tileIQ4NL:
+	case IQ4NL:
 		unpackIQ4NLPlainAVXVNNI(tile, w, stride, blocks)
-	case tileIQ4XS:
+	case IQ4XS:
 		unpackIQ4XSPlainAVXVNNI(tile, w, stride, blocks)
-	case tileQ6K:
+	case Q6K:
 		unpackQ6KPlainAVXVNNI(tile, w, stride, blocks)
-	case tileQ3K:
+	case Q3K:
 		unpackQ3KPlainAVXVNNI(tile, w, stride, blocks)
 	}
 }
 
 // mulTileVNNI multiplies a tile with VPDPBUSD.
-func mulTileVNNI(f tileFormat, sums *float32, tile *byte, blocks int, acts *byte, stride, n int) {
+func mulTileVNNI(f Format, sums *float32, tile *byte, blocks int, acts *byte, stride, n int) {
 	switch f {
-	case tileQ41, tileQ51, tileQ4K, tileQ5K:
+	case Q41, Q51, Q4K, Q5K:
 		mulTileU8MinAVXVNNI(sums, tile, blocks, acts, stride, n)
-	case tileQ40, tileQ50, tileQ80, tileIQ4NL, tileIQ4XS:
+	case Q40, Q50, Q80, IQ4NL, IQ4XS:
 		mulTileU8AVXVNNI(sums, tile, blocks, acts, stride, n)
-	case tileQ2K:
+	case Q2K:
 		mulTileU8HalvesMinAVXVNNI(sums, tile, blocks, acts, stride, n)
-	case tileQ6K, tileQ3K:
+	case Q6K, Q3K:
 		mulTileU8HalvesAVXVNNI(sums, tile, blocks, acts, stride, n)
 	}
 }
 
 // matVecVNNI multiplies packed rows with one activation row.
-func matVecVNNI(f tileFormat, dst *float32, w *byte, groups, blocks int, acts *byte) {
+func matVecVNNI(f Format, dst *float32, w *byte, groups, blocks int, acts *byte) {
 	switch f {
-	case tileQ40:
+	case Q40:
 		matVecQ40PackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ41:
+	case Q41:
 		matVecQ41PackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ50:
+	case Q50:
 		matVecQ50PackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ51:
+	case Q51:
 		matVecQ51PackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ80:
+	case Q80:
 		matVecQ80PackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileIQ4NL:
+	case IQ4NL:
 		matVecIQ4NLPackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileIQ4XS:
+	case IQ4XS:
 		matVecIQ4XSPackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ4K:
+	case Q4K:
 		matVecQ4KPackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ5K:
+	case Q5K:
 		matVecQ5KPackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ6K:
+	case Q6K:
 		matVecQ6KPackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ2K:
+	case Q2K:
 		matVecQ2KPackedAVXVNNI(dst, w, groups, blocks, acts)
-	case tileQ3K:
+	case Q3K:
 		matVecQ3KPackedAVXVNNI(dst, w, groups, blocks, acts)
 	}
 }

@@ -7,8 +7,37 @@ import (
 	"math"
 	"math/rand/v2"
 
+	kernels "siskin/kernels_amd64"
 	"siskin/model/quant"
 )
+
+// matMulQ8 is a product with 8-bit activations.
+type matMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
+
+// productCase is a format under test with one instruction set, for plain and for packed rows.
+type productCase struct {
+	isa           string
+	typ           quant.Type
+	plain, packed matMulQ8
+}
+
+// productCases lists all formats with the product of one instruction set.
+func productCases(
+	isa string, mul func(f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int),
+) (cases []productCase) {
+	types := []quant.Type{
+		kernels.Q40: quant.Q4_0, kernels.Q41: quant.Q4_1, kernels.Q50: quant.Q5_0, kernels.Q51: quant.Q5_1, kernels.Q80: quant.Q8_0, kernels.IQ4NL: quant.IQ4_NL, kernels.IQ4XS: quant.IQ4_XS, kernels.Q4K: quant.Q4_K, kernels.Q5K: quant.Q5_K, kernels.Q6K: quant.Q6_K, kernels.Q2K: quant.Q2_K, kernels.Q3K: quant.Q3_K,
+	}
+	for f, t := range types {
+		of := func(packed bool) matMulQ8 {
+			return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+				mul(kernels.Format(f), packed, dst, dstStride, w, rows, cols, acts, n)
+			}
+		}
+		cases = append(cases, productCase{isa, t, of(false), of(true)})
+	}
+	return cases
+}
 
 // blockWeights returns random blocks whose binary16 numbers are of both signs and ordinary size.
 func blockWeights(rng *rand.Rand, t quant.Type, rows, cols int) []byte {

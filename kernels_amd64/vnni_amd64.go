@@ -15,40 +15,9 @@ const (
 // vnniGroup is the number of rows of a group; a call takes pairs of groups.
 const vnniGroup = 16
 
-// vnniKernel is one assembly function. A number, not a function value: pointers that go through a function value escape to
-// the heap.
-type vnniKernel uint8
-
-const (
-	vnniQ40 vnniKernel = iota
-	vnniQ41
-	vnniQ50
-	vnniQ51
-	vnniQ80
-	vnniIQ4NL
-	vnniIQ4XS
-	vnniQ2K
-	vnniQ3K
-	vnniQ4K
-	vnniQ5K
-	vnniQ6K
-)
-
-// block is the size of a block of weights, in bytes and in columns.
-func (k vnniKernel) block() (bytes, columns int) {
-	bytes = [...]int{
-		vnniQ40: 18, vnniQ41: 20, vnniQ50: 22, vnniQ51: 24, vnniQ80: 34, vnniIQ4NL: 18,
-		vnniIQ4XS: 136, vnniQ2K: 84, vnniQ3K: 110, vnniQ4K: 144, vnniQ5K: 176, vnniQ6K: 210,
-	}[k]
-	if k >= vnniIQ4XS {
-		return bytes, 256
-	}
-	return bytes, 32
-}
-
 // vnniProduct is what a product was asked for, after the checks.
 type vnniProduct struct {
-	kernel    vnniKernel
+	format    Format
 	dst       []float32
 	dstStride int
 	w         []byte
@@ -60,12 +29,13 @@ type vnniProduct struct {
 	n         int
 }
 
-// mulVNNI checks and computes a product of packed groups or of plain rows.
-func mulVNNI(k vnniKernel, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	bytes, columns := k.block()
+// MatMulVNNI is kernel.Set.MatMulQ8 for weights of format f with AVX-512 VNNI, or, for packed ones with units of 4 bytes,
+// kernel.Set.MatMulPacked, with the same bits.
+func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	bytes, columns := f.block()
 	must(cols%columns == 0, "columns are not a multiple of the block", cols, cols/columns*columns)
 	blocks := cols / columns
-	p := vnniProduct{k, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n}
+	p := vnniProduct{f, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n}
 	if packed {
 		must(rows%vnniGroup == 0, "rows are not whole groups", rows, rows/vnniGroup*vnniGroup)
 		p.stride = -1
@@ -125,30 +95,30 @@ func (p *vnniProduct) few(rows int) {
 // token t on; dst[0] is the first result.
 func (p *vnniProduct) call(dst []float32, second int, w []byte, pairs, t, n int) {
 	d, wp, acts, apart := &dst[0], &w[0], &p.acts[t*actBytes], second*p.rowBytes
-	switch p.kernel {
-	case vnniQ40:
+	switch p.format {
+	case Q40:
 		mulQ40VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ41:
+	case Q41:
 		mulQ41VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ50:
+	case Q50:
 		mulQ50VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ51:
+	case Q51:
 		mulQ51VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ80:
+	case Q80:
 		mulQ80VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniIQ4NL:
+	case IQ4NL:
 		mulIQ4NLVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniIQ4XS:
+	case IQ4XS:
 		mulIQ4XSVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ2K:
+	case Q2K:
 		mulQ2KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ3K:
+	case Q3K:
 		mulQ3KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ4K:
+	case Q4K:
 		mulQ4KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ5K:
+	case Q5K:
 		mulQ5KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
-	case vnniQ6K:
+	case Q6K:
 		mulQ6KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
 	}
 }

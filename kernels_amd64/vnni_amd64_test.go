@@ -13,38 +13,16 @@ import (
 	"siskin/model/quant"
 )
 
-// matMulQ8 is a product of 8-bit activations.
-type matMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
-
-// vnniCase is a format under test.
-type vnniCase struct {
-	typ           quant.Type
-	plain, packed matMulQ8
-}
-
 // vnniCases lists the products with AVX-512 VNNI, none where the CPU lacks it.
-func vnniCases(tb testing.TB) []vnniCase {
+func vnniCases(tb testing.TB) []productCase {
 	if !has(tb, "avx512vnni") {
 		return nil
 	}
-	return []vnniCase{
-		{quant.Q4_0, kernels.MatMulQ40VNNI, kernels.MatMulQ40PackedVNNI},
-		{quant.Q4_1, kernels.MatMulQ41VNNI, kernels.MatMulQ41PackedVNNI},
-		{quant.Q5_0, kernels.MatMulQ50VNNI, kernels.MatMulQ50PackedVNNI},
-		{quant.Q5_1, kernels.MatMulQ51VNNI, kernels.MatMulQ51PackedVNNI},
-		{quant.Q8_0, kernels.MatMulQ80VNNI, kernels.MatMulQ80PackedVNNI},
-		{quant.IQ4_NL, kernels.MatMulIQ4NLVNNI, kernels.MatMulIQ4NLPackedVNNI},
-		{quant.IQ4_XS, kernels.MatMulIQ4XSVNNI, kernels.MatMulIQ4XSPackedVNNI},
-		{quant.Q2_K, kernels.MatMulQ2KVNNI, kernels.MatMulQ2KPackedVNNI},
-		{quant.Q3_K, kernels.MatMulQ3KVNNI, kernels.MatMulQ3KPackedVNNI},
-		{quant.Q4_K, kernels.MatMulQ4KVNNI, kernels.MatMulQ4KPackedVNNI},
-		{quant.Q5_K, kernels.MatMulQ5KVNNI, kernels.MatMulQ5KPackedVNNI},
-		{quant.Q6_K, kernels.MatMulQ6KVNNI, kernels.MatMulQ6KPackedVNNI},
-	}
+	return productCases("VNNI", kernels.MatMulVNNI)
 }
 
 // compareVNNI multiplies in guarded memory: plain rows as the reference does, packed rows to the bit as plain ones.
-func compareVNNI(t *testing.T, mem *arena, k vnniCase, w []byte, rows, cols int, acts []byte, n int) {
+func compareVNNI(t *testing.T, mem *arena, k productCase, w []byte, rows, cols int, acts []byte, n int) {
 	t.Helper()
 	what := fmt.Sprintf("rows %d, cols %d, n %d", rows, cols, n)
 	stride := rows + rows%3
@@ -200,7 +178,8 @@ func TestBrokenLengthsVNNI(t *testing.T) {
 	mul := func(f32 matMulQ8, dst, stride, w, rows, cols, acts, n int) func() {
 		return func() { f32(f[:dst], stride, b[:w], rows, cols, a[:acts], n) }
 	}
-	plain, pack := kernels.MatMulQ41VNNI, kernels.MatMulQ41PackedVNNI
+	cases := vnniCases(t)
+	plain, pack := cases[kernels.Q41].plain, cases[kernels.Q41].packed
 	mul(plain, 18, 9, 360, 9, 64, 256, 2)()
 	mul(pack, 32, 16, 640, 16, 64, 256, 2)()
 	for name, call := range map[string]func(){
@@ -209,7 +188,7 @@ func TestBrokenLengthsVNNI(t *testing.T) {
 		"short weights":     mul(plain, 18, 9, 359, 9, 64, 256, 2),
 		"negative rows":     mul(plain, 18, 9, 360, -1, 64, 256, 2),
 		"part of a block":   mul(plain, 18, 9, 360, 9, 63, 256, 2),
-		"part of a K block": mul(kernels.MatMulQ4KVNNI, 18, 9, 360, 9, 64, 256, 2),
+		"part of a K block": mul(cases[kernels.Q4K].plain, 18, 9, 360, 9, 64, 256, 2),
 		"no columns":        mul(plain, 18, 9, 360, 9, 0, 0, 2),
 		"short activations": mul(plain, 18, 9, 360, 9, 64, 255, 2),
 		"long activations":  mul(plain, 18, 9, 360, 9, 64, 320, 2),

@@ -15,7 +15,9 @@ func candidates() []*Set {
 	avx2 := avx2Set()
 	sets := []*Set{avx2}
 	if kernels.HasAVXVNNI() {
-		sets = []*Set{avxvnniSet(*avx2), avx2}
+		avxvnni := *avx2
+		avxvnni.Name = "avxvnni"
+		sets = []*Set{withProducts(&avxvnni, kernels.MatMulAVXVNNI), avx2}
 	}
 	if !kernels.HasAVX512VNNI() {
 		return sets
@@ -23,13 +25,12 @@ func candidates() []*Set {
 	vnni := *avx2
 	vnni.Name = "avx512vnni"
 	vnni.Attention = avx512Attention()
-	addVNNI(&vnni)
-	return append([]*Set{&vnni}, sets...)
+	return append([]*Set{withProducts(&vnni, kernels.MatMulVNNI)}, sets...)
 }
 
 // avx2Set is for CPUs with AVX2, FMA and F16C: Intel since Haswell (2013), AMD since Excavator (2015).
 func avx2Set() *Set {
-	return complete(withAVX2(&Set{
+	return complete(withProducts(&Set{
 		Name:            "avx2",
 		Quantize:        kernels.QuantizeAVX2,
 		QuantizeRefined: kernels.QuantizeRefinedAVX2,
@@ -41,7 +42,8 @@ func avx2Set() *Set {
 		RMSNorm:         kernels.RMSNormAVX2,
 		SiluMul:         kernels.SiluMulAVX2,
 		Add:             kernels.AddAVX2,
-	}))
+		MatMulTile:      mulTileAVX2,
+	}, kernels.MatMulAVX2))
 }
 
 func avx2Attention() Attention {
