@@ -1,7 +1,7 @@
-// Package kernels holds the hand-made inner loops for amd64: AVX2 (with FMA and F16C) and AVX-512 VNNI. Each exported
-// function is one field of kernel.Set for one instruction set; package model/kernel chooses among them and nobody else
-// imports this package. Calling a function on a CPU without its instruction set kills the process: ask HasAVX2 or
-// HasAVX512VNNI first.
+// Package kernels holds the hand-made inner loops for amd64: AVX2 (with FMA and F16C), AVX-VNNI and AVX-512 VNNI. Each
+// exported function serves a field of kernel.Set for one instruction set; package model/kernel chooses among them and
+// nobody else imports this package. Calling a function on a CPU without its instruction set kills the process: ask HasAVX2,
+// HasAVXVNNI or HasAVX512VNNI first.
 //
 // The wrappers check lengths (a violation is a bug of the caller and panics) and cut the work into calls of well under
 // 250 microseconds, because assembly cannot be preempted. Nothing is allocated, no pointer needs an alignment, and no byte
