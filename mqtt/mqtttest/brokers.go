@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -184,15 +185,23 @@ func (m *Mosquitto) start() bool {
 	cmd := exec.Command(m.path, "-c", m.file("conf"))
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
+	started, exited := make(chan error), make(chan struct{})
+	go func() {
+		defer close(exited)
+		defer func() { _ = log.Close() }()
+		// The child dies with the thread that started it, not only with the process (prctl(2), PR_SET_PDEATHSIG), and a thread
+		// ends with a goroutine that is locked to it. So this one keeps its thread as long as the child lives.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // killed, mostly
+		}
+	}()
+	if err := <-started; err != nil {
 		m.t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // killed, mostly
-		_ = log.Close()
-		close(exited)
-	}()
 	if !waitListening(m.addr, exited) {
 		_ = cmd.Process.Kill() // it may have exited
 		<-exited

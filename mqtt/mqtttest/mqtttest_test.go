@@ -181,3 +181,20 @@ func TestRestart(t *testing.T) {
 		}
 	})
 }
+
+// A broker outlives the threads of the test: on Linux a child may die with the thread that started it.
+func TestMosquittoOutlivesThreads(t *testing.T) {
+	m := StartMosquitto(t, MosquittoOptions{})
+	for range 50 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		}()
+		<-done
+	}
+	time.Sleep(20 * time.Millisecond)
+	c := Dial(t, m.Addr(), ClientOptions{ID: "c"})
+	c.Subscribe("t", 1)
+	c.Close()
+}
