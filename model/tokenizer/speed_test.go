@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -94,8 +95,13 @@ func TestStateBytes(t *testing.T) {
 	if got > 6<<20 {
 		t.Errorf("tables take %d bytes, more than 6 MiB", got)
 	}
-	var total int
-	allocs := testing.AllocsPerRun(20, func() { total += len(tok.Encode(make([]int32, 0, 64), "The sea is deep and blue.", Options{})) })
+	// The least of some runs: under the race detector a sync.Pool forgets a quarter of what it is given.
+	allocs := math.Inf(1)
+	for range 30 {
+		var total int
+		run := func() { total += len(tok.Encode(make([]int32, 0, 64), "The sea is deep and blue.", Options{})) }
+		allocs = min(allocs, testing.AllocsPerRun(1, run))
+	}
 	if allocs > 2 { // one is the result
 		t.Errorf("a short text costs %v allocations", allocs)
 	}
