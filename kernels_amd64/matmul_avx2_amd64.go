@@ -7,7 +7,6 @@ import "unsafe"
 const (
 	groupRows  = 16  // rows of a packed group and of a tile
 	tileCols   = 256 // columns of a tile
-	actCols    = 32  // columns of a quant.Act
 	tileRecord = 768 // bytes of a tile for 32 columns; as in _asm
 	wideRecord = tileRecord + 512
 	sumTokens  = 64 // activation rows whose sums are held together: as many as still fit the caches with their activations
@@ -24,14 +23,14 @@ const (
 
 // tileSpace is the memory of a product: a tile and sums. It lives on the stack, which aligns less than vectors want.
 type tileSpace struct {
-	raw [wideRecord*tileCols/actCols + 4*sumTokens*groupRows + cacheLine]byte
+	raw [wideRecord*tileCols/actLen + 4*sumTokens*groupRows + cacheLine]byte
 }
 
 // parts returns the aligned tile and the sums, (sumTokens, groupRows).
 func (s *tileSpace) parts() (tile *byte, sums *[sumTokens * groupRows]float32) {
 	skip := -uintptr(unsafe.Pointer(s)) % cacheLine
 	tile = &s.raw[skip]
-	sums = (*[sumTokens * groupRows]float32)(unsafe.Pointer(&s.raw[skip+wideRecord*tileCols/actCols]))
+	sums = (*[sumTokens * groupRows]float32)(unsafe.Pointer(&s.raw[skip+wideRecord*tileCols/actLen]))
 	return tile, sums
 }
 
@@ -54,7 +53,7 @@ func mulTiles(isa tileISA, f Format, packed bool, dst []float32, dstStride int, 
 	size, blockCols := f.block()
 	must(cols%blockCols == 0, "columns are not whole blocks", cols, cols/blockCols*blockCols)
 	must(!packed || rows%groupRows == 0, "packed rows are not whole groups", rows, rows/groupRows*groupRows)
-	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actCols, acts, n}
+	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actLen, acts, n}
 	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
 	must(len(acts) == n*p.blocks*actBytes, "quantised activations", len(acts), n*p.blocks*actBytes)
 	if rows == 0 || n == 0 {
@@ -74,7 +73,7 @@ const vecBytes = 1 << 20
 // vec computes packed rows for one activation row.
 func (p *tileProduct) vec(rows int) {
 	_, cols := p.format.block()
-	blocks := p.blocks * actCols / cols
+	blocks := p.blocks * actLen / cols
 	some := max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
 	for r := 0; r < rows; r += some {
 		groups := min(some, rows-r) / groupRows
@@ -122,16 +121,16 @@ func (p *tileProduct) group(w []byte, stride, t, n int, tile *byte, sums *[sumTo
 	if p.packed {
 		size *= groupRows
 	}
-	for b := 0; b < p.blocks; b += tileCols / actCols {
-		blocks := min(tileCols/actCols, p.blocks-b)
-		from := &w[b*actCols/cols*size]
+	for b := 0; b < p.blocks; b += tileCols / actLen {
+		blocks := min(tileCols/actLen, p.blocks-b)
+		from := &w[b*actLen/cols*size]
 		act, actStride := &p.acts[(b*p.n+t)*actBytes], p.n*actBytes
 		if p.isa == isaAVXVNNI {
-			unpackTileVNNI(p.format, p.packed, tile, from, stride, blocks*actCols/cols)
+			unpackTileVNNI(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
 			mulTileVNNI(p.format, &sums[0], tile, blocks, act, actStride, n)
 			continue
 		}
-		unpackTile(p.format, p.packed, tile, from, stride, blocks*actCols/cols)
+		unpackTile(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
 		mulTile(p.format, &sums[0], tile, blocks, act, actStride, n)
 	}
 }

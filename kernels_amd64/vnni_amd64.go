@@ -12,9 +12,6 @@ const (
 	vnniBytes = 1 << 20
 )
 
-// vnniGroup is the number of rows of a group; a call takes pairs of groups.
-const vnniGroup = 16
-
 // vnniProduct is what a product was asked for, after the checks.
 type vnniProduct struct {
 	format    Format
@@ -37,7 +34,7 @@ func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, r
 	blocks := cols / columns
 	p := vnniProduct{f, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n}
 	if packed {
-		must(rows%vnniGroup == 0, "rows are not whole groups", rows, rows/vnniGroup*vnniGroup)
+		must(rows%groupRows == 0, "rows are not whole groups", rows, rows/groupRows*groupRows)
 		p.stride = -1
 	}
 	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
@@ -46,7 +43,7 @@ func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, r
 		return
 	}
 	raceRead(acts)
-	if rows < vnniGroup {
+	if rows < groupRows {
 		p.few(rows)
 	} else {
 		p.many(rows)
@@ -56,7 +53,7 @@ func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, r
 // many computes at least a group of rows. Where rows are not pairs of groups, the last pair overlaps the one before, or its
 // groups overlap each other, and some results are stored twice.
 func (p *vnniProduct) many(rows int) {
-	const pair = 2 * vnniGroup
+	const pair = 2 * groupRows
 	tokens := min(p.n, vnniTokens, max(1, vnniMACs/(pair*p.cols)))
 	pairs := max(1, min(vnniMACs/(pair*p.cols*tokens), vnniBytes/(pair*p.rowBytes)))
 	for r := 0; r < rows; r += pairs * pair {
@@ -64,11 +61,11 @@ func (p *vnniProduct) many(rows int) {
 		for t := 0; t < p.n; t += tokens {
 			n := min(tokens, p.n-t)
 			if some >= pair {
-				p.call(p.dst[t*p.dstStride+r:], vnniGroup, p.w[r*p.rowBytes:], some/pair, t, n)
+				p.call(p.dst[t*p.dstStride+r:], groupRows, p.w[r*p.rowBytes:], some/pair, t, n)
 			}
 			if some%pair != 0 {
 				last := max(0, rows-pair)
-				p.call(p.dst[t*p.dstStride+last:], min(vnniGroup, rows-last-vnniGroup), p.w[last*p.rowBytes:], 1, t, n)
+				p.call(p.dst[t*p.dstStride+last:], min(groupRows, rows-last-groupRows), p.w[last*p.rowBytes:], 1, t, n)
 			}
 		}
 	}
@@ -76,16 +73,16 @@ func (p *vnniProduct) many(rows int) {
 
 // few computes fewer rows than a group has: each in all lanes at once.
 func (p *vnniProduct) few(rows int) {
-	var out [vnniTokens * vnniGroup]float32
-	tokens := max(1, min(vnniTokens, vnniMACs/(2*vnniGroup*p.cols)))
+	var out [vnniTokens * groupRows]float32
+	tokens := max(1, min(vnniTokens, vnniMACs/(2*groupRows*p.cols)))
 	one := *p
-	one.stride, one.dstStride = 0, vnniGroup
+	one.stride, one.dstStride = 0, groupRows
 	for r := range rows {
 		for t := 0; t < p.n; t += tokens {
 			n := min(tokens, p.n-t)
 			one.call(out[:], 0, p.w[r*p.rowBytes:], 1, t, n)
 			for i := range n {
-				p.dst[(t+i)*p.dstStride+r] = out[i*vnniGroup]
+				p.dst[(t+i)*p.dstStride+r] = out[i*groupRows]
 			}
 		}
 	}

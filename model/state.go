@@ -53,7 +53,6 @@ type State struct {
 	k, v   []float32 // (rows, kvHeads*headDim) keys and values of this pass
 	heads  []float32 // (rows, heads*headDim) attention output
 	gate   []float32 // (rows, ffn) gate, then gate*up
-	up     []float32 // (rows, ffn)
 	logits []float32 // (limits.Logits, vocab)
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
@@ -103,7 +102,6 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		v:         make([]float32, n*c.KVHeads*c.HeadDim),
 		heads:     make([]float32, n*c.Heads*c.HeadDim),
 		gate:      make([]float32, n*c.FFN),
-		up:        make([]float32, n*c.FFN),
 		logits:    make([]float32, limits.Logits*c.Vocab),
 		wanted:    make([]int, 0, limits.Logits),
 		rows:      make([]Row, 0, n),
@@ -134,7 +132,7 @@ type Memory struct {
 
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
-	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.up) +
+	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) +
 		len(s.ropeC) + len(s.ropeS)
 	attends := 4 * (len(s.splits.memory) + len(s.splits.left))
 	for _, a := range s.attends {
