@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"model/kernel":            {"kernels_amd64", "kernels_arm64", "model/quant"},
 	"model/gguf":              {"model/quant"},
 	"model/kvcache":           {"model/quant"},
+	"model/recurrent":         {"model/kernel"},
 	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},

@@ -1,0 +1,101 @@
+package recurrent
+
+import (
+	"math"
+
+	"siskin/model/kernel"
+)
+
+// buffers are what the steps of one layer hand to each other.
+type buffers struct {
+	layer int
+	conv  convolution
+	scan  scan
+	ssm   *Mamba2   // under way
+	net   *DeltaNet // under way
+	in    [3][]float32
+
+	mixed   []float32 // (rows, channels) outputs of the convolution
+	pairs   []float32 // (rows, groups, 2, cols) query and key
+	dots    []float32 // (rows, groups) query times key
+	decay   []float32 // (rows, heads)
+	gain    []float32 // (rows, heads)
+	ones    []float32 // (convBlock)
+	workers []worker
+
+	convTask, scanTask, deltaTask, mambaTask, gateTask, normTask func(worker, i int)
+}
+
+// worker is what one worker needs for a piece of a matrix.
+type worker struct {
+	matrix   []float32 // (blockRows, cols) a state that drafts may change
+	products []float32 // (2, blockRows)
+	update   []float32 // (blockRows)
+}
+
+func (s *State) bind() {
+	sh, n := &s.shape, s.limits.Rows
+	s.mixed = make([]float32, n*sh.Channels)
+	s.pairs = kernel.AlignedFloats(n * sh.Groups * 2 * sh.Cols)
+	s.dots = make([]float32, n*sh.Groups)
+	s.decay = make([]float32, n*sh.Heads)
+	s.gain = make([]float32, n*sh.Heads)
+	s.ones = make([]float32, convBlock)
+	for i := range s.ones {
+		s.ones[i] = 1
+	}
+	if sh.Heads > 0 {
+		for range s.pool.Workers() {
+			rows := s.blockRows()
+			s.workers = append(s.workers, worker{
+				matrix:   kernel.AlignedFloats(rows * sh.Cols),
+				products: make([]float32, 2*rows),
+				update:   make([]float32, rows),
+			})
+		}
+	}
+	s.convTask, s.scanTask = s.convPiece, s.scanPiece
+	s.deltaTask, s.mambaTask, s.gateTask, s.normTask = s.deltaRow, s.mambaRow, s.gateRow, s.normRow
+}
+
+func (b *buffers) bytes() int64 {
+	n := len(b.mixed) + len(b.pairs) + len(b.dots) + len(b.decay) + len(b.gain) + len(b.ones)
+	for _, w := range b.workers {
+		n += len(w.matrix) + len(w.products) + len(w.update)
+	}
+	return 4 * int64(n)
+}
+
+// serialRows is the number of rows up to which row-wise steps run on the caller: waking a worker costs more.
+const serialRows = 1
+
+// each runs task for every row of the pass.
+func (s *State) each(task func(worker, i int)) {
+	if s.rows <= serialRows {
+		for i := range s.rows {
+			task(0, i)
+		}
+		return
+	}
+	s.pool.Run(s.rows, task)
+}
+
+// dot is a·b in float64, in order.
+func dot(a, b []float32) float64 {
+	var sum float64
+	b = b[:len(a)]
+	for i, f := range a {
+		sum += float64(f) * float64(b[i])
+	}
+	return sum
+}
+
+// softplus is log(1+e^x); from 20 on it is x to the precision of float32.
+func softplus(x float64) float64 {
+	if x > 20 {
+		return x
+	}
+	return math.Log1p(math.Exp(x))
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
