@@ -22,11 +22,14 @@ type Attention struct {
 	SoftmaxTile func(scores []float32, m, cols int, top, sum, scale []float32)
 	FoldRows    func(dst, src []float32, width, m int, keep, add []float32)
 	Rotate      func(x []float32, heads, headDim int, cos, sin []float32, scale float32)
+	// RotateHalves is Rotate for the other order of pairs, see quant.
+	RotateHalves func(x []float32, heads, headDim int, cos, sin []float32, scale float32)
 }
 
 func genericAttention() Attention {
 	a := Attention{
 		TileProduct: quant.TileProduct, SoftmaxTile: quant.SoftmaxTile, FoldRows: quant.FoldRows, Rotate: quant.Rotate,
+		RotateHalves: quant.RotateHalves,
 	}
 	for f := range quant.NumKVFormats {
 		a.KeyTile[f] = func(dst []float32, block, _ []byte, headDim, n int) { quant.KeyTile(f, dst, block, headDim, n) }
