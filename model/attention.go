@@ -27,7 +27,7 @@ type rowBlock struct {
 	from, to int
 	pages    int // of the context up to the last row
 	each     int // pages of a part
-	task     int // number of the first task of this block
+	task     int // parts of the blocks before
 }
 
 // stretch is the rows of the pass, [from, to), of one sequence in one page. One worker stores their keys: those of 16
@@ -46,8 +46,14 @@ type splitAttention struct {
 
 func newSplitAttention(c *Config, rows int) splitAttention {
 	rows = min(rows, splitRows)
+	one := c.most(func(l *LayerConfig) int {
+		if l.KVHeads == 0 {
+			return 0
+		}
+		return l.KVHeads * kernel.PartLen(l.HeadDim, l.Heads/l.KVHeads)
+	})
 	return splitAttention{
-		memory: kernel.AlignedFloats(rows * c.KVHeads * maxParts * kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads)),
+		memory: kernel.AlignedFloats(rows * maxParts * one),
 		left:   make([]atomic.Int32, rows*c.KVHeads),
 	}
 }
@@ -71,7 +77,7 @@ func (s *State) divide() {
 		pages := row.Pos/kvcache.PageLen + 1
 		b := rowBlock{from: i, to: i + 1, pages: pages, each: max(partPages, (pages+maxParts-1)/maxParts)}
 		if last >= 0 {
-			b.task = s.blocks[last].task + s.blocks[last].parts()*s.model.Config.KVHeads
+			b.task = s.blocks[last].task + s.blocks[last].parts()
 		}
 		s.blocks = append(s.blocks, b)
 	}
@@ -87,13 +93,13 @@ func (s *State) hasEarlier(i int) bool {
 	return false
 }
 
-// rotateAndStore rotates the queries and keys of the pass by their positions and appends keys and values to the cache.
-func (s *State) rotateAndStore(layer int) {
-	s.phase.layer = layer
-	if layer == 0 {
-		s.divide()
+// rotateAndStore normalises and rotates the queries and keys of the pass and appends keys and values to the cache.
+func (s *State) rotateAndStore(a *Attention) {
+	s.phase.of = a
+	if a.wideNorm() {
+		s.each(s.phase.wideNormTask)
 	}
-	tasks := len(s.stretches) * s.model.Config.KVHeads
+	tasks := len(s.stretches) * a.KVHeads
 	if len(s.rows) > serialRows && !s.entangled {
 		s.pool.Run(tasks, s.phase.rotateTask)
 		return
@@ -103,33 +109,88 @@ func (s *State) rotateAndStore(layer int) {
 	}
 }
 
+// wideNormRow normalises all queries of row i together, and all keys.
+func (s *State) wideNormRow(_, i int) {
+	a, eps := s.phase.of, s.model.Config.NormEpsilon
+	q, k := s.q[i*a.Heads*a.HeadDim:][:a.Heads*a.HeadDim], s.k[i*a.KVHeads*a.HeadDim:][:a.KVHeads*a.HeadDim]
+	s.set.RMSNorm(q, q, a.QNorm, eps)
+	s.set.RMSNorm(k, k, a.KNorm, eps)
+}
+
 // rotateStretch serves the rows of one stretch, one key-value head and the query heads that share it.
 func (s *State) rotateStretch(worker, i int) {
-	c := &s.model.Config
-	block, head := s.stretches[i/c.KVHeads], i%c.KVHeads
-	group, half, dim := c.Heads/c.KVHeads, c.RopeDim/2, c.HeadDim
-	// The scale of the scores, as exponents of two, is folded into the query: one multiplication per head instead of one
-	// per position.
-	scale := float32(math.Log2E / math.Sqrt(float64(dim)))
+	a := s.phase.of
+	block, head := s.stretches[i/a.KVHeads], i%a.KVHeads
+	group, dim := a.Heads/a.KVHeads, a.HeadDim
 	for i := block.from; i < block.to; i++ {
-		cos, sin := s.ropeC[i*half:(i+1)*half], s.ropeS[i*half:(i+1)*half]
-		s.set.Rotate(s.q[(i*c.Heads+head*group)*dim:][:group*dim], group, dim, cos, sin, scale)
-		key := s.k[(i*c.KVHeads+head)*dim:][:dim]
-		s.set.Rotate(key, 1, dim, cos, sin, 1)
-		row, page := s.rows[i], s.rows[i].Pos/kvcache.PageLen
-		s.attends[worker].Store(
-			s.Cache.Keys(row.Seq, page, s.phase.layer, head), s.Cache.Values(row.Seq, page, s.phase.layer, head),
-			row.Pos%kvcache.PageLen, key, s.v[(i*c.KVHeads+head)*dim:][:dim])
+		row := s.rows[i]
+		q := s.q[(i*a.Heads+head*group)*dim:][:group*dim]
+		if !a.wideNorm() {
+			s.normHeads(q, a.QNorm)
+		}
+		// The scale of the scores, as exponents of two, is folded into the query: one multiplication per head instead of one
+		// per position.
+		s.rotate(a, q, i, float32(math.Log2E*s.model.Config.scoreScale(&a.LayerConfig, row.Pos)))
+		if a.Shared {
+			continue
+		}
+		key, value := s.k[(i*a.KVHeads+head)*dim:][:dim], s.v[(i*a.KVHeads+head)*dim:][:dim]
+		if !a.wideNorm() {
+			s.normHeads(key, a.KNorm)
+		}
+		s.rotate(a, key, i, 1)
+		if a.UnitValues {
+			s.normHeads(value, s.ones[:dim])
+		}
+		page := row.Pos / kvcache.PageLen
+		s.attends[a.shape][worker].Store(
+			s.Cache.Keys(row.Seq, page, a.Cache, head), s.Cache.Values(row.Seq, page, a.Cache, head),
+			row.Pos%kvcache.PageLen, key, value)
 	}
 }
 
+// normHeads normalises each head of x; without weights it does nothing.
+func (s *State) normHeads(x, weights []float32) {
+	for n := len(weights); n > 0 && len(x) > 0; x = x[n:] {
+		s.set.RMSNorm(x[:n], x[:n], weights, s.model.Config.NormEpsilon)
+	}
+}
+
+// rotate turns the heads of x by the position of row i, if the layer does, and multiplies them by scale.
+func (s *State) rotate(a *Attention, x []float32, i int, by float32) {
+	if a.Rope == noRope {
+		if by != 1 {
+			scale(x, by)
+		}
+		return
+	}
+	r := &s.rotations[a.Rope]
+	cos, sin := r.of(i)
+	if r.halves {
+		s.set.RotateHalves(x, len(x)/a.HeadDim, a.HeadDim, cos, sin, by)
+	} else {
+		s.set.Rotate(x, len(x)/a.HeadDim, a.HeadDim, cos, sin, by)
+	}
+}
+
+// scoreScale is the factor of the scores of a query at position pos.
+func (c *Config) scoreScale(l *LayerConfig, pos int) float64 {
+	by := c.ScoreScale
+	if by == 0 {
+		by = 1 / math.Sqrt(float64(l.HeadDim))
+	}
+	if t := c.Temperature; t.Length > 0 {
+		by *= 1 + t.Scale*math.Log1p(float64(pos/t.Length))
+	}
+	return by
+}
+
 // attend computes the attention of every row of the pass over its own sequence, up to its own position. It reports whether
-// it has quantised the result for a matrix of format next, which it does if a group of heads is whole blocks.
-func (s *State) attend(layer int, next quant.Type) bool {
-	c := &s.model.Config
-	s.phase.layer = layer
-	s.phase.quantise = !next.IsFloat() && c.Heads/c.KVHeads*c.HeadDim%quant.ActBlock == 0
-	heads, last := c.KVHeads, &s.blocks[len(s.blocks)-1]
+// it has quantised the result for the output projection, which it does if a group of heads is whole blocks.
+func (s *State) attend(a *Attention) bool {
+	s.phase.of = a
+	s.phase.quantise = !a.O.Type.IsFloat() && a.Heads/a.KVHeads*a.HeadDim%quant.ActBlock == 0
+	heads, last := a.KVHeads, &s.blocks[len(s.blocks)-1]
 	if len(s.rows) > splitRows {
 		s.pool.Run(len(s.blocks)*heads, s.phase.attendTask)
 		return s.phase.quantise
@@ -139,7 +200,7 @@ func (s *State) attend(layer int, next quant.Type) bool {
 			s.splits.left[i*heads+head].Store(int32(s.blocks[i].parts()))
 		}
 	}
-	s.pool.Run(last.task+last.parts()*heads, s.phase.partTask)
+	s.pool.Run((last.task+last.parts())*heads, s.phase.partTask)
 	return s.phase.quantise
 }
 
@@ -147,7 +208,7 @@ func (s *State) attend(layer int, next quant.Type) bool {
 // 2305.13245): each key and value is read and unpacked once for all of them. The last blocks, which have the most pages to
 // go through, come first.
 func (s *State) attendBlock(worker, i int) {
-	heads := s.model.Config.KVHeads
+	heads := s.phase.of.KVHeads
 	block, head := &s.blocks[len(s.blocks)-1-i/heads], i%heads
 	a := s.startAttend(worker, block, head)
 	for part := range block.parts() {
@@ -159,13 +220,13 @@ func (s *State) attendBlock(worker, i int) {
 
 // attendOne serves one part of the context of one block and key-value head. Who finishes the last part folds all.
 func (s *State) attendOne(worker, i int) {
-	heads, index := s.model.Config.KVHeads, len(s.blocks)-1
-	for s.blocks[index].task > i {
+	heads, index := s.phase.of.KVHeads, len(s.blocks)-1
+	for s.blocks[index].task*heads > i {
 		index--
 	}
 	block := &s.blocks[index]
 	parts := block.parts()
-	head, part := (i-block.task)/parts, (i-block.task)%parts
+	head, part := (i-block.task*heads)/parts, (i-block.task*heads)%parts
 	a := s.startAttend(worker, block, head)
 	s.attendPart(a, block, head, part, s.partMemory(block, head, part))
 	if s.splits.left[index*heads+head].Add(-1) > 0 {
@@ -179,7 +240,7 @@ func (s *State) attendOne(worker, i int) {
 
 // partMemory is the place of the result of one part.
 func (s *State) partMemory(block *rowBlock, head, part int) []float32 {
-	c := &s.model.Config
+	c := s.phase.of
 	one := kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads) // of one row; PartLen of several is at most as many times that
 	start := (block.from*c.KVHeads+head*(block.to-block.from))*maxParts + part*(block.to-block.from)
 	return s.splits.memory[start*one:][:kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads*(block.to-block.from))]
@@ -187,7 +248,7 @@ func (s *State) partMemory(block *rowBlock, head, part int) []float32 {
 
 // startAttend gives the query vectors of a block and key-value head to the worker's Attend.
 func (s *State) startAttend(worker int, block *rowBlock, head int) *kernel.Attend {
-	c, a := &s.model.Config, s.attends[worker]
+	c, a := s.phase.of, s.attends[s.phase.of.shape][worker]
 	group, dim := c.Heads/c.KVHeads, c.HeadDim
 	a.Start((block.to - block.from) * group)
 	for i := block.from; i < block.to; i++ {
@@ -201,24 +262,24 @@ func (s *State) startAttend(worker int, block *rowBlock, head int) *kernel.Atten
 
 // attendPart goes through the pages of one part.
 func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, memory []float32) {
-	c, row := &s.model.Config, s.rows[block.from]
+	c, row := s.phase.of, s.rows[block.from]
 	page, end := part*block.each, min((part+1)*block.each, block.pages)
 	a.Begin(memory)
-	p := kernel.Page{Keys: s.Cache.Keys(row.Seq, page, s.phase.layer, head), Values: s.Cache.Values(row.Seq, page, s.phase.layer, head)}
+	p := kernel.Page{Keys: s.Cache.Keys(row.Seq, page, c.Cache, head), Values: s.Cache.Values(row.Seq, page, c.Cache, head)}
 	for ; page < end; page++ {
 		p.NextKeys, p.NextValues = nil, nil
 		if page+1 < end {
-			p.NextKeys = s.Cache.Keys(row.Seq, page+1, s.phase.layer, head)
-			p.NextValues = s.Cache.Values(row.Seq, page+1, s.phase.layer, head)
+			p.NextKeys = s.Cache.Keys(row.Seq, page+1, c.Cache, head)
+			p.NextValues = s.Cache.Values(row.Seq, page+1, c.Cache, head)
 		}
-		a.Page(p, row.Pos+1-page*kvcache.PageLen, c.Heads/c.KVHeads)
+		a.Page(p, kernel.Span{From: kernel.NoWindow, To: row.Pos + 1 - page*kvcache.PageLen, Group: c.Heads / c.KVHeads})
 		p.Keys, p.Values = p.NextKeys, p.NextValues
 	}
 }
 
 // finishAttend writes the results, and their quantised form.
 func (s *State) finishAttend(a *kernel.Attend, block *rowBlock, head int) {
-	c := &s.model.Config
+	c := s.phase.of
 	group, dim := c.Heads/c.KVHeads, c.HeadDim
 	for i := block.from; i < block.to; i++ {
 		out := s.heads[(i*c.Heads+head*group)*dim:]

@@ -10,24 +10,86 @@ import (
 // Config is the shape of a model, read from the metadata of its file. All counts are positive and bounded, so products
 // of two of them never overflow.
 type Config struct {
-	Architecture string  // "llama"
+	Architecture string  // "llama"; familyOf lists all
 	Name         string  // general.name, for people; may be empty
 	Dim          int     // columns of the residual stream
 	Layers       int     //
-	Heads        int     // query heads
-	KVHeads      int     // key-value heads; divides Heads
-	HeadDim      int     // columns of one head
-	FFN          int     // columns of the gated unit
+	Heads        int     // query heads, of the layer that has most
+	KVHeads      int     // key-value heads, of the layer that has most
+	HeadDim      int     // columns of one head, of the layer with the widest
+	FFN          int     // columns of the unit between the two products of a feed-forward block, of the widest
 	Vocab        int     // rows of the embedding
 	Context      int     // positions that the model was trained for
-	NormEpsilon  float32 // of the RMS norms
-	RopeDim      int     // columns of a head that are rotated; even, at most HeadDim
-	RopeBase     float64 // 10000 unless the file says otherwise
-	RopeScale    float64 // linear scaling: positions are divided by it; 1 = none
+	NormEpsilon  float32 // of the norms
+
+	EmbeddingScale float32 // embeddings are multiplied by it; 1 = none
+	ResidualScale  float32 // what a block adds to the residual stream is multiplied by it; 1 = none
+	LogitScale     float32 // logits are multiplied by it; 1 = none
+	LogitCap       float32 // logits become cap*tanh(logits/cap); 0 = none
+	ScoreScale     float64 // scores of attention are multiplied by it; 0 = 1/sqrt(HeadDim) of the layer
+	ScoreCap       float32 // the same for scores as LogitCap for logits
+	Temperature    Temperature
+
+	Ropes    []Rope        // the rotations that layers use
+	PerLayer []LayerConfig // (Layers)
+	Experts  ExpertConfig  // zero where no layer is a mixture of experts
+
+	sharedFrom int // layers from this one on use keys and values of earlier ones; Layers if there are none
+}
+
+// LayerConfig is what may differ between the layers of a model.
+type LayerConfig struct {
+	Heads   int  // query heads
+	KVHeads int  // key-value heads; divides Heads. 0: a layer without attention
+	HeadDim int  // columns of one head
+	FFN     int  // columns of the unit
+	Window  int  // positions that attention looks back on, its own among them; 0: all
+	Rope    int  // index in Config.Ropes; noRope: queries and keys are not rotated
+	Cache   int  // layer of the KV cache with the keys and values
+	Shared  bool // the keys and values are those that an earlier layer has stored
+}
+
+// noRope as LayerConfig.Rope: no positional encoding (NoPE, Kazemnejad et al. 2023, arXiv 2305.19466).
+const noRope = -1
+
+// ExpertConfig is the shape of mixtures of experts.
+type ExpertConfig struct {
+	Count  int     // experts of a layer
+	Used   int     // that one token goes through
+	FFN    int     // columns of the unit of one expert
+	Shared int     // columns of the unit that every token goes through besides; 0 = none
+	Norm   bool    // the weights of the chosen ones are made to sum to 1
+	Scale  float32 // of those weights; 1 = none
+}
+
+// Temperature scales queries by their position: 1 + Scale*ln(1 + floor(position/Length)) (Llama 4 and Ministral 3,
+// transformers 5.24, get_llama_4_attn_scale, read 2026-11-26). A Length of 0 is none.
+type Temperature struct {
+	Scale  float64
+	Length int // positions
 }
 
 // refinedWidth is the columns of the widest input that is quantised to two planes.
-func (c *Config) refinedWidth() int { return max(c.Dim, c.Heads*c.HeadDim) }
+func (c *Config) refinedWidth() int { return max(c.Dim, c.attentionWidth()) }
+
+// attentionWidth is the columns of all query heads of the layer where they are widest.
+func (c *Config) attentionWidth() int {
+	return c.most(func(l *LayerConfig) int { return l.Heads * l.HeadDim })
+}
+
+// kvWidth is the same for the key-value heads.
+func (c *Config) kvWidth() int {
+	return c.most(func(l *LayerConfig) int { return l.KVHeads * l.HeadDim })
+}
+
+// most returns the largest value of any layer.
+func (c *Config) most(of func(*LayerConfig) int) int {
+	var m int
+	for i := range c.PerLayer {
+		m = max(m, of(&c.PerLayer[i]))
+	}
+	return m
+}
 
 // Bounds on the numbers of a file: a model outside them is not a small model but a damaged or hostile file. Layers and
 // context are those of llama.cpp (LLAMA_MAX_LAYERS 512) and of the longest published contexts.
@@ -38,6 +100,7 @@ const (
 	maxFFN     = 1 << 18
 	maxVocab   = 1 << 21
 	maxContext = 1 << 24
+	maxExperts = 1024
 )
 
 // Errors of opening; test with errors.Is.
@@ -48,104 +111,144 @@ var (
 	ErrBadModel = errors.New("bad model file")
 )
 
-// metadata reads keys below the architecture's prefix and collects what is wrong with them.
-type metadata struct {
-	*gguf.Reader // collects keys of a wrong type
-	arch         string
-	errs         []error
-}
-
-func (m *metadata) fail(err error) { m.errs = append(m.errs, err) }
-
-// count returns an integer in [1, limit]; absent takes fallback, or is an error where fallback is 0.
-func (m *metadata) count(key string, fallback, limit int) int {
-	key = m.arch + "." + key
-	value, ok := m.Uint(key)
-	switch {
-	case !ok && fallback == 0:
-		m.Need(key)
-	case !ok:
-		return fallback
-	case value < 1 || value > uint64(limit):
-		m.fail(fmt.Errorf("%s is %d, want 1 to %d: %w", key, value, limit, ErrBadModel))
-	default:
-		return int(value)
-	}
-	return 1 // a harmless value: the collected errors are returned before it is used
-}
-
-// number returns a float; absent takes fallback.
-func (m *metadata) number(key string, fallback float64) float64 {
-	if value, ok := m.Float(m.arch + "." + key); ok {
-		return value
-	}
-	return fallback
-}
-
 // readConfig reads and checks the metadata of a file; all problems are reported at once.
-func readConfig(f *gguf.File) (Config, error) {
+func readConfig(f *gguf.File) (Config, family, error) {
 	m := &metadata{Reader: f.Reader()}
 	m.Need("general.architecture")
 	m.arch, _ = m.Str("general.architecture")
 	if err := m.Err(); err != nil {
-		return Config{}, err
+		return Config{}, family{}, err
 	}
-	if m.arch != "llama" {
-		return Config{}, fmt.Errorf("architecture %q: only \"llama\" is known: %w", m.arch, ErrUnsupported)
+	fam, ok := familyOf(m.arch)
+	if !ok {
+		return Config{}, family{}, fmt.Errorf("architecture %q is not known: %w", m.arch, ErrUnsupported)
 	}
 	name, _ := m.Str("general.name")
 	c := Config{
-		Architecture: m.arch,
-		Name:         name,
-		Dim:          m.count("embedding_length", 0, maxDim),
-		Layers:       m.count("block_count", 0, maxLayers),
-		Heads:        m.count("attention.head_count", 0, maxHeads),
-		FFN:          m.count("feed_forward_length", 0, maxFFN),
-		Context:      m.count("context_length", 0, maxContext),
-		NormEpsilon:  float32(m.number("attention.layer_norm_rms_epsilon", 0)),
-		RopeBase:     m.number("rope.freq_base", 10000),
+		Architecture:   m.arch,
+		Name:           name,
+		Dim:            m.count("embedding_length", 0, maxDim),
+		Layers:         m.count("block_count", 0, maxLayers),
+		Context:        m.count("context_length", 0, maxContext),
+		EmbeddingScale: 1,
+		ResidualScale:  1,
+		LogitScale:     1,
 	}
-	c.KVHeads = m.count("attention.head_count_kv", c.Heads, maxHeads)
-	c.HeadDim = m.count("attention.key_length", c.Dim/c.Heads, maxDim)
-	if width := m.count("attention.value_length", c.HeadDim, maxDim); width != c.HeadDim {
-		m.fail(fmt.Errorf("%s.attention.value_length %d differs from key_length %d: %w", m.arch, width, c.HeadDim, ErrUnsupported))
+	c.NormEpsilon = m.epsilon()
+	m.layers(&c)
+	c.sharedFrom = c.Layers
+	c.Ropes = []Rope{m.rope(&c, fam.rope)}
+	if fam.configure != nil {
+		fam.configure(m, &c)
 	}
-	c.RopeDim = m.count("rope.dimension_count", c.HeadDim, maxDim)
-	c.RopeScale = m.ropeScale()
-	if experts, ok := m.Uint(m.arch + ".expert_count"); ok && experts > 0 {
-		m.fail(fmt.Errorf("%s.expert_count %d: mixtures of experts are not known: %w", m.arch, experts, ErrUnsupported))
+	if experts, _ := m.Uint(m.arch + ".expert_count"); experts > 0 && c.Experts.Count == 0 {
+		m.fail(fmt.Errorf("%s.expert_count %d: mixtures of experts are not known in this architecture: %w", m.arch, experts, ErrUnsupported))
 	}
 	if m.Err() == nil && len(m.errs) == 0 {
+		m.numberCache(&c)
 		m.checkShape(&c) // not before: the numbers would be stand-ins
 	}
-	return c, errors.Join(append(m.errs, m.Err())...)
+	c.summarise()
+	return c, fam, errors.Join(append(m.errs, m.Err())...)
 }
 
-// ropeScale reads the kinds of scaling that are a division of the position.
-func (m *metadata) ropeScale() float64 {
-	switch kind, _ := m.Str(m.arch + ".rope.scaling.type"); kind {
-	case "", "none":
-		return m.number("rope.scale_linear", 1) // the key of files from before rope.scaling
-	case "linear":
-		return m.number("rope.scaling.factor", 1)
-	default:
-		m.fail(fmt.Errorf("%s.rope.scaling.type %q: only \"linear\" is known: %w", m.arch, kind, ErrUnsupported))
-		return 1
+// layers reads what every layer has, from keys that hold one number for all layers or one for each.
+func (m *metadata) layers(c *Config) {
+	c.PerLayer = make([]LayerConfig, c.Layers)
+	heads := m.counts("attention.head_count", c.Layers, 0, 0, maxHeads)
+	kv := m.counts("attention.head_count_kv", c.Layers, -1, 0, maxHeads)
+	ffn := m.counts("feed_forward_length", c.Layers, 0, 1, maxFFN)
+	most := 1
+	for _, h := range heads {
+		most = max(most, h)
 	}
+	headDim := m.count("attention.key_length", max(1, c.Dim/most), maxDim)
+	m.sameLength("attention.value_length", headDim)
+	for i := range c.PerLayer {
+		l := &c.PerLayer[i]
+		l.Heads, l.KVHeads, l.HeadDim, l.FFN = heads[i], kv[i], headDim, ffn[i]
+		if l.KVHeads < 0 {
+			l.KVHeads = l.Heads
+		}
+	}
+}
+
+// sameLength refuses values of another width than keys.
+func (m *metadata) sameLength(key string, keys int) {
+	if width := m.count(key, keys, maxDim); width != keys {
+		m.fail(fmt.Errorf("%s.%s %d differs from that of keys, %d: %w", m.arch, key, width, keys, ErrUnsupported))
+	}
+}
+
+// numberCache gives each layer that stores keys and values its place in the cache. Layers from sharedFrom on share the place
+// of the last one before it that has the same window.
+func (m *metadata) numberCache(c *Config) {
+	next := 0
+	for i := range c.PerLayer {
+		l := &c.PerLayer[i]
+		switch {
+		case l.KVHeads == 0:
+			continue
+		case i < c.sharedFrom:
+			l.Cache = next
+			next++
+			continue
+		}
+		for j := c.sharedFrom - 1; j >= 0 && !l.Shared; j-- {
+			if from := &c.PerLayer[j]; from.Window == l.Window && from.KVHeads == l.KVHeads && from.HeadDim == l.HeadDim {
+				l.Cache, l.Shared = from.Cache, true
+			}
+		}
+		if !l.Shared {
+			m.fail(fmt.Errorf("layer %d: no layer before %d has keys and values that it could share: %w", i, c.sharedFrom, ErrBadModel))
+		}
+	}
+}
+
+// cacheLayers is the number of layers that store keys and values.
+func (c *Config) cacheLayers() int { return 1 + c.most(func(l *LayerConfig) int { return l.Cache }) }
+
+// summarise computes the numbers of the largest layer.
+func (c *Config) summarise() {
+	c.Heads = c.most(func(l *LayerConfig) int { return l.Heads })
+	c.KVHeads = c.most(func(l *LayerConfig) int { return l.KVHeads })
+	c.HeadDim = c.most(func(l *LayerConfig) int { return l.HeadDim })
+	c.FFN = max(c.most(func(l *LayerConfig) int { return l.FFN }), c.Experts.FFN, c.Experts.Shared)
 }
 
 func (m *metadata) checkShape(c *Config) {
-	if c.Heads%c.KVHeads != 0 {
-		m.fail(fmt.Errorf("%d query heads cannot share %d key-value heads: %w", c.Heads, c.KVHeads, ErrBadModel))
-	}
-	if c.RopeDim%2 != 0 || c.RopeDim > c.HeadDim {
-		m.fail(fmt.Errorf("rope.dimension_count %d: want an even number up to the head's %d columns: %w", c.RopeDim, c.HeadDim, ErrBadModel))
+	for i := range c.PerLayer {
+		l := &c.PerLayer[i]
+		if l.KVHeads > 0 && (l.Heads == 0 || l.Heads%l.KVHeads != 0) {
+			m.fail(fmt.Errorf("layer %d: %d query heads cannot share %d key-value heads: %w", i, l.Heads, l.KVHeads, ErrBadModel))
+			break
+		}
+		if l.Rope != noRope && c.Ropes[l.Rope].Dim > l.HeadDim {
+			m.fail(fmt.Errorf("layer %d: rope.dimension_count %d is more than the head's %d columns: %w", i, c.Ropes[l.Rope].Dim, l.HeadDim, ErrBadModel))
+			break
+		}
 	}
 	// Written so that NaN fails too.
 	if !(c.NormEpsilon > 0 && c.NormEpsilon < 1) {
-		m.fail(fmt.Errorf("attention.layer_norm_rms_epsilon is %g, want a number between 0 and 1: %w", c.NormEpsilon, ErrBadModel))
+		m.fail(fmt.Errorf("the epsilon of the norms is %g, want a number between 0 and 1: %w", c.NormEpsilon, ErrBadModel))
 	}
-	if !(c.RopeBase > 1 && c.RopeBase < 1e12) || !(c.RopeScale > 0 && c.RopeScale < 1e6) {
-		m.fail(fmt.Errorf("rope.freq_base %g, scaling factor %g: out of range: %w", c.RopeBase, c.RopeScale, ErrBadModel))
+	for _, s := range []struct {
+		what  string
+		value float64
+	}{
+		{"embedding_scale", float64(c.EmbeddingScale)}, {"residual_scale", float64(c.ResidualScale)},
+		{"logit_scale", float64(c.LogitScale)},
+	} {
+		if !(s.value > 0 && s.value < 1e6) {
+			m.fail(fmt.Errorf("%s: factor %g is out of range: %w", s.what, s.value, ErrBadModel))
+		}
+	}
+	if !(c.LogitCap >= 0 && c.LogitCap < 1e6) || !(c.ScoreCap >= 0 && c.ScoreCap < 1e6) || !(c.ScoreScale >= 0 && c.ScoreScale < 1e3) {
+		m.fail(fmt.Errorf("caps of logits %g and scores %g, scale of scores %g: out of range: %w", c.LogitCap, c.ScoreCap, c.ScoreScale, ErrBadModel))
+	}
+	for i := range c.Ropes {
+		if err := c.Ropes[i].check(); err != nil {
+			m.fail(err)
+		}
 	}
 }

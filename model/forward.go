@@ -1,35 +1,23 @@
 package model
 
-import "math"
-
 // Forward runs the rows through the model: it appends their keys and values to their sequences and computes the logits
 // of the rows that want them. Rows of one sequence must come in order of position, starting at the sequence's length;
 // rows of several sequences may be mixed. On error nothing has changed.
-//
-// The architecture is that of Llama (Touvron et al. 2023, arXiv 2302.13971): per layer, x += Wo·attention(norm(x)), then
-// x += Wdown·(silu(Wgate·norm(x)) * Wup·norm(x)).
 func (s *State) Forward(rows []Row) error {
 	if err := s.admit(rows); err != nil {
 		return err
 	}
 	s.pool.Begin(len(rows))
-	c, w := &s.model.Config, &s.model.Weights
+	w := &s.model.Weights
+	s.divide()
 	s.embed()
-	s.rotations()
+	for i := range s.rotations {
+		s.rotations[i].turn(s.rows)
+	}
 	for i := range w.Layers {
 		layer := &w.Layers[i]
-
-		s.multiply(input{norm: layer.AttnNorm, cols: c.Dim, refined: true},
-			product{w: &layer.Q, dst: s.q},
-			product{w: &layer.K, dst: s.k},
-			product{w: &layer.V, dst: s.v})
-		s.rotateAndStore(i)
-		ready := s.attend(i, layer.O.Type)
-		s.multiply(input{x: s.heads, cols: c.Heads * c.HeadDim, refined: true, ready: ready},
-			product{w: &layer.O, dst: s.x, add: true})
-
-		s.multiply(input{norm: layer.FFNNorm, cols: c.Dim}, product{w: &layer.Gate, dst: s.gate, up: &layer.Up, next: &layer.Down})
-		s.multiply(input{x: s.gate, cols: c.FFN, ready: true}, product{w: &layer.Down, dst: s.x, add: true})
+		s.mix(layer)
+		s.feed(layer)
 	}
 	s.head()
 	return nil
@@ -37,21 +25,98 @@ func (s *State) Forward(rows []Row) error {
 
 // embed writes the token embeddings of the rows to x.
 func (s *State) embed() {
-	dim, table := s.model.Config.Dim, &s.model.Weights.TokenEmbedding
+	c, table := &s.model.Config, &s.model.Weights.TokenEmbedding
 	for i, row := range s.rows {
-		table.values(s.x[i*dim:(i+1)*dim], int(row.Token), s.row) // admit has checked the token
+		x := s.x[i*c.Dim : (i+1)*c.Dim]
+		table.values(x, int(row.Token), s.row) // admit has checked the token
+		if c.EmbeddingScale != 1 {
+			scale(x, c.EmbeddingScale)
+		}
 	}
 }
 
-// rotations computes the cosines and sines of every row's position, once for all layers.
-func (s *State) rotations() {
-	half := s.model.Config.RopeDim / 2
-	for i, row := range s.rows {
-		for j, freq := range s.freqs {
-			sin, cos := math.Sincos(float64(row.Pos) * freq)
-			s.ropeC[i*half+j], s.ropeS[i*half+j] = float32(cos), float32(sin)
-		}
+// mix adds to every row what its layer takes from other positions.
+func (s *State) mix(layer *Layer) {
+	if layer.Attention != nil {
+		s.attention(layer)
 	}
+}
+
+// attention is x += O·attention(Q·norm(x), K·norm(x), V·norm(x)).
+func (s *State) attention(layer *Layer) {
+	a, in := layer.Attention, s.normed(&layer.MixNorm)
+	in.refined = true
+	q := product{w: &a.Q, dst: s.q, bias: a.QBias}
+	switch {
+	case a.Shared:
+		s.multiply(in, q)
+	case a.V.Rows == 0:
+		s.multiply(in, q, product{w: &a.K, dst: s.k, bias: a.KBias})
+		copy(s.v, s.k[:len(s.rows)*a.KVHeads*a.HeadDim])
+	default:
+		s.multiply(in, q, product{w: &a.K, dst: s.k, bias: a.KBias}, product{w: &a.V, dst: s.v, bias: a.VBias})
+	}
+	s.rotateAndStore(a)
+	ready := s.attend(a)
+	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, ready: ready},
+		s.toResidual(product{w: &a.O, bias: a.OBias}, &layer.MixPostNorm))
+	s.addNormed(&layer.MixPostNorm)
+}
+
+// feed is x += Down·(act(Gate·norm(x)) * Up·norm(x)), or the sum of it over some experts.
+func (s *State) feed(layer *Layer) {
+	if f := layer.Feed; f != nil {
+		s.multiply(s.normed(&layer.FeedNorm), f.unit(s.gate))
+		s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true},
+			s.toResidual(product{w: &f.Down, bias: f.DownBias}, &layer.FeedPostNorm))
+		s.addNormed(&layer.FeedPostNorm)
+	}
+}
+
+// unit is the product that computes the columns between the two matrix products of a feed-forward block.
+func (f *Feed) unit(dst []float32) product {
+	if f.Gate.Rows == 0 {
+		return product{w: &f.Up, dst: dst, bias: f.UpBias, act: f.Activation, next: &f.Down}
+	}
+	return product{w: &f.Gate, dst: dst, bias: f.GateBias, act: f.Activation, up: &f.Up, upBias: f.UpBias, next: &f.Down}
+}
+
+// normed is the residual stream as the input of a region, normalised if there is a norm.
+func (s *State) normed(n *Norm) input {
+	if !n.present() {
+		return input{x: s.x, cols: s.model.Config.Dim}
+	}
+	return input{norm: n, cols: s.model.Config.Dim}
+}
+
+// toResidual sends the result of a block to the residual stream, or, if there is a norm behind the block, to a place of
+// its own from which addNormed takes it.
+func (s *State) toResidual(p product, post *Norm) product {
+	if post.present() {
+		p.dst = s.branch
+		return p
+	}
+	p.dst, p.add, p.scale = s.x, true, s.model.Config.ResidualScale
+	return p
+}
+
+// addNormed adds the result of a block to the residual stream by way of the norm behind it, if there is one.
+func (s *State) addNormed(post *Norm) {
+	if !post.present() {
+		return
+	}
+	s.phase.post = post
+	s.each(s.phase.addNormedTask)
+}
+
+func (s *State) addNormedRow(_, i int) {
+	c := &s.model.Config
+	branch := s.branch[i*c.Dim : (i+1)*c.Dim]
+	s.normalise(branch, branch, s.phase.post)
+	if c.ResidualScale != 1 {
+		scale(branch, c.ResidualScale)
+	}
+	s.set.Add(s.x[i*c.Dim:(i+1)*c.Dim], branch)
 }
 
 // head computes the logits of the rows that want them: their residual rows are moved to the front, normalised and
@@ -60,11 +125,12 @@ func (s *State) head() {
 	if len(s.wanted) == 0 {
 		return
 	}
-	dim := s.model.Config.Dim
+	c, w := &s.model.Config, &s.model.Weights
 	for to, from := range s.wanted {
-		copy(s.x[to*dim:(to+1)*dim], s.x[from*dim:(from+1)*dim])
+		copy(s.x[to*c.Dim:(to+1)*c.Dim], s.x[from*c.Dim:(from+1)*c.Dim])
 	}
 	s.rows = s.rows[:len(s.wanted)]
-	s.multiply(input{norm: s.model.Weights.OutputNorm, cols: dim, refined: true},
-		product{w: &s.model.Weights.Output, dst: s.logits})
+	in := s.normed(&w.OutputNorm)
+	in.refined = true
+	s.multiply(in, product{w: &w.Output, dst: s.logits, scale: c.LogitScale, cap: c.LogitCap})
 }

@@ -52,6 +52,8 @@ func TestGoldenArchitectures(t *testing.T) {
 	}{
 		{"llama", 1e-5},
 		{"llama-rope3", 1e-5},
+		{"qwen2", 1e-5},
+		{"qwen3", 1e-5},
 		{"llama-q4_0", 1e-3},
 		{"llama-q5_0", 1e-3},
 		{"llama-q5_1", 1e-3},

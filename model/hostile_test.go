@@ -66,7 +66,8 @@ func TestBadMetadata(t *testing.T) {
 		{"llama.rope.dimension_count", uint32(18), "rope.dimension_count"},
 		{"llama.rope.freq_base", float32(0), "freq_base"},
 		{"llama.rope.freq_base", float32(math.Inf(1)), "freq_base"},
-		{"llama.rope.scaling.type", "yarn", "yarn"},
+		{"llama.rope.scaling.type", "wavy", "wavy"},
+		{"llama.rope.scaling.original_context_length", uint32(0), "original_context_length"},
 		{"llama.rope.scale_linear", float32(0), "scaling"},
 		{"llama.expert_count", uint32(8), "expert"},
 	} {

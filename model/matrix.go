@@ -17,9 +17,24 @@ type Matrix struct {
 	// Data is all rows, tight: as in the model file, or, of the first rows of a packed one, whole groups of quant.PackRows
 	// rows that are interleaved.
 	Data     []byte
+	first    int // row of the tensor that is row 0: not 0 where several matrices share a tensor
+	total    int // rows of the tensor
 	rowBytes int
 	packing  quant.Packing
 	packed   int // rows that are interleaved
+}
+
+// part returns rows [from, to) as a matrix.
+func (m *Matrix) part(from, to int) Matrix {
+	p := *m
+	p.first, p.Rows, p.Data = m.first+from, to-from, m.slice(from, to)
+	return p
+}
+
+// wholeGroups reports whether interleaved rows of the tensor are all of this matrix or none.
+func (m *Matrix) wholeGroups() bool {
+	end := m.first + m.Rows
+	return m.first%quant.PackRows == 0 && (end%quant.PackRows == 0 || end == m.total)
 }
 
 // slice returns the bytes of rows [from, to): whole groups where they are interleaved.

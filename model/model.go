@@ -53,11 +53,11 @@ func Parse(data []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := readConfig(f)
+	config, fam, err := readConfig(f)
 	if err != nil {
 		return nil, err
 	}
-	weights, err := readWeights(f, &config)
+	weights, err := readWeights(f, &config, fam)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +71,15 @@ func (m *Model) File() *gguf.File { return m.file }
 func (m *Model) FileBytes() int64 { return int64(m.size) }
 
 // WeightBytes returns the bytes of weights that one decoded token reads: every matrix once, the embedding only where it
-// is the output matrix too.
+// is the output matrix too, of experts as many as it goes through.
 func (m *Model) WeightBytes() int64 {
-	var total int64
-	m.Weights.matrices(func(w *Matrix) { total += int64(len(w.Data)) })
-	return total - int64(len(m.Weights.TokenEmbedding.Data))
+	total := int64(len(m.Weights.Output.Data))
+	for i := range m.Weights.Layers {
+		for _, w := range m.Weights.Layers[i].ReadByToken(&m.Config) {
+			total += int64(len(w.Data))
+		}
+	}
+	return total
 }
 
 // Close unmaps the files; the model and every State of it must no longer be used. It may be called again.

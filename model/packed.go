@@ -14,13 +14,13 @@ import (
 // PackParts lists the matrices that are faster packed with the kernels of set, in the order in which a pass reads them;
 // none where packing does not pay. An embedding that is not the output matrix too is left out: a pass reads one row of it.
 func (m *Model) PackParts(set *kernel.Set) []pack.Part {
-	var parts []pack.Part
+	var names []string
+	shared := make(map[string]bool) // tensors of which not every matrix is whole groups
 	add := func(w *Matrix) {
-		if set.Packed(w.Type) == nil || !w.Type.Packable() || w.Rows < quant.PackRows {
-			return
+		if len(names) == 0 || names[len(names)-1] != w.Name {
+			names = append(names, w.Name)
 		}
-		t, _ := m.file.Tensor(w.Name) // it is there: w was made of it
-		parts = append(parts, pack.Part{Name: w.Name, Type: w.Type, Rows: w.Rows, Cols: w.Cols, Offset: t.Offset})
+		shared[w.Name] = shared[w.Name] || !w.wholeGroups()
 	}
 	for i := range m.Weights.Layers {
 		for _, w := range m.Weights.Layers[i].matrices() {
@@ -28,6 +28,22 @@ func (m *Model) PackParts(set *kernel.Set) []pack.Part {
 		}
 	}
 	add(&m.Weights.Output)
+	return m.partsOf(names, shared, set)
+}
+
+// partsOf makes the parts of the tensors names, each once.
+func (m *Model) partsOf(names []string, skip map[string]bool, set *kernel.Set) []pack.Part {
+	var parts []pack.Part
+	for _, name := range names {
+		if skip[name] {
+			continue
+		}
+		skip[name] = true
+		t, _ := m.file.Tensor(name) // it is there: a matrix was made of it
+		if rows := t.Rows(); set.Packed(t.Type) != nil && t.Type.Packable() && rows >= quant.PackRows {
+			parts = append(parts, pack.Part{Name: name, Type: t.Type, Rows: rows, Cols: t.Dims[0], Offset: t.Offset})
+		}
+	}
 	return parts
 }
 
@@ -83,7 +99,8 @@ func (m *Model) adopt(data []byte, source *pack.Source, set *kernel.Set) error {
 	}
 	m.Weights.matrices(func(w *Matrix) {
 		if t, ok := parts[w.Name]; ok {
-			w.Data, w.packing, w.packed = t.Data, f.Packing, t.Interleaved
+			w.Data = t.Data[w.first*w.rowBytes:][:w.Rows*w.rowBytes]
+			w.packing, w.packed = f.Packing, max(0, min(t.Interleaved-w.first, w.Rows))
 		}
 	})
 	return nil

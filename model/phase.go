@@ -4,7 +4,7 @@ import "siskin/model/quant"
 
 // input is what the products of a region share: rows of the residual stream, normalised, or rows of x.
 type input struct {
-	norm []float32 // weights of the RMS norm of the residual stream; nil: x is taken as it is
+	norm *Norm     // of the residual stream; nil: x is taken as it is
 	x    []float32 // (rows, cols)
 	cols int
 	// refined adds a second plane of 8 bits that holds what the first leaves: the products of both are added, so the
@@ -20,8 +20,12 @@ type input struct {
 type product struct {
 	w   *Matrix
 	dst []float32
-	add bool    // add to dst instead of replacing it: the residual connection
-	up  *Matrix // if set: dst = silu(w·x) * (up·x), the gated unit in one region
+	add bool // add to dst instead of replacing it: the residual connection
+	act Activation
+	up  *Matrix // if set: dst = act(w·x) * (up·x), the gated unit in one region
+	// The biases (w.Rows) are added to the products, or nil; then comes scale, 0 as 1, and cap, see Config.LogitCap.
+	bias, upBias []float32
+	scale, cap   float32
 	// next is the matrix that dst is multiplied with in the region that follows: dst is then quantised for it, piece by
 	// piece while it is in the cache.
 	next *Matrix
@@ -51,21 +55,22 @@ type phase struct {
 	chunks   [maxProducts]int // pieces of each product
 	step     [maxProducts]int // matrix rows in a piece
 	count    int              // products in use
-	layer    int
-	quantise bool      // the attention quantises its result
-	acts     []byte    // (cols/32, planes*rows) quant.Acts: the quantised input
-	next     []byte    // the same for the region that follows
-	scratch  []float32 // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
+	of       *Attention       // under way
+	post     *Norm            // that addNormed adds by
+	quantise bool             // the attention quantises its result
+	acts     []byte           // (cols/32, planes*rows) quant.Acts: the quantised input
+	next     []byte           // the same for the region that follows
+	scratch  []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
 
-	multiplyTask, prepareTask, rotateTask, attendTask, partTask func(worker, i int)
+	multiplyTask, prepareTask, addNormedTask, wideNormTask, rotateTask, attendTask, partTask func(worker, i int)
 }
 
 func (p *phase) bind(s *State) {
-	p.multiplyTask, p.prepareTask = s.multiplyChunk, s.prepareRow
-	p.rotateTask, p.attendTask, p.partTask = s.rotateStretch, s.attendBlock, s.attendOne
+	p.multiplyTask, p.prepareTask, p.addNormedTask = s.multiplyChunk, s.prepareRow, s.addNormedRow
+	p.wideNormTask, p.rotateTask, p.attendTask, p.partTask = s.wideNormRow, s.rotateStretch, s.attendBlock, s.attendOne
 	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
 	c := &s.model.Config
-	size := s.limits.Rows * max(c.Dim, c.FFN, c.Heads*c.HeadDim, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
+	size := s.limits.Rows * max(c.Dim, c.FFN, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
 	p.acts, p.next = quant.NewActs(size), quant.NewActs(size)
 }
 
@@ -100,7 +105,7 @@ func (s *State) multiply(in input, products ...product) {
 		quantised = quantised || needsQ8(&p.products[i])
 	}
 	if in.norm != nil {
-		p.x = s.normed
+		p.x = s.normal
 	}
 	if in.norm != nil || quantised && !in.ready {
 		s.each(p.prepareTask)
@@ -120,7 +125,7 @@ func (s *State) prepareRow(_, i int) {
 	p, cols, n := &s.phase, s.phase.cols, len(s.rows)
 	x := p.x[i*cols : (i+1)*cols]
 	if p.norm != nil {
-		s.set.RMSNorm(x, s.x[i*cols:(i+1)*cols], p.norm, s.model.Config.NormEpsilon)
+		s.normalise(x, s.x[i*cols:(i+1)*cols], p.norm)
 	}
 	if cols%quant.ActBlock != 0 {
 		return // no block format has such rows
@@ -144,7 +149,7 @@ func (s *State) split(i int) int {
 		perRow *= 2
 	}
 	step := max(1, min(chunkBytes/rowBytes, chunkWork/perRow)/chunkAlign) * chunkAlign
-	if pr.add || pr.up != nil || p.refined {
+	if pr.add || pr.act != NoActivation || p.refined {
 		step = min(step, s.maxStep())
 	}
 	p.chunks[i] = (pr.w.Rows + step - 1) / step
@@ -169,13 +174,14 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	}
 	stride := pr.w.Rows
 	switch {
-	case pr.up != nil:
+	case pr.act != NoActivation:
 		s.gateChunk(pr, from, to, s.workerScratch(worker))
 	case pr.add || s.twoPlanes(pr.w):
 		sum := s.workerScratch(worker)
 		s.product(pr.w, from, to, sum, to-from)
 		for i := range s.rows {
 			dst, src := pr.dst[i*stride+from:i*stride+to], sum[i*(to-from):(i+1)*(to-from)]
+			pr.finish(src, from)
 			if pr.add {
 				s.set.Add(dst, src)
 			} else {
@@ -184,18 +190,50 @@ func (s *State) multiplyChunk(worker, chunk int) {
 		}
 	default:
 		s.product(pr.w, from, to, pr.dst[from:], stride)
+		for i := range s.rows {
+			pr.finish(pr.dst[i*stride+from:i*stride+to], from)
+		}
 	}
 }
 
-// gateChunk computes columns [from, to) of the gated unit and quantises them for the matrix that follows.
+// finish applies bias, scale and cap to results of the matrix rows from from on.
+func (pr *product) finish(x []float32, from int) {
+	if pr.bias != nil {
+		addBias(x, pr.bias[from:])
+	}
+	if pr.scale != 0 && pr.scale != 1 {
+		scale(x, pr.scale)
+	}
+	if pr.cap != 0 {
+		softCap(x, pr.cap)
+	}
+}
+
+func addBias(x, bias []float32) {
+	for i := range x {
+		x[i] += bias[i]
+	}
+}
+
+// gateChunk computes columns [from, to) of the unit and quantises them for the matrix that follows.
 func (s *State) gateChunk(pr *product, from, to int, up []float32) {
 	stride, n := pr.w.Rows, len(s.rows)
 	s.product(pr.w, from, to, pr.dst[from:], stride)
-	s.product(pr.up, from, to, up, to-from)
+	if pr.up != nil {
+		s.product(pr.up, from, to, up, to-from)
+	}
 	quantised := pr.next != nil && !pr.next.Type.IsFloat()
 	for i := range n {
-		gate := pr.dst[i*stride+from : i*stride+to]
-		s.set.SiluMul(gate, gate, up[i*(to-from):(i+1)*(to-from)])
+		gate, up := pr.dst[i*stride+from:i*stride+to], up[i*(to-from):(i+1)*(to-from)]
+		pr.finish(gate, from)
+		if pr.up == nil {
+			s.activateAlone(pr.act, gate, up)
+		} else {
+			if pr.upBias != nil {
+				addBias(up, pr.upBias[from:])
+			}
+			s.activate(pr.act, gate, up)
+		}
 		if quantised {
 			s.set.Quantize(s.phase.next[from/quant.ActBlock*n*quant.ActBytes:], gate, n, i)
 		}

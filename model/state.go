@@ -3,7 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
@@ -48,7 +48,8 @@ type State struct {
 	limits Limits
 
 	x      []float32 // (rows, dim) residual stream
-	normed []float32 // (rows, dim) normalised input of a block
+	normal []float32 // (rows, dim) normalised input of a block
+	branch []float32 // (rows, dim) result of a block on its way to the norm behind it; nil where no layer has one
 	q      []float32 // (rows, heads*headDim) queries
 	k, v   []float32 // (rows, kvHeads*headDim) keys and values of this pass
 	heads  []float32 // (rows, heads*headDim) attention output
@@ -57,14 +58,13 @@ type State struct {
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	row       []byte           // one row of the embedding, when it is read from a packed matrix
-	ropeC     []float32        // (rows, ropeDim/2) cosines
-	ropeS     []float32        // (rows, ropeDim/2) sines
-	freqs     []float64        // (ropeDim/2) angle per position
-	attends   []*kernel.Attend // (workers) attention under way
-	blocks    []rowBlock       // (at most rows) the rows of the pass in pieces that share keys and values
-	stretches []stretch        // (at most rows) the rows of the pass by sequence and page
-	entangled bool             // rows of a sequence have rows of others in between, so stretches of one page are not independent
+	row       []byte             // one row of the embedding, when it is read from a packed matrix
+	ones      []float32          // (headDim) weights of a norm without weights
+	rotations []rotation         // (Config.Ropes)
+	attends   [][]*kernel.Attend // (shapes of heads, workers) attention under way
+	blocks    []rowBlock         // (at most rows) the rows of the pass in pieces that share keys and values
+	stretches []stretch          // (at most rows) the rows of the pass by sequence and page
+	entangled bool               // rows of a sequence have rows of others in between, so stretches of one page are not independent
 	splits    splitAttention
 
 	phase phase
@@ -87,7 +87,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		return nil, err
 	}
 	pages := (limits.Positions + kvcache.PageLen - 1) / kvcache.PageLen
-	shape := kvcache.Shape{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Format: limits.KV}
+	shape := kvcache.Shape{Layers: c.cacheLayers(), KVHeads: c.KVHeads, HeadDim: c.HeadDim, Format: limits.KV}
 	cache, err := kvcache.New(shape, pages, limits.Sequences)
 	if err != nil {
 		return nil, fmt.Errorf("model state: %w", err)
@@ -96,25 +96,31 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 	s := &State{
 		Cache: cache, model: m, set: set, pool: pool, limits: limits,
 		x:         make([]float32, n*c.Dim),
-		normed:    make([]float32, n*c.Dim),
-		q:         make([]float32, n*c.Heads*c.HeadDim),
-		k:         make([]float32, n*c.KVHeads*c.HeadDim),
-		v:         make([]float32, n*c.KVHeads*c.HeadDim),
-		heads:     make([]float32, n*c.Heads*c.HeadDim),
+		normal:    make([]float32, n*c.Dim),
+		q:         make([]float32, n*c.attentionWidth()),
+		k:         make([]float32, n*c.kvWidth()),
+		v:         make([]float32, n*c.kvWidth()),
+		heads:     make([]float32, n*c.attentionWidth()),
 		gate:      make([]float32, n*c.FFN),
 		logits:    make([]float32, limits.Logits*c.Vocab),
 		wanted:    make([]int, 0, limits.Logits),
 		rows:      make([]Row, 0, n),
 		row:       make([]byte, m.Weights.TokenEmbedding.rowBytes),
-		ropeC:     make([]float32, n*c.RopeDim/2),
-		ropeS:     make([]float32, n*c.RopeDim/2),
-		freqs:     ropeFrequencies(c, m.Weights.RopeFactors),
+		ones:      slices.Repeat([]float32{1}, c.HeadDim),
+		rotations: newRotations(c.Ropes, limits.Context, n),
 		blocks:    make([]rowBlock, 0, n),
 		stretches: make([]stretch, 0, n),
 		splits:    newSplitAttention(c, n),
 	}
-	for range pool.Workers() {
-		s.attends = append(s.attends, kernel.NewAttend(set, limits.KV, c.HeadDim, min(n, blockRows)*c.Heads/c.KVHeads))
+	if m.Weights.normsBehind() {
+		s.branch = make([]float32, n*c.Dim)
+	}
+	for _, shape := range m.Weights.shapes() {
+		var attends []*kernel.Attend
+		for range pool.Workers() {
+			attends = append(attends, kernel.NewAttend(set, limits.KV, shape.headDim, min(n, blockRows)*shape.group))
+		}
+		s.attends = append(s.attends, attends)
 	}
 	s.phase.bind(s)
 	return s, nil
@@ -132,16 +138,20 @@ type Memory struct {
 
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
-	floats := len(s.x) + len(s.normed) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) +
-		len(s.ropeC) + len(s.ropeS)
+	floats := len(s.x) + len(s.normal) + len(s.branch) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate)
 	attends := 4 * (len(s.splits.memory) + len(s.splits.left))
-	for _, a := range s.attends {
-		attends += a.Bytes()
+	for _, shape := range s.attends {
+		for _, a := range shape {
+			attends += a.Bytes()
+		}
+	}
+	for i := range s.rotations {
+		attends += s.rotations[i].bytes()
 	}
 	return Memory{
 		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)) + 8*int64(len(s.freqs)),
+		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)),
 	}
 }
 
@@ -196,18 +206,4 @@ func (s *State) withdraw() {
 		}
 	}
 	s.rows = s.rows[:0]
-}
-
-// ropeFrequencies returns the angle per position of each rotated pair (Su et al. 2021, arXiv 2104.09864, section 3.2.2),
-// divided by the factors of the file where it has some (Llama 3.1 scaling is baked into rope_freqs.weight) and by the
-// linear scaling factor (Chen et al. 2023, arXiv 2306.15595).
-func ropeFrequencies(c *Config, factors []float32) []float64 {
-	freqs := make([]float64, c.RopeDim/2)
-	for i := range freqs {
-		freqs[i] = math.Pow(c.RopeBase, -2*float64(i)/float64(c.RopeDim)) / c.RopeScale
-		if factors != nil {
-			freqs[i] /= float64(factors[i])
-		}
-	}
-	return freqs
 }

@@ -28,12 +28,11 @@ func AttentionMACs(c *model.Config, from, n int) int64 {
 	return 2 * pairs * int64(c.Heads) * int64(c.HeadDim) * int64(c.Layers)
 }
 
-// layerMatrices lists the matrices of all layers in the order in which a pass reads them.
+// layerMatrices lists the matrices of all layers that one token reads, in order.
 func layerMatrices(m *model.Model) []*model.Matrix {
 	var all []*model.Matrix
 	for i := range m.Weights.Layers {
-		l := &m.Weights.Layers[i]
-		all = append(all, &l.Q, &l.K, &l.V, &l.O, &l.Gate, &l.Up, &l.Down)
+		all = append(all, m.Weights.Layers[i].ReadByToken(&m.Config)...)
 	}
 	return all
 }

@@ -48,7 +48,7 @@ func TestInspectGolden(t *testing.T) {
 		{"archs/llama-rope3.gguf", true, ""},
 		{"archs/llama-q4_k_m.gguf", true, ""},
 		{"archs/llama-iq4_xs.gguf", true, ""},
-		{"archs/qwen3.gguf", false, `architecture "qwen3"`},
+		{"archs/qwen3.gguf", true, ""},
 		{"archs/llama-lora.gguf", false, `of the type "adapter"`},
 		{"tokenizers/ggml-vocab-llama-bpe.gguf", false, "only a vocabulary"},
 		{"archs/lfm2.gguf", false, "lfm2"},

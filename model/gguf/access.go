@@ -46,6 +46,9 @@ type Reader struct {
 // Reader starts a Reader.
 func (f *File) Reader() *Reader { return &Reader{f: f} }
 
+// File is the file that r reads: for a key that may be of several kinds.
+func (r *Reader) File() *File { return r.f }
+
 // Err is all faults so far, joined; each is an *Error. Nil if there is none.
 func (r *Reader) Err() error { return errors.Join(r.errs...) }
 

@@ -48,22 +48,24 @@ func avx2Set() *Set {
 
 func avx2Attention() Attention {
 	return Attention{
-		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX2, kernels.KeyTileQ8AVX2},
-		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX2, kernels.ValueTileQ8AVX2},
-		TileProduct: kernels.TileProductAVX2,
-		SoftmaxTile: kernels.SoftmaxTileAVX2,
-		FoldRows:    kernels.FoldRowsAVX2,
-		Rotate:      kernels.RotateAVX2,
+		KeyTile:      [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX2, kernels.KeyTileQ8AVX2},
+		ValueTile:    [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX2, kernels.ValueTileQ8AVX2},
+		TileProduct:  kernels.TileProductAVX2,
+		SoftmaxTile:  kernels.SoftmaxTileAVX2,
+		FoldRows:     kernels.FoldRowsAVX2,
+		Rotate:       kernels.RotateAVX2,
+		RotateHalves: quant.RotateHalves,
 	}
 }
 
 func avx512Attention() Attention {
 	return Attention{
-		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX512, kernels.KeyTileQ8AVX512},
-		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX512, kernels.ValueTileQ8AVX512},
-		TileProduct: kernels.TileProductAVX512,
-		SoftmaxTile: kernels.SoftmaxTileAVX512,
-		FoldRows:    kernels.FoldRowsAVX512,
-		Rotate:      kernels.RotateAVX2,
+		KeyTile:      [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX512, kernels.KeyTileQ8AVX512},
+		ValueTile:    [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX512, kernels.ValueTileQ8AVX512},
+		TileProduct:  kernels.TileProductAVX512,
+		SoftmaxTile:  kernels.SoftmaxTileAVX512,
+		FoldRows:     kernels.FoldRowsAVX512,
+		Rotate:       kernels.RotateAVX2,
+		RotateHalves: quant.RotateHalves,
 	}
 }

@@ -64,11 +64,12 @@ func armProduct(pool *sync.Pool, mul armMatMul, f kernels.Format, packed bool) M
 
 func neonAttention() Attention {
 	return Attention{
-		KeyTile:     [quant.NumKVFormats]KeyTile{kernels.KeyTileF16NEON, kernels.KeyTileQ8NEON},
-		ValueTile:   [quant.NumKVFormats]ValueTile{kernels.ValueTileF16NEON, kernels.ValueTileQ8NEON},
-		TileProduct: kernels.TileProductNEON,
-		SoftmaxTile: kernels.SoftmaxTileNEON,
-		FoldRows:    kernels.FoldRowsNEON,
-		Rotate:      kernels.RotateNEON,
+		KeyTile:      [quant.NumKVFormats]KeyTile{kernels.KeyTileF16NEON, kernels.KeyTileQ8NEON},
+		ValueTile:    [quant.NumKVFormats]ValueTile{kernels.ValueTileF16NEON, kernels.ValueTileQ8NEON},
+		TileProduct:  kernels.TileProductNEON,
+		SoftmaxTile:  kernels.SoftmaxTileNEON,
+		FoldRows:     kernels.FoldRowsNEON,
+		Rotate:       kernels.RotateNEON,
+		RotateHalves: quant.RotateHalves,
 	}
 }
