@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"kernels_arm64":           {},
 	"model/quant":             {},
 	"model/mapfile":           {},
+	"model/arena":             {}, // memory outside the heap, for who holds large buffers
 	"model/draft":             {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
@@ -53,7 +54,7 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
+	"model": {"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
@@ -94,8 +95,8 @@ var doors = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"mqtt/embedded"},
 	"github.com/pelletier/go-toml/v2":     {"daemon/config"},
 	"golang.org/x/sys/cpu":                {"kernels_amd64", "kernels_arm64"},
-	"golang.org/x/sys/unix":               {"model/mapfile", "model/kernel", "daemon/store"},
-	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/kernel", "model/quant"},
+	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/store"},
+	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/arena", "model/kernel", "model/quant"},
 	"os/exec":                             {"mqtt/mqtttest"}, // starts the broker that tests talk to
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -150,8 +151,12 @@ func (e *engine) close() error {
 	if e.pool != nil {
 		e.pool.Close()
 	}
-	if e.model == nil {
-		return nil
+	var errs []error
+	if e.state != nil {
+		errs = append(errs, e.state.Close())
 	}
-	return e.model.Close()
+	if e.model != nil {
+		errs = append(errs, e.model.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"siskin/model/arena"
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
 	"siskin/model/quant"
@@ -44,10 +45,10 @@ type splitAttention struct {
 	left   []atomic.Int32 // (splitRows, kvHeads) parts of a block that are not finished
 }
 
-func newSplitAttention(c *Config, rows int) splitAttention {
+func newSplitAttention(c *Config, rows int, a *arena.Arena) splitAttention {
 	rows = min(rows, splitRows)
 	return splitAttention{
-		memory: kernel.AlignedFloats(rows * c.KVHeads * maxParts * kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads)),
+		memory: a.Floats(rows * c.KVHeads * maxParts * kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads)),
 		left:   make([]atomic.Int32, rows*c.KVHeads),
 	}
 }
