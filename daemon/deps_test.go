@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"model/quant":             {},
 	"model/mapfile":           {},
 	"model/arena":             {}, // memory outside the heap, for who holds large buffers
+	"model/budget":            {}, // what fits: numbers only
 	"model/draft":             {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
@@ -37,6 +38,7 @@ var allowed = map[string][]string{
 	"mqtt/embedded":           {},
 	"daemon/config":           {},
 	"daemon/cores":            {},
+	"daemon/memory":           {},
 	"daemon/outbox":           {},
 	"systemd/notify":          {},
 
@@ -69,13 +71,13 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/cores", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
-		"model", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/tokenizer",
+		"daemon/config", "daemon/cores", "daemon/memory", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/store",
-		"model", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/sample", "model/tokenizer",
+		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/memory", "daemon/store",
+		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
 	},
