@@ -12,6 +12,7 @@ import (
 
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
+	"siskin/daemon/memory"
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
@@ -28,6 +29,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Machine says which cores there are. The zero value: one.
 	Machine cores.Machine
+	// Memory is what the system lets this process have. The zero value: nothing is known.
+	Memory memory.Limits
 	// StateFolder is where the daemon keeps what it finds out. Empty: nowhere, so it finds out only what costs nothing.
 	StateFolder string
 	// Clock measures passes of the model; nil: time.Now.
@@ -72,17 +75,19 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	p.rules.Store(r)
-	p.queue, err = queue.New(queue.Options{Limits: queueLimits(&c), Now: time.Now, Expired: p.expire})
-	if err != nil {
-		return d, err
-	}
-	p.outbox = outbox.New(outboxLimits(&c), func(ctx context.Context, m outbox.Message) error {
-		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
-	})
+	// The model first: what it takes decides what is left for the rest.
 	if d.engine, err = loadEngine(&c, &o, true); err != nil {
 		return d, err
 	}
-	if p.engine, err = session.New(d.engine.options(&c, p)); err != nil {
+	fits := &d.engine.config
+	p.queue, err = queue.New(queue.Options{Limits: queueLimits(fits), Now: time.Now, Expired: p.expire})
+	if err != nil {
+		return d, err
+	}
+	p.outbox = outbox.New(outboxLimits(fits), func(ctx context.Context, m outbox.Message) error {
+		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
+	})
+	if p.engine, err = session.New(d.engine.options(p)); err != nil {
 		return d, err
 	}
 	return d, d.openMessaging()
@@ -113,7 +118,7 @@ func (d *Daemon) status(state message.State) []byte {
 	defer d.mu.Unlock()
 	return message.Status{
 		State: state, Version: d.Version, Model: d.engine.name, Kernels: d.engine.set.Name,
-		ContextTokens: d.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
+		ContextTokens: d.engine.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
 	}.Encode()
 }
 
@@ -209,7 +214,7 @@ func (d *Daemon) Reload(next config.Config) (live, restart []string, err error) 
 		return nil, nil, err
 	}
 	d.pipeline.rules.Store(r)
-	if err := d.pipeline.queue.SetLimits(queueLimits(&adopted)); err != nil {
+	if err := d.pipeline.queue.SetLimits(d.engine.within(queueLimits(&adopted))); err != nil {
 		return nil, nil, err
 	}
 	d.config = adopted

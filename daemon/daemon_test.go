@@ -99,6 +99,7 @@ type user struct {
 	answers  map[string][]message.Answer
 	replies  map[string][]message.Answer // by topic
 	online   bool
+	status   message.Status // the latest
 }
 
 // newUser connects and waits until the daemon is online.
@@ -119,9 +120,9 @@ func (u *user) take(m mqtttest.Message) {
 	kind, id, _ := strings.Cut(strings.TrimPrefix(m.Topic, "siskin/"+device+"/"), "/")
 	switch {
 	case kind == "status":
-		var s message.Status
-		u.decode(m, &s)
-		u.online = s.State == message.Online
+		u.status = message.Status{}
+		u.decode(m, &u.status)
+		u.online = u.status.State == message.Online
 	case kind == "accepted":
 		u.accepted[id]++
 	case kind == "delta":

@@ -28,6 +28,8 @@ var allowed = map[string][]string{
 	"kernels_arm64":           {},
 	"model/quant":             {},
 	"model/mapfile":           {},
+	"model/arena":             {}, // memory outside the heap, for who holds large buffers
+	"model/budget":            {}, // what fits: numbers only
 	"model/draft":             {},
 	"model/sample":            {},
 	"model/chat/jinja/pytext": {},
@@ -36,6 +38,7 @@ var allowed = map[string][]string{
 	"mqtt/embedded":           {},
 	"daemon/config":           {},
 	"daemon/cores":            {},
+	"daemon/memory":           {},
 	"daemon/outbox":           {},
 	"systemd/notify":          {},
 
@@ -54,7 +57,7 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
+	"model": {"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
@@ -69,13 +72,13 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/cores", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
-		"model", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/tokenizer",
+		"daemon/config", "daemon/cores", "daemon/memory", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/store",
-		"model", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/sample", "model/tokenizer",
+		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/memory", "daemon/store",
+		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
 	},
@@ -95,8 +98,8 @@ var doors = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"mqtt/embedded"},
 	"github.com/pelletier/go-toml/v2":     {"daemon/config"},
 	"golang.org/x/sys/cpu":                {"kernels_amd64", "kernels_arm64"},
-	"golang.org/x/sys/unix":               {"model/mapfile", "model/kernel", "daemon/store"},
-	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/kernel", "model/quant"},
+	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/store"},
+	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/arena", "model/kernel", "model/quant"},
 	"os/exec":                             {"mqtt/mqtttest"}, // starts the broker that tests talk to
 }
 

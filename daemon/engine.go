@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"siskin/daemon/config"
 	"siskin/daemon/session"
 	"siskin/model"
+	"siskin/model/budget"
 	"siskin/model/chat"
 	"siskin/model/draft"
 	"siskin/model/kernel"
@@ -28,13 +30,15 @@ type engine struct {
 	tokenizer *tokenizer.Tokenizer
 	template  *chat.Template
 	name      string // of the model, in answers
+	plan      budget.Plan
+	config    config.Config // with what the plan has chosen
 	threads   threads
 	packing   packing
 	log       *slog.Logger
 }
 
-// loadEngine chooses the kernels, which passes their self-test, maps the model, allocates its state and chooses how many
-// threads it runs with, after a measurement if measure is set.
+// loadEngine chooses the kernels, which pass their self-test, maps the model, plans the memory, allocates the state and
+// chooses how many threads it runs with, after a measurement if measure is set. Errors: a *budget.OverBudget.
 func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err error) {
 	e = &engine{name: modelName(c.Model.Path), log: o.Log}
 	set, err := kernel.ByName(c.Model.Kernels)
@@ -52,32 +56,40 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}
 	e.usePacked(c)
+	if err := e.loadText(); err != nil {
+		return e, err
+	}
+	workers := Workers(c, &o.Machine)
+	if e.plan, err = e.planMemory(c, o, workers); err != nil {
+		return e, err
+	}
+	e.config = chosen(*c, &e.plan)
+	for _, step := range e.plan.Steps {
+		e.log.Warn("memory is short", "budget", budget.MiB(e.plan.Budget), "from", e.plan.Source, "instead", step)
+	}
+	c = &e.config
 	var pinned []int
 	if c.Model.Pin && o.Machine.Mixed {
 		pinned = o.Machine.Fast
 	}
-	e.pool = kernel.NewPinnedPool(Workers(c, &o.Machine), pinned)
-	if e.state, err = newState(e.model, set, e.pool, c); err != nil {
+	e.pool = kernel.NewPinnedPool(workers, pinned)
+	limits, err := stateLimits(c)
+	if err != nil {
 		return e, err
 	}
-	if err := e.loadText(); err != nil {
+	if e.state, err = model.NewState(e.model, set, e.pool, limits); err != nil {
 		return e, err
 	}
 	return e, e.chooseThreads(c, o, measure)
 }
 
-// newState makes the state for the limits and the format of keys and values in the configuration.
-func newState(m *model.Model, set *kernel.Set, pool *kernel.Pool, c *config.Config) (*model.State, error) {
-	limits, err := stateLimits(c), error(nil)
-	if limits.KV, err = kvcache.Named(c.Model.KV); err != nil {
-		return nil, fmt.Errorf("model.kv: %w", err)
-	}
-	return model.NewState(m, set, pool, limits)
-}
-
 // stateLimits gives all answers that grow at the same time one context together: a long conversation takes the room
 // that short ones leave.
-func stateLimits(c *config.Config) model.Limits {
+func stateLimits(c *config.Config) (model.Limits, error) {
+	kv, err := kvcache.Named(c.Model.KV)
+	if err != nil {
+		return model.Limits{}, fmt.Errorf("model.kv: %w", err)
+	}
 	logits := c.Model.Parallel
 	if draftsOf(c) != 0 {
 		logits = max(logits, draft.MaxRows)
@@ -87,7 +99,8 @@ func stateLimits(c *config.Config) model.Limits {
 		Logits:    logits,
 		Sequences: c.Model.Parallel,
 		Context:   c.Model.Context,
-	}
+		KV:        kv,
+	}, nil
 }
 
 // draftsOf translates model.speculate.
@@ -125,7 +138,8 @@ func (e *engine) loadText() (err error) {
 func modelName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".gguf") }
 
 // options makes the session's options.
-func (e *engine) options(c *config.Config, p *pipeline) session.Options {
+func (e *engine) options(p *pipeline) session.Options {
+	c := &e.config
 	return session.Options{
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
 		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
@@ -150,8 +164,12 @@ func (e *engine) close() error {
 	if e.pool != nil {
 		e.pool.Close()
 	}
-	if e.model == nil {
-		return nil
+	var errs []error
+	if e.state != nil {
+		errs = append(errs, e.state.Close())
 	}
-	return e.model.Close()
+	if e.model != nil {
+		errs = append(errs, e.model.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -18,7 +18,7 @@ func (d *Daemon) openMessaging() error {
 	c := &d.config
 	broker := c.MQTT.Broker
 	if c.MQTT.Embedded.Enabled {
-		b, err := embedded.New(embedded.Config{Listen: c.MQTT.Embedded.Listen, Limits: embedded.DefaultLimits(), Logger: d.Log})
+		b, err := embedded.New(embedded.Config{Listen: c.MQTT.Embedded.Listen, Limits: brokerLimits(c), Logger: d.Log})
 		if err != nil {
 			return fmt.Errorf("mqtt.embedded: %w", err)
 		}
@@ -47,6 +47,13 @@ func (d *Daemon) openMessaging() error {
 		return d.client.Publish(context.Background(), to, 0, false, payload)
 	}
 	return nil
+}
+
+// brokerLimits lets the embedded broker hold as many bytes for clients that are away as the daemon queues.
+func brokerLimits(c *config.Config) embedded.Limits {
+	limits := embedded.DefaultLimits()
+	limits.HeldBytes = min(limits.HeldBytes, int64(c.Queue.MaxBytes))
+	return limits
 }
 
 // reachable replaces the address of all interfaces by the one that this machine has for itself.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"siskin/model/arena"
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
 	"siskin/model/quant"
@@ -44,7 +45,7 @@ type splitAttention struct {
 	left   []atomic.Int32 // (splitRows, kvHeads) parts of a block that are not finished
 }
 
-func newSplitAttention(c *Config, rows int) splitAttention {
+func newSplitAttention(c *Config, rows int, a *arena.Arena) splitAttention {
 	rows = min(rows, splitRows)
 	one := c.most(func(l *LayerConfig) int {
 		if l.KVHeads == 0 {
@@ -53,7 +54,7 @@ func newSplitAttention(c *Config, rows int) splitAttention {
 		return l.KVHeads * kernel.PartLen(l.HeadDim, l.Heads/l.KVHeads)
 	})
 	return splitAttention{
-		memory: kernel.AlignedFloats(rows * maxParts * one),
+		memory: a.Floats(rows * maxParts * one),
 		left:   make([]atomic.Int32, rows*c.KVHeads),
 	}
 }

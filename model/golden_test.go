@@ -18,7 +18,15 @@ func newState(t testing.TB, m *model.Model, set *kernel.Set, limits model.Limits
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { closeState(t, s) })
 	return s
+}
+
+func closeState(t testing.TB, s *model.State) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func open(t testing.TB, path string) *model.Model {

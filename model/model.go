@@ -82,6 +82,19 @@ func (m *Model) WeightBytes() int64 {
 	return total
 }
 
+// WindowBytes returns the weights of so many layers, the largest of the model.
+func (m *Model) WindowBytes(layers int) int64 {
+	var largest int64
+	for i := range m.Weights.Layers {
+		var bytes int64
+		for _, w := range m.Weights.Layers[i].matrices() {
+			bytes += int64(len(w.Data))
+		}
+		largest = max(largest, bytes)
+	}
+	return int64(min(layers, len(m.Weights.Layers))) * largest
+}
+
 // Close unmaps the files; the model and every State of it must no longer be used. It may be called again.
 func (m *Model) Close() error {
 	var errs []error

@@ -1,6 +1,9 @@
 package model
 
-import "siskin/model/quant"
+import (
+	"siskin/model/arena"
+	"siskin/model/quant"
+)
 
 // input is what the products of a region share: rows of the residual stream, normalised, or rows of x.
 type input struct {
@@ -68,14 +71,15 @@ type phase struct {
 func (p *phase) bind(s *State) {
 	p.multiplyTask, p.prepareTask, p.addNormedTask = s.multiplyChunk, s.prepareRow, s.addNormedRow
 	p.wideNormTask, p.rotateTask, p.attendTask, p.partTask = s.wideNormRow, s.rotateStretch, s.attendBlock, s.attendOne
-	p.scratch = make([]float32, s.pool.Workers()*s.scratchLen())
-	c := &s.model.Config
-	size := s.limits.Rows * max(c.Dim, c.FFN, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
-	p.acts, p.next = quant.NewActs(size), quant.NewActs(size)
 }
 
-// bytes is the memory that the phase holds.
-func (p *phase) bytes() int { return 4*len(p.scratch) + len(p.acts) + len(p.next) }
+// place takes the buffers of a pool of so many workers from a.
+func (p *phase) place(s *State, a *arena.Arena, workers int) {
+	c := &s.model.Config
+	p.scratch = a.Floats(workers * s.scratchLen())
+	size := s.limits.Rows * max(c.Dim, c.FFN, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
+	p.acts, p.next = a.Bytes(size), a.Bytes(size)
+}
 
 // scratchLen is the length of one worker's scratch: a piece never has more matrix rows than maxStep.
 func (s *State) scratchLen() int { return 2 * s.limits.Rows * s.maxStep() }

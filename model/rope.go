@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"siskin/model/arena"
 )
 
 // Rope is one kind of rotation of queries and keys by their positions (Su et al. 2021, arXiv 2104.09864).
@@ -126,18 +128,15 @@ type rotation struct {
 	cos, sin  []float32 // (rows, pairs)
 }
 
-func newRotations(ropes []Rope, context, rows int) []rotation {
+func newRotations(ropes []Rope, context, rows int, a *arena.Arena) []rotation {
 	out := make([]rotation, len(ropes))
 	for i := range ropes {
 		r := &ropes[i]
 		n := rows * r.Dim / 2
-		out[i] = rotation{freqs: r.frequencies(context), magnitude: r.Magnitude, halves: r.Halves, cos: make([]float32, n), sin: make([]float32, n)}
+		out[i] = rotation{freqs: r.frequencies(context), magnitude: r.Magnitude, halves: r.Halves, cos: a.Floats(n), sin: a.Floats(n)}
 	}
 	return out
 }
-
-// bytes is the memory that the rotation holds.
-func (r *rotation) bytes() int { return 8*len(r.freqs) + 4*(len(r.cos)+len(r.sin)) }
 
 // turn computes the cosines and sines of the rows' positions.
 func (r *rotation) turn(rows []Row) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"siskin/model/arena"
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
 )
@@ -46,6 +47,8 @@ type State struct {
 	set    *kernel.Set
 	pool   *kernel.Pool
 	limits Limits
+	arena  *arena.Arena // of all buffers below that place takes
+	memory Memory
 
 	x      []float32 // (rows, dim) residual stream
 	normal []float32 // (rows, dim) normalised input of a block
@@ -70,9 +73,53 @@ type State struct {
 	phase phase
 }
 
-// NewState allocates a state for m. The kernels must support every format of the model (see Model.Check).
+// NewState allocates a state for m, all of it outside the Go heap but for some kilobytes. The kernels must support every
+// format of the model (see Model.Check). Close frees it.
 func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*State, error) {
-	c := &m.Config
+	s, err := newState(m, set, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Check(set); err != nil {
+		return nil, err
+	}
+	s.pool = pool
+	var counter arena.Arena
+	s.place(&counter, pool.Workers())
+	if s.arena, err = arena.New(counter.Len()); err != nil {
+		return nil, fmt.Errorf("model state: %w", err)
+	}
+	pages := s.place(s.arena, pool.Workers())
+	if s.Cache, err = kvcache.NewIn(pages, s.cacheShape(), limits.Sequences); err != nil {
+		return nil, errors.Join(fmt.Errorf("model state: %w", err), s.arena.Close())
+	}
+	for _, shape := range m.Weights.shapes() {
+		var attends []*kernel.Attend
+		for range pool.Workers() {
+			attends = append(attends, s.newAttend(shape))
+		}
+		s.attends = append(s.attends, attends)
+	}
+	s.ones = slices.Repeat([]float32{1}, m.Config.HeadDim)
+	s.wanted, s.rows = make([]int, 0, limits.Logits), make([]Row, 0, limits.Rows)
+	s.blocks, s.stretches = make([]rowBlock, 0, limits.Rows), make([]stretch, 0, limits.Rows)
+	s.phase.bind(s)
+	return s, nil
+}
+
+// StateMemory says what NewState would take, without taking it. Its errors are those of NewState for limits.
+func (m *Model) StateMemory(set *kernel.Set, workers int, limits Limits) (Memory, error) {
+	s, err := newState(m, set, limits)
+	if err != nil {
+		return Memory{}, err
+	}
+	var counter arena.Arena
+	s.place(&counter, workers)
+	return s.memory, nil
+}
+
+// newState checks the limits and makes a state without buffers.
+func newState(m *Model, set *kernel.Set, limits Limits) (*State, error) {
 	if limits.Positions == 0 {
 		limits.Positions = limits.Context
 	}
@@ -80,51 +127,68 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		limits.Context < 1 || limits.Positions < limits.Context {
 		return nil, fmt.Errorf("model state: limits %+v: rows, logits (at most rows), sequences, context must be positive, positions at least context", limits)
 	}
-	if limits.Context > c.Context {
-		return nil, fmt.Errorf("model state: context %d is more than the %d positions that the model was trained for", limits.Context, c.Context)
+	if limits.Context > m.Config.Context {
+		return nil, fmt.Errorf("model state: context %d is more than the %d positions that the model was trained for", limits.Context, m.Config.Context)
 	}
-	if err := m.Check(set); err != nil {
-		return nil, err
-	}
-	pages := (limits.Positions + kvcache.PageLen - 1) / kvcache.PageLen
-	shape := kvcache.Shape{Layers: c.cacheLayers(), KVHeads: c.KVHeads, HeadDim: c.HeadDim, Format: limits.KV}
-	cache, err := kvcache.New(shape, pages, limits.Sequences)
-	if err != nil {
+	if err := limits.KV.Check(m.Config.HeadDim); err != nil {
 		return nil, fmt.Errorf("model state: %w", err)
 	}
-	n := limits.Rows
-	s := &State{
-		Cache: cache, model: m, set: set, pool: pool, limits: limits,
-		x:         make([]float32, n*c.Dim),
-		normal:    make([]float32, n*c.Dim),
-		q:         make([]float32, n*c.attentionWidth()),
-		k:         make([]float32, n*c.kvWidth()),
-		v:         make([]float32, n*c.kvWidth()),
-		heads:     make([]float32, n*c.attentionWidth()),
-		gate:      make([]float32, n*c.FFN),
-		logits:    make([]float32, limits.Logits*c.Vocab),
-		wanted:    make([]int, 0, limits.Logits),
-		rows:      make([]Row, 0, n),
-		row:       make([]byte, m.Weights.TokenEmbedding.rowBytes),
-		ones:      slices.Repeat([]float32{1}, c.HeadDim),
-		rotations: newRotations(c.Ropes, limits.Context, n),
-		blocks:    make([]rowBlock, 0, n),
-		stretches: make([]stretch, 0, n),
-		splits:    newSplitAttention(c, n),
-	}
-	if m.Weights.normsBehind() {
-		s.branch = make([]float32, n*c.Dim)
-	}
-	for _, shape := range m.Weights.shapes() {
-		var attends []*kernel.Attend
-		for range pool.Workers() {
-			attends = append(attends, kernel.NewAttend(set, limits.KV, shape.headDim, min(n, blockRows)*shape.group))
-		}
-		s.attends = append(s.attends, attends)
-	}
-	s.phase.bind(s)
-	return s, nil
+	return &State{model: m, set: set, limits: limits}, nil
 }
+
+func (s *State) cacheShape() kvcache.Shape {
+	c := &s.model.Config
+	return kvcache.Shape{Layers: c.cacheLayers(), KVHeads: c.KVHeads, HeadDim: c.HeadDim, Format: s.limits.KV}
+}
+
+func (s *State) newAttend(shape headShape) *kernel.Attend {
+	return kernel.NewAttend(s.set, s.limits.KV, shape.headDim, min(s.limits.Rows, blockRows)*shape.group)
+}
+
+// place takes every buffer whose size follows from model and limits from a, notes how much that is, and returns the memory of
+// the cache. With an arena that only counts it takes none.
+func (s *State) place(a *arena.Arena, workers int) (cache []byte) {
+	c, n := &s.model.Config, s.limits.Rows
+	pages := (s.limits.Positions + kvcache.PageLen - 1) / kvcache.PageLen
+	cache = a.Pages(pages * s.cacheShape().PageBytes())
+	s.memory.Cache = int64(a.Len())
+	s.logits = a.Floats(s.limits.Logits * c.Vocab)
+	s.memory.Logits = int64(a.Len()) - s.memory.Cache
+
+	s.x = a.Floats(n * c.Dim)
+	s.normal = a.Floats(n * c.Dim)
+	if s.model.Weights.normsBehind() {
+		s.branch = a.Floats(n * c.Dim)
+	}
+	s.q = a.Floats(n * c.attentionWidth())
+	s.k = a.Floats(n * c.kvWidth())
+	s.v = a.Floats(n * c.kvWidth())
+	s.heads = a.Floats(n * c.attentionWidth())
+	s.gate = a.Floats(n * c.FFN)
+	s.row = a.Bytes(s.model.Weights.TokenEmbedding.rowBytes)
+	s.rotations = newRotations(c.Ropes, s.limits.Context, n, a)
+	s.splits = newSplitAttention(c, n, a)
+	s.phase.place(s, a, workers)
+	heap := 4 * len(s.splits.left)
+	for _, shape := range s.model.Weights.shapes() {
+		heap += workers * s.newAttend(shape).Bytes()
+	}
+	for i := range s.rotations {
+		heap += 8 * len(s.rotations[i].freqs)
+	}
+	s.memory.Scratch = int64(a.Len()+heap) - s.memory.Logits - s.memory.Cache
+	return cache
+}
+
+// Trim gives the memory of cache pages that no sequence holds back to the system, and reports the bytes. They come back as
+// sequences grow.
+func (s *State) Trim() (bytes int) {
+	s.Cache.Free(func(memory []byte) { bytes += s.arena.Release(memory) })
+	return bytes
+}
+
+// Close frees the state's memory; neither it nor what it returned may be used any more. It may be called again.
+func (s *State) Close() error { return s.arena.Close() }
 
 // Limits returns the limits that the state was made with.
 func (s *State) Limits() Limits { return s.limits }
@@ -137,23 +201,7 @@ type Memory struct {
 }
 
 // Memory returns what the state holds.
-func (s *State) Memory() Memory {
-	floats := len(s.x) + len(s.normal) + len(s.branch) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate)
-	attends := 4 * (len(s.splits.memory) + len(s.splits.left))
-	for _, shape := range s.attends {
-		for _, a := range shape {
-			attends += a.Bytes()
-		}
-	}
-	for i := range s.rotations {
-		attends += s.rotations[i].bytes()
-	}
-	return Memory{
-		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
-		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)),
-	}
-}
+func (s *State) Memory() Memory { return s.memory }
 
 // Logits returns the logits (vocab) of the i-th row of the last pass that wanted them. They are valid, and may be
 // changed, until the next pass.

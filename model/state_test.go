@@ -70,6 +70,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 				mixed := runMixed(t, s, tokens)
 				equalLogits(t, mixed, want, file, set.Name, workers, "mixed with another sequence")
 				pool.Close()
+				closeState(t, s)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -40,11 +41,16 @@ type runner struct {
 }
 
 // Run measures all subjects, in turn within each run, and returns one result for each.
-func Run(ctx context.Context, plan Plan, subjects []Subject) ([]Result, error) {
+func Run(ctx context.Context, plan Plan, subjects []Subject) (results []Result, err error) {
 	if err := plan.Validate(); err != nil {
 		return nil, err
 	}
 	var runners []*runner
+	defer func() {
+		for _, r := range runners {
+			err = errors.Join(err, r.state.Close())
+		}
+	}()
 	for _, s := range subjects {
 		r, err := newRunner(ctx, plan, s)
 		if err != nil {
@@ -60,7 +66,6 @@ func Run(ctx context.Context, plan Plan, subjects []Subject) ([]Result, error) {
 			}
 		}
 	}
-	var results []Result
 	for _, r := range runners {
 		results = append(results, r.result())
 	}
@@ -97,7 +102,7 @@ func newRunner(ctx context.Context, plan Plan, s Subject) (*runner, error) {
 	plan.say("filling the context for " + r.label())
 	for i, depth := range plan.Depths {
 		if err := r.feed(ctx, 1+i, depth); err != nil {
-			return nil, err
+			return nil, errors.Join(err, r.state.Close())
 		}
 	}
 	return r, nil

@@ -20,6 +20,7 @@ type Config struct {
 	Device string `toml:"device"`
 
 	Model    Model    `toml:"model"`
+	Memory   Memory   `toml:"memory"`
 	MQTT     MQTT     `toml:"mqtt"`
 	Queue    Queue    `toml:"queue"`
 	Generate Generate `toml:"generate"`
@@ -65,6 +66,17 @@ type Model struct {
 	// Speculate is "auto": tokens of an answer are guessed from what was read and written before, and checked several in
 	// one pass, where that is measured to be faster; or "off". Answers are the same. Empty is refused.
 	Speculate string `toml:"speculate"`
+}
+
+// Memory bounds what the process takes, the pages of files that it reads included.
+type Memory struct {
+	// Budget in bytes, 1MiB to 1TiB, or "auto": the limit of the process's control group, else what the system has available
+	// at the start. Where the rest of the configuration does not fit, it gives way, see model/budget.
+	Budget Budget `toml:"budget"`
+	// Strict refuses to start instead of giving way.
+	Strict bool `toml:"strict"`
+	// MinContext is the shortest context that giving way leaves, in tokens: 16 to 1048576. Longer than Model.Context: that.
+	MinContext int `toml:"min_context"`
 }
 
 // MQTT says how the broker is reached.
@@ -177,6 +189,7 @@ func Default() Config {
 			Context: 2048, Parallel: 4, PrefillBatch: 64, Tune: true, Pin: true,
 			Kernels: "auto", KV: "f16", Pack: "auto", Speculate: SpeculateAuto,
 		},
+		Memory: Memory{MinContext: 512},
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
 			KeepAlive:     Duration{30 * time.Second},

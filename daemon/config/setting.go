@@ -134,6 +134,8 @@ func example(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[Duration]():
 		return `a duration in quotes, such as "30s"`
+	case reflect.TypeFor[Budget]():
+		return `"auto", or a size in quotes, such as "128MiB"`
 	case reflect.TypeFor[Size]():
 		return `a size in quotes, such as "64KiB"`
 	}

@@ -49,6 +49,29 @@ const (
 	GiB Size = 1 << 30
 )
 
+// Budget is a Size, or "auto", which is 0.
+type Budget Size
+
+// UnmarshalText reads the form that is described at Budget.
+func (b *Budget) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*b = 0
+		return nil
+	}
+	return (*Size)(b).UnmarshalText(text)
+}
+
+// MarshalText writes "auto", or what Size does.
+func (b Budget) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// String is as MarshalText.
+func (b Budget) String() string {
+	if b == 0 {
+		return "auto"
+	}
+	return Size(b).String()
+}
+
 // UnmarshalText reads the form that is described at Size: a whole, non-negative number and the unit, spaces allowed
 // between them.
 func (s *Size) UnmarshalText(text []byte) error {

@@ -57,6 +57,10 @@ func (c Config) problems() []*Problem {
 	k := &checker{}
 	k.device(c.Device)
 	k.model(c.Model)
+	if c.Memory.Budget != 0 {
+		between(k, "memory.budget", c.Memory.Budget, Budget(MiB), Budget(1024*GiB))
+	}
+	between(k, "memory.min_context", c.Memory.MinContext, 16, 1<<20)
 	k.mqtt(c.MQTT)
 	k.queue(c.Queue)
 	k.generate(c.Generate)

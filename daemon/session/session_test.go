@@ -74,6 +74,11 @@ func modelRig(t testing.TB, m *model.Model, set *kernel.Set, limits model.Limits
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := state.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	words, err := tokenizer.FromGGUF(m.File())
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ package kvcache
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"siskin/model/quant"
 )
@@ -75,16 +76,39 @@ type Cache struct {
 // New makes a cache of the given number of pages and sequences. The memory is reserved at once and touched by the
 // operating system only as pages are written.
 func New(shape Shape, pages, sequences int) (*Cache, error) {
-	if shape.Layers <= 0 || shape.KVHeads <= 0 || shape.HeadDim <= 0 || pages <= 0 || sequences <= 0 {
-		return nil, fmt.Errorf("kv cache: shape %+v with %d pages and %d sequences: all must be positive", shape, pages, sequences)
+	if err := shape.check(); err != nil {
+		return nil, err
 	}
-	if err := shape.Format.Check(shape.HeadDim); err != nil {
-		return nil, fmt.Errorf("kv cache: %w", err)
+	if pages <= 0 {
+		return nil, fmt.Errorf("kv cache: %d pages: want at least one", pages)
+	}
+	return NewIn(make([]byte, pages*shape.PageBytes()), shape, sequences)
+}
+
+// check refuses what cannot be stored.
+func (s Shape) check() error {
+	if s.Layers <= 0 || s.KVHeads <= 0 || s.HeadDim <= 0 {
+		return fmt.Errorf("kv cache: shape %+v: all must be positive", s)
+	}
+	if err := s.Format.Check(s.HeadDim); err != nil {
+		return fmt.Errorf("kv cache: %w", err)
+	}
+	return nil
+}
+
+// NewIn is New in memory that the caller has: as many pages as it holds.
+func NewIn(memory []byte, shape Shape, sequences int) (*Cache, error) {
+	if err := shape.check(); err != nil {
+		return nil, err
+	}
+	pages := len(memory) / shape.PageBytes()
+	if pages == 0 || sequences <= 0 {
+		return nil, fmt.Errorf("kv cache: %d pages for %d sequences: both must be positive", pages, sequences)
 	}
 	c := &Cache{
 		shape:    shape,
 		keyBytes: shape.Format.KeyBytes(shape.HeadDim),
-		memory:   make([]byte, pages*shape.PageBytes()),
+		memory:   memory[:pages*shape.PageBytes()],
 		free:     make([]int32, pages),
 		tables:   make([][]int32, sequences),
 		lengths:  make([]int, sequences),
@@ -96,6 +120,34 @@ func New(shape Shape, pages, sequences int) (*Cache, error) {
 		c.tables[i] = make([]int32, 0, pages) // no allocation while a sequence grows
 	}
 	return c, nil
+}
+
+// Free calls visit with the memory of the pages that no sequence holds, neighbours together.
+func (c *Cache) Free(visit func(memory []byte)) {
+	pages, size := slices.Sorted(slices.Values(c.free)), c.shape.PageBytes()
+	for from := 0; from < len(pages); {
+		to := from + 1
+		for to < len(pages) && pages[to] == pages[to-1]+1 {
+			to++
+		}
+		start := int(pages[from]) * size
+		visit(c.memory[start : start+(to-from)*size])
+		from = to
+	}
+}
+
+// Formats lists the formats that heads of headDim columns can be kept in, the largest first.
+func Formats(headDim int) []Format {
+	var out []Format
+	for f := range quant.NumKVFormats {
+		if f.Check(headDim) == nil {
+			out = append(out, f)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Format) int {
+		return b.KeyBytes(headDim) + b.ValueBytes(headDim) - a.KeyBytes(headDim) - a.ValueBytes(headDim)
+	})
+	return out
 }
 
 // Shape returns the shape that the cache was made with.

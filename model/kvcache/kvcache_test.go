@@ -3,6 +3,7 @@ package kvcache
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"siskin/model/quant"
@@ -108,6 +109,60 @@ func eachBlock(c *Cache, do func(block []byte, mark byte)) {
 					do(c.Keys(seq, page, layer, head), mark)
 					do(c.Values(seq, page, layer, head), mark+1)
 				}
+			}
+		}
+	}
+}
+
+// The memory that no sequence holds is named, neighbours together, and nothing of what one holds.
+func TestFree(t *testing.T) {
+	c := newCache(t, 4, 2)
+	size := c.Shape().PageBytes()
+	free := func() (sizes []int) {
+		c.Free(func(memory []byte) {
+			sizes = append(sizes, len(memory)/size)
+			for i := range memory {
+				memory[i] = 0xff
+			}
+		})
+		return sizes
+	}
+	if got := free(); !slices.Equal(got, []int{4}) {
+		t.Errorf("empty cache: %v", got)
+	}
+	for _, seq := range []int{0, 1, 0} { // pages 0, 1, 2
+		if err := c.Extend(seq, PageLen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := c.Keys(1, 0, 0, 0)
+	clear(held)
+	if err := c.Truncate(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := free(); !slices.Equal(got, []int{2}) { // 2 and 3
+		t.Errorf("pages 0 and 1 held: %v", got)
+	}
+	if err := c.Truncate(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := free(); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("page 1 held: %v", got)
+	}
+	if slices.Max(held) != 0 {
+		t.Error("a page that is held was named")
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for headDim, want := range map[int]int{64: int(quant.NumKVFormats), 16: 1, 12: 0} {
+		got := Formats(headDim)
+		if len(got) != want || want > 0 && got[0] != F16 {
+			t.Errorf("heads of %d columns: %v", headDim, got)
+		}
+		for i := 1; i < len(got); i++ {
+			if a, b := (Shape{1, 1, headDim, got[i-1]}), (Shape{1, 1, headDim, got[i]}); b.PageBytes() >= a.PageBytes() {
+				t.Errorf("%v does not take less than %v", got[i], got[i-1])
 			}
 		}
 	}

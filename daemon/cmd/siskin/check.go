@@ -12,7 +12,7 @@ import (
 
 type checkCommand struct {
 	Config string `required:"" type:"path" help:"Configuration file (TOML)."`
-	kernelsFlag
+	overrideFlags
 }
 
 func (c *checkCommand) Run(s *streams) error {
@@ -25,7 +25,6 @@ func (c *checkCommand) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	mib := func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	line("device", "%s", settings.Device)
@@ -37,15 +36,11 @@ func (c *checkCommand) Run(s *streams) error {
 		line("packed", "no: %s", plan.Unpacked)
 	}
 	line("threads", "%d for answers, %d for prompts (%s)", plan.DecodeThreads, plan.PrefillThreads, threadsFrom(&plan, &settings))
-	line("context", "%d tokens, shared by %d answers at a time", plan.Context, plan.Parallel)
-	line("weights", "%s, mapped from the file: the system can take these pages back", mib(plan.Weights))
-	line("cache", "%s, touched as conversations fill it", mib(plan.Cache))
-	line("logits", "%s", mib(plan.Logits))
-	line("scratch", "%s", mib(plan.Scratch))
-	line("drafts", "%s", mib(plan.Drafts))
-	line("tokenizer", "%s", mib(plan.Tokenizer))
-	line("anonymous", "%s at most, and about 12 MiB of the program's own", mib(plan.Anonymous()))
+	line("context", "%d tokens, shared by %d answers at a time", plan.Memory.Choice.Context, plan.Parallel)
 	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := writeMemory(s.out, &plan.Memory); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(s.out, "the configuration is valid")

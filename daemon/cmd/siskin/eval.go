@@ -54,6 +54,7 @@ func (c *logprobsCommand) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, state.Close()) }()
 	out := bufio.NewWriter(s.out)
 	for start := 0; start < len(tokens) && ctx.Err() == nil; start += evalRows {
 		if err := c.pass(state, tokens, start, json.NewEncoder(out)); err != nil {

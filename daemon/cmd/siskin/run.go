@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -17,23 +18,26 @@ import (
 	"siskin/daemon"
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
+	"siskin/daemon/memory"
 	"siskin/systemd/notify"
 )
 
 type runCommand struct {
 	Config string `required:"" type:"path" help:"Configuration file (TOML); SIGHUP reads it again."`
-	kernelsFlag
+	overrideFlags
 }
 
-// kernelsFlag overrides the kernel set of the configuration.
-type kernelsFlag struct {
+// overrideFlags override the configuration.
+type overrideFlags struct {
 	Kernels string `env:"SISKIN_KERNELS" help:"Kernel set instead of the configured one; 'siskin check' lists them."`
+	Strict  bool   `help:"Where memory is short refuse to start instead of giving way, as memory.strict does."`
 }
 
-func (f *kernelsFlag) override(c *config.Config) {
+func (f *overrideFlags) override(c *config.Config) {
 	if f.Kernels != "" {
 		c.Model.Kernels = f.Kernels
 	}
+	c.Memory.Strict = c.Memory.Strict || f.Strict
 }
 
 func (c *runCommand) Run(ctx context.Context, s *streams) error {
@@ -86,6 +90,7 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 	if err != nil {
 		return err
 	}
+	defer limitHeap(d.HeapLimit())()
 	go func() {
 		<-ctx.Done()
 		warn(log, manager.Stopping())
@@ -100,10 +105,19 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 // no folder in the configuration, has none.
 func options(c *config.Config, log *slog.Logger) daemon.Options {
 	o := daemon.Options{Version: version, Log: log, Machine: machine(), StateFolder: c.Daemon.State}
+	o.Memory = memory.ReadLimits(os.DirFS("/"))
 	if cache, err := os.UserCacheDir(); o.StateFolder == "" && err == nil {
 		o.StateFolder = filepath.Join(cache, "siskin")
 	}
 	return o
+}
+
+// limitHeap makes the garbage collector keep the heap within the plan, unless the user (GOMEMLIMIT) has asked for less, until
+// the returned function is called.
+func limitHeap(bytes int64) (restore func()) {
+	before := debug.SetMemoryLimit(-1)
+	debug.SetMemoryLimit(min(before, bytes))
+	return func() { debug.SetMemoryLimit(before) }
 }
 
 // machine reads which cores this machine has.
@@ -159,7 +173,7 @@ type demoCommand struct {
 	Listen string `default:"127.0.0.1:1883" help:"Address of the embedded broker; port 0 takes a free one."`
 	Prompt string `default:"What is the boiling point of water in Celsius?" help:"The question."`
 	Once   bool   `help:"Stop after the answer."`
-	kernelsFlag
+	overrideFlags
 }
 
 func (c *demoCommand) Run(ctx context.Context, s *streams) error {
