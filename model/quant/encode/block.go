@@ -74,7 +74,7 @@ func encodeQ8_0(dst []byte, x []float32) {
 }
 
 func encodeIQ4_NL(dst []byte, x []float32) {
-	d := putHalf(dst, nonlinear.scale(x))
+	d := putHalf(dst, nonlinear().scale(x))
 	putCodes(dst[2:], x, d)
 }
 

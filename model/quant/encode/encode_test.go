@@ -177,3 +177,17 @@ func TestRowRefuses(t *testing.T) {
 		t.Errorf("33 columns: %v", err)
 	}
 }
+
+func TestNearestCode(t *testing.T) {
+	for v := float32(-130); v < 130; v += 0.13 {
+		best := 0
+		for c, value := range nonlinear4 {
+			if math.Abs(float64(v)-float64(value)) < math.Abs(float64(v)-float64(nonlinear4[best])) {
+				best = c
+			}
+		}
+		if got := code4(v); int(got) != best {
+			t.Errorf("%g: code %d, want %d", v, got, best)
+		}
+	}
+}

@@ -13,28 +13,22 @@ type grid struct {
 func levels(n int) grid { return grid{low: -n, high: n - 1, step: 0.125} }
 
 // nonlinear is the grid of IQ4_NL and IQ4_XS, 241 wide where that of Q4_0 is 16.
-var nonlinear = grid{low: -127, high: 113, step: 2, nonlinear: true}
+func nonlinear() grid { return grid{low: -127, high: 113, step: 2, nonlinear: true} }
 
 // nonlinear4 are the values of IQ4_NL and IQ4_XS (ggml-common.h, kvalues_iq4nl).
 var nonlinear4 = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
 
-// nearest4 maps half steps, floor(2v)+256, to the code of the nearest value of nonlinear4. The middles between the values
-// are multiples of a half, so this is exact but for v in the middle.
-var nearest4 = func() (table [512]uint8) {
-	code := 0
-	for i := range table {
-		v := (float64(i-256) + 0.5) / 2
-		for code < 15 && v > (float64(nonlinear4[code])+float64(nonlinear4[code+1]))/2 {
-			code++
-		}
-		table[i] = uint8(code)
-	}
-	return table
-}()
+// nearest4 has for each half step, floor(2v)+256, the code of the nearest value of nonlinear4, in hexadecimal. The middles
+// between the values are multiples of a half, so this is exact but for v in the middle.
+const nearest4 = "00000000000000000000000001111111111111111111111111111111111111111111122222222222222222222222222222222222222233333333333333333333" +
+	"33333333333333444444444444444444444444444444555555555555555555555555555666666666666666666666666677777777777777777777777888888888" +
+	"88888888888888999999999999999999999999aaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbcccccccccccccccccccccccccccccccdddddd" +
+	"ddddddddddddddddddddddddddddddeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 
 // code4 is the code of the nearest value of nonlinear4.
 func code4(v float32) uint8 {
-	return nearest4[min(max(int(math.Floor(float64(2*v)))+256, 0), 511)]
+	digit := nearest4[min(max(int(math.Floor(float64(2*v)))+256, 0), 511)]
+	return digit&15 + digit>>6*9
 }
 
 // nearest is the value of the grid that is nearest to v.
@@ -161,13 +155,15 @@ func bestLine(x []float32, top int, belowZero bool) line {
 		}
 		return false
 	}
-	// Ends drawn in by parts of a step, both or one of them.
-	step := (high - low) / float32(top)
-	for _, in := range ends {
-		l := line{m: low + in[0]*step}
-		l.d = (high - in[1]*step - l.m) / float32(top)
-		if l.d > 0 {
-			try(l)
+	// Ends drawn in by fifths of a step of the grid, or out by up to two.
+	fifth := (high - low) / float32(5*top)
+	for in := float32(-2); in < 5; in++ {
+		for out := float32(-2); out < 5; out++ {
+			l := line{m: low + float32(in*fifth)}
+			l.d = (high - float32(out*fifth) - l.m) / float32(top)
+			if l.d > 0 {
+				try(l)
+			}
 		}
 	}
 	for range 4 {
@@ -177,16 +173,6 @@ func bestLine(x []float32, top int, belowZero bool) line {
 	}
 	return best
 }
-
-// ends are how far bestLine draws the low and the high end in, in steps of the grid.
-var ends = func() (all [][2]float32) {
-	for low := float32(-0.4); low < 1; low += 0.2 {
-		for high := float32(-0.4); high < 1; high += 0.2 {
-			all = append(all, [2]float32{low, high})
-		}
-	}
-	return all
-}()
 
 // fitLine is the best line for the integers that the line from gives, and its squared error with them.
 func fitLine(x []float32, from line, top int, belowZero bool) (line, float64) {

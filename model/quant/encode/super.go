@@ -202,7 +202,7 @@ func encodeQ3_K(dst []byte, x []float32) {
 }
 
 func encodeIQ4_XS(dst []byte, x []float32) {
-	b := searchScaled(x, 32, nonlinear, -32, 31)
+	b := searchScaled(x, 32, nonlinear(), -32, 31)
 	putHalf(dst, b.d)
 	clear(dst[2:8])
 	var high uint16
