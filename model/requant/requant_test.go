@@ -163,16 +163,32 @@ func TestPlan(t *testing.T) {
 		want   []choice // of the tensors in turn
 	}{
 		"tied, Q4_K": {tied, quant.Q4_K, []choice{
-			{quant.Q6_K, Output}, {quant.F32, Vector}, {quant.Q4_K, AsAsked}, {quant.Q5_0, Columns},
-			{quant.F16, Columns}, {quant.F32, Vector}, {quant.Q4_K, AsAsked},
+			{quant.Q6_K, Output},
+			{quant.F32, Vector},
+			{quant.Q4_K, AsAsked},
+			{quant.Q5_0, Columns},
+			{quant.F16, Columns},
+			{quant.F32, Vector},
+			{quant.Q4_K, AsAsked},
 		}},
 		"untied, Q2_K": {untied, quant.Q2_K, []choice{
-			{quant.Q2_K, AsAsked}, {quant.F32, Vector}, {quant.Q2_K, AsAsked}, {quant.Q4_0, Columns},
-			{quant.F16, Columns}, {quant.F16, Vector}, {quant.Q2_K, AsAsked}, {quant.Q8_0, Output},
+			{quant.Q2_K, AsAsked},
+			{quant.F32, Vector},
+			{quant.Q2_K, AsAsked},
+			{quant.Q4_0, Columns},
+			{quant.F16, Columns},
+			{quant.F16, Vector},
+			{quant.Q2_K, AsAsked},
+			{quant.Q8_0, Output},
 		}},
 		"tied, Q8_0": {tied, quant.Q8_0, []choice{
-			{quant.Q8_0, AsAsked}, {quant.F32, Vector}, {quant.Q8_0, AsAsked}, {quant.Q8_0, AsAsked},
-			{quant.F16, Columns}, {quant.F32, Vector}, {quant.Q8_0, AsAsked},
+			{quant.Q8_0, AsAsked},
+			{quant.F32, Vector},
+			{quant.Q8_0, AsAsked},
+			{quant.Q8_0, AsAsked},
+			{quant.F16, Columns},
+			{quant.F32, Vector},
+			{quant.Q8_0, AsAsked},
 		}},
 	} {
 		plan, err := Plan(c.file, c.format)
