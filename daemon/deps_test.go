@@ -47,9 +47,11 @@ var allowed = map[string][]string{
 	"model/chat/jinja/syntax": {"model/chat/jinja/pytext", "model/chat/jinja/value"},
 	"model/kernel":            {"kernels_amd64", "kernels_arm64", "model/quant"},
 	"model/gguf":              {"model/quant"},
+	"model/quant/encode":      {"model/quant"}, // apart from quant, which only decodes: what runs needs no encoder
 	"model/kvcache":           {"model/quant"},
 	"model/recurrent":         {"model/kernel"},
 	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
+	"model/requant":           {"model/gguf", "model/mapfile", "model/quant", "model/quant/encode"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
@@ -78,7 +80,8 @@ var allowed = map[string][]string{
 	},
 	"daemon/cmd/siskin": {
 		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/memory", "daemon/store",
-		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/sample", "model/tokenizer",
+		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/quant",
+		"model/quant/encode", "model/requant", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
 	},

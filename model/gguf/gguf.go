@@ -123,6 +123,18 @@ func (f *File) Keys() iter.Seq[Entry] {
 	}
 }
 
+// Raw goes through the metadata in file order: each key, and its kind and value as the bytes of the file, which must not be
+// modified. Whoever writes another file carries them over so.
+func (f *File) Raw() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, e := range f.entries {
+			if !yield(e.key, f.data[e.at:e.end:e.end]) {
+				return
+			}
+		}
+	}
+}
+
 // KindOf tells the kind of a key, and whether it is there.
 func (f *File) KindOf(key string) (Kind, bool) {
 	i, ok := f.keyIndex[key]

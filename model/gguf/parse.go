@@ -23,6 +23,7 @@ type entry struct {
 	kind  Kind
 	elem  Kind // of an array
 	count int  // of an array: elements; of a string: bytes; else 1
+	at    int  // of the kind, which the value follows
 	off   int  // of the value: of a string its bytes, of an array its first element (or its length prefix)
 	end   int
 }
@@ -165,6 +166,7 @@ func (f *File) metadata(c *cursor, n int) {
 			c.failAt(start, "metadata key %d is empty", i)
 		}
 		at := c.pos
+		e.at = at
 		e.kind = Kind(c.u32("the kind of " + quoted(e.key)))
 		if c.err != nil {
 			return

@@ -32,3 +32,16 @@ func Flush(f *os.File, off, n int64) {
 func Forget(f *os.File, off, n int64) {
 	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_DONTNEED)
 }
+
+// Reserve takes room on the disk for n bytes of f, which then read as zeros, so that a full disk is known before anything is
+// written. A file system that cannot do it only makes the file so long.
+func Reserve(f *os.File, n int64) error {
+	err := unix.Fallocate(int(f.Fd()), 0, 0, n)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Fallocate(int(f.Fd()), 0, 0, n)
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return f.Truncate(n)
+	}
+	return err
+}

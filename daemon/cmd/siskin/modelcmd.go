@@ -13,11 +13,12 @@ import (
 )
 
 type modelCommand struct {
-	Pull    pullCommand    `cmd:"" help:"Get a model: hf:OWNER/REPO/FILE.gguf, https://…, or a path. An interrupted one goes on where it stopped."`
-	List    listCommand    `cmd:"" help:"List the models in the folder."`
-	Inspect inspectCommand `cmd:"" help:"Show what is in a model file and whether it will run."`
-	Pack    packCommand    `cmd:"" help:"Make the packed file of a model: its matrices in the order that this machine's kernels read fastest."`
-	Verify  verifyCommand  `cmd:"" help:"Read all of a model and its packed files and compare their checksums."`
+	Pull     pullCommand     `cmd:"" help:"Get a model: hf:OWNER/REPO/FILE.gguf, https://…, or a path. An interrupted one goes on where it stopped."`
+	List     listCommand     `cmd:"" help:"List the models in the folder."`
+	Inspect  inspectCommand  `cmd:"" help:"Show what is in a model file and whether it will run."`
+	Pack     packCommand     `cmd:"" help:"Make the packed file of a model: its matrices in the order that this machine's kernels read fastest."`
+	Quantize quantizeCommand `cmd:"" help:"Write a model in another format of its weights: SOURCE TYPE DEST."`
+	Verify   verifyCommand   `cmd:"" help:"Read all of a model and its packed files and compare their checksums."`
 }
 
 // folderFlag is the folder of models.
@@ -92,6 +93,16 @@ func (b *progressBar) often(done, total int64) {
 	if now := time.Now(); now.Sub(b.last) >= 100*time.Millisecond || done == total {
 		b.last = now
 		b.show(done, total)
+	}
+}
+
+// part is often for counts of other things than bytes; unit is what a million of them are called.
+func (b *progressBar) part(done, total int64, unit string) {
+	if now := time.Now(); now.Sub(b.last) >= 100*time.Millisecond || done == total {
+		b.last, b.shown = now, true
+		full := int(barWidth * done / total)
+		fmt.Fprintf(b.w, "\r[%s%s] %3d %%  %.1f of %.1f %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
+			100*done/total, float64(done)/1e6, float64(total)/1e6, unit)
 	}
 }
 
