@@ -33,17 +33,22 @@ clear:
 	MOVQ    acts+64(FP), BX
 	MOVQ    blocks+56(FP), SI
 	MOVQ    SI, (SP)
-	LEAQ    2048(CX), SI
-	LEAQ    2048(DX), DI
-	CMPQ    stride+32(FP), $0x00
-	JLT     block
 	MOVQ    blocks+56(FP), SI
 	IMUL3Q  $+576, SI, SI
+	CMPQ    stride+32(FP), $0x00
+	JGE     plain
+	SHRQ    $0x01, SI
+	ADDQ    $+2048, SI
+	JMP     fetch
+
+plain:
 	MOVQ    $+16384, DI
 	CMPQ    SI, DI
 	CMOVQLT DI, SI
-	ADDQ    CX, SI
-	LEAQ    288(SI), DI
+
+fetch:
+	ADDQ CX, SI
+	LEAQ 288(SI), DI
 
 block:
 	MOVQ  stride+32(FP), R8
@@ -127,10 +132,8 @@ interleave:
 interleaved:
 	LEAQ 8960(AX), R8
 	ADDQ $+18, CX
-	ADDQ $+288, SI
 	LEAQ 9248(AX), R9
 	ADDQ $+18, DX
-	ADDQ $+288, DI
 	JMP  ready
 
 packed:
@@ -140,18 +143,18 @@ packed:
 	ADDQ $+288, DX
 
 ready:
-	ADDQ       $+288, SI
-	ADDQ       $+288, DI
-	PREFETCHT0 -288(SI)
-	PREFETCHT0 -288(DI)
-	PREFETCHT0 -224(SI)
-	PREFETCHT0 -224(DI)
-	PREFETCHT0 -160(SI)
-	PREFETCHT0 -160(DI)
-	PREFETCHT0 -96(SI)
-	PREFETCHT0 -96(DI)
-	PREFETCHT0 -32(SI)
-	PREFETCHT0 -32(DI)
+	ADDQ       $+576, SI
+	ADDQ       $+576, DI
+	PREFETCHT1 -576(SI)
+	PREFETCHT1 -576(DI)
+	PREFETCHT1 -512(SI)
+	PREFETCHT1 -512(DI)
+	PREFETCHT1 -448(SI)
+	PREFETCHT1 -448(DI)
+	PREFETCHT1 -384(SI)
+	PREFETCHT1 -384(DI)
+	PREFETCHT1 -320(SI)
+	PREFETCHT1 -320(DI)
 	VCVTPH2PS  (R8), Z0
 	VMULPS     exp4<>+0(SB), Z0, Z0
 	VCVTPH2PS  (R9), Z2
@@ -403,17 +406,22 @@ clear:
 	MOVQ    acts+64(FP), BX
 	MOVQ    blocks+56(FP), SI
 	MOVQ    SI, (SP)
-	LEAQ    2048(CX), SI
-	LEAQ    2048(DX), DI
-	CMPQ    stride+32(FP), $0x00
-	JLT     block
 	MOVQ    blocks+56(FP), SI
 	IMUL3Q  $+640, SI, SI
+	CMPQ    stride+32(FP), $0x00
+	JGE     plain
+	SHRQ    $0x01, SI
+	ADDQ    $+2048, SI
+	JMP     fetch
+
+plain:
 	MOVQ    $+16384, DI
 	CMPQ    SI, DI
 	CMOVQLT DI, SI
-	ADDQ    CX, SI
-	LEAQ    320(SI), DI
+
+fetch:
+	ADDQ CX, SI
+	LEAQ 320(SI), DI
 
 block:
 	MOVQ  stride+32(FP), R8
@@ -499,10 +507,8 @@ interleave:
 interleaved:
 	LEAQ 8960(AX), R8
 	ADDQ $+20, CX
-	ADDQ $+320, SI
 	LEAQ 9280(AX), R9
 	ADDQ $+20, DX
-	ADDQ $+320, DI
 	JMP  ready
 
 packed:
@@ -512,18 +518,18 @@ packed:
 	ADDQ $+320, DX
 
 ready:
-	ADDQ       $+320, SI
-	ADDQ       $+320, DI
-	PREFETCHT0 -320(SI)
-	PREFETCHT0 -320(DI)
-	PREFETCHT0 -256(SI)
-	PREFETCHT0 -256(DI)
-	PREFETCHT0 -192(SI)
-	PREFETCHT0 -192(DI)
-	PREFETCHT0 -128(SI)
-	PREFETCHT0 -128(DI)
-	PREFETCHT0 -64(SI)
-	PREFETCHT0 -64(DI)
+	ADDQ       $+640, SI
+	ADDQ       $+640, DI
+	PREFETCHT1 -640(SI)
+	PREFETCHT1 -640(DI)
+	PREFETCHT1 -576(SI)
+	PREFETCHT1 -576(DI)
+	PREFETCHT1 -512(SI)
+	PREFETCHT1 -512(DI)
+	PREFETCHT1 -448(SI)
+	PREFETCHT1 -448(DI)
+	PREFETCHT1 -384(SI)
+	PREFETCHT1 -384(DI)
 	VCVTPH2PS  (R8), Z0
 	VCVTPH2PS  32(R8), Z2
 	VCVTPH2PS  (R9), Z3
@@ -763,17 +769,22 @@ clear:
 	MOVQ    acts+64(FP), BX
 	MOVQ    blocks+56(FP), SI
 	MOVQ    SI, (SP)
-	LEAQ    2048(CX), SI
-	LEAQ    2048(DX), DI
-	CMPQ    stride+32(FP), $0x00
-	JLT     block
 	MOVQ    blocks+56(FP), SI
 	IMUL3Q  $+576, SI, SI
+	CMPQ    stride+32(FP), $0x00
+	JGE     plain
+	SHRQ    $0x01, SI
+	ADDQ    $+2048, SI
+	JMP     fetch
+
+plain:
 	MOVQ    $+16384, DI
 	CMPQ    SI, DI
 	CMOVQLT DI, SI
-	ADDQ    CX, SI
-	LEAQ    288(SI), DI
+
+fetch:
+	ADDQ CX, SI
+	LEAQ 288(SI), DI
 
 block:
 	MOVQ  stride+32(FP), R8
@@ -857,10 +868,8 @@ interleave:
 interleaved:
 	LEAQ 8960(AX), R8
 	ADDQ $+18, CX
-	ADDQ $+288, SI
 	LEAQ 9248(AX), R9
 	ADDQ $+18, DX
-	ADDQ $+288, DI
 	JMP  ready
 
 packed:
@@ -870,18 +879,18 @@ packed:
 	ADDQ $+288, DX
 
 ready:
-	ADDQ       $+288, SI
-	ADDQ       $+288, DI
-	PREFETCHT0 -288(SI)
-	PREFETCHT0 -288(DI)
-	PREFETCHT0 -224(SI)
-	PREFETCHT0 -224(DI)
-	PREFETCHT0 -160(SI)
-	PREFETCHT0 -160(DI)
-	PREFETCHT0 -96(SI)
-	PREFETCHT0 -96(DI)
-	PREFETCHT0 -32(SI)
-	PREFETCHT0 -32(DI)
+	ADDQ       $+576, SI
+	ADDQ       $+576, DI
+	PREFETCHT1 -576(SI)
+	PREFETCHT1 -576(DI)
+	PREFETCHT1 -512(SI)
+	PREFETCHT1 -512(DI)
+	PREFETCHT1 -448(SI)
+	PREFETCHT1 -448(DI)
+	PREFETCHT1 -384(SI)
+	PREFETCHT1 -384(DI)
+	PREFETCHT1 -320(SI)
+	PREFETCHT1 -320(DI)
 	VCVTPH2PS  (R8), Z0
 	VCVTPH2PS  (R9), Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3

@@ -18,13 +18,13 @@ const (
 	vnniTogether = 2
 	// vnniSlots is how many vectors a format may keep per group for the length of one block.
 	vnniSlots = 6
-	// vnniNear is how far ahead of each packed group, in bytes, memory is asked for. Measured against nothing of the kind, on
-	// a Xeon with AMX: weights stream 29 % faster with one activation row, 43 % with eight, where the products of one block
-	// fill all that the CPU looks ahead.
+	// vnniNear and vnniFar are how far ahead, in bytes, memory is asked for, beyond half a pair of packed groups and, of
+	// plain rows, instead of a whole pair if that is less. The places asked for follow each other without a gap, so what is
+	// ahead of the last pair of a call is asked for too: as a rule the next call goes on there. They go to the second level
+	// cache, since few misses of the first one can be under way: 16 to 24 of 64 bytes, which is 14 GB/s at the latency of a
+	// server. Decision record 0014 has what that is worth.
 	vnniNear = 2 << 10
-	// vnniFar is the same for plain rows, or two groups of rows if that is more: they are a window over many distant places,
-	// which neither this nor the prefetcher of the CPU could follow row by row.
-	vnniFar = 16 << 10
+	vnniFar  = 16 << 10
 )
 
 // Places in a quant.Act.
@@ -161,16 +161,24 @@ func (k *vnniKernel) startPair() {
 	blocks := k.param("blocks")
 	k.MOVQ(blocks, k.left)
 	k.fetch = [2]reg.Register{k.GP64(), k.GP64()}
-	for g := range 2 {
-		k.LEAQ(at(k.src[g], vnniNear), k.fetch[g])
-	}
-	k.CMPQ(k.paramMem("stride"), Imm(0))
-	k.JLT(LabelRef("block"))
+	k.startFetch()
+}
+
+// startFetch points at what to ask for first: of the half pair that lies before the second group, that group's turn comes
+// with the first group's, so a distance of less would leave no time for it.
+func (k *vnniKernel) startFetch() {
 	least := k.GP64()
 	k.MOVQ(k.pairBytes(), k.fetch[0])
+	k.CMPQ(k.paramMem("stride"), Imm(0))
+	k.JGE(LabelRef("plain"))
+	k.SHRQ(Imm(1), k.fetch[0])
+	k.ADDQ(I32(vnniNear), k.fetch[0])
+	k.JMP(LabelRef("fetch"))
+	k.Label("plain")
 	k.MOVQ(I32(vnniFar), least)
 	k.CMPQ(k.fetch[0], least)
 	k.CMOVQLT(least, k.fetch[0])
+	k.Label("fetch")
 	k.ADDQ(k.src[0], k.fetch[0])
 	k.LEAQ(at(k.fetch[0], 16*k.bytes), k.fetch[1])
 }
@@ -185,7 +193,6 @@ func (k *vnniKernel) toPacked() {
 	for g := range 2 {
 		k.LEAQ(k.scratch(g), k.g[g])
 		k.ADDQ(I32(int32(k.bytes)), k.src[g])
-		k.ADDQ(I32(int32(16*k.bytes)), k.fetch[g])
 	}
 	k.JMP(LabelRef("ready"))
 	k.Label("packed")
@@ -195,17 +202,17 @@ func (k *vnniKernel) toPacked() {
 	}
 	k.Label("ready")
 	for g := range 2 {
-		k.ADDQ(I32(int32(16*k.bytes)), k.fetch[g])
+		k.ADDQ(I32(int32(32*k.bytes)), k.fetch[g])
 	}
 }
 
-// prefetch asks for the part of the weights ahead that goes with sub-block s. The pointers have already moved on by as much
-// as packed groups have: 16 blocks.
+// prefetch asks for the part of the weights ahead that goes with sub-block s. The pointers have already moved on, by a block
+// of a pair.
 func (k *vnniKernel) prefetch(s int) {
 	lines := (16*k.bytes + 63) / 64
 	for i := s * lines / k.subs; i < (s+1)*lines/k.subs; i++ {
 		for _, p := range k.fetch {
-			k.PREFETCHT0(at(p, 64*i-16*k.bytes))
+			k.PREFETCHT1(at(p, 64*i-32*k.bytes))
 		}
 	}
 }
