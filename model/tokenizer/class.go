@@ -7,14 +7,25 @@ import (
 
 // Classes of code points that the splitting rules ask for. A code point can be in several.
 const (
-	letter   = 1 << iota // \p{L}
-	number               // \p{N}
-	space                // \s
-	punct                // \p{P}
-	dsLetter             // the letters named by the deepseek-llm rule
-	dsPunct              // the punctuation named by the deepseek-llm rule
-	dsHan                // the characters of East Asia named by the deepseek-llm rule
+	letter    = 1 << iota // \p{L}
+	number                // \p{N}
+	space                 // \s
+	punct                 // \p{P}
+	combining             // \p{M}
+	symbolic              // \p{S}
+	upperish              // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]: may begin a word of mixed case
+	lowerish              // [\p{Ll}\p{Lm}\p{Lo}\p{M}]: may end one
+	decimal               // \d
+	wordly                // \w, but for letters and numbers: marks and joining punctuation
+	dsLetter              // the letters named by the deepseek-llm rule
+	dsPunct               // the punctuation named by the deepseek-llm rule
+	dsHan                 // the characters of East Asia named by the deepseek-llm rule
+	dsKana                // the characters of East Asia named by the deepseek-v3 rule
+	bloomEnd              // the characters that end a word in the bloom rule
 )
+
+// class is a set of these.
+type class uint16
 
 // dsLetters, dsPuncts and dsHans are the ranges in the three large classes of the deepseek-llm rule, first and last code
 // point, as its tokenizer.json lists them.
@@ -107,23 +118,33 @@ var (
 	}
 	dsPuncts = [][2]rune{{'!', '/'}, {':', '~'}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E}, {0x2018, 0x201F}, {0x3000, 0x3002}}
 	dsHans   = [][2]rune{{0x4E00, 0x9FA5}, {0x0800, 0x4E00}, {0xAC00, 0xD7FF}}
+	dsKanas  = [][2]rune{{0x4E00, 0x9FA5}, {0x3040, 0x309F}, {0x30A0, 0x30FF}}
+
+	bloomEnds = [][2]rune{
+		{'(', ')'}, {'|', '|'}, {'.', '.'}, {',', ','}, {'!', '!'}, {'?', '?'}, {0x2026, 0x2026}, {0x3002, 0x3002}, {0xFF0C, 0xFF0C},
+		{0x3001, 0x3001}, {0x0964, 0x0964}, {0x06D4, 0x06D4}, {0x060C, 0x060C},
+	}
 )
 
 // pageBits is the number of low bits of a code point that select within a page of the class table.
 const pageBits = 8
 
-// classes is a two-level table from code point to classes. Equal pages are stored once: about 40 KB.
+// classes is a two-level table from code point to classes. Equal pages are stored once: about 80 KB.
 type classes struct {
 	page []uint16 // (code point >> pageBits) -> index of a page
-	data []uint8  // (page, code point & 0xff)
+	data []class  // (page, code point & 0xff)
 }
 
 func newClasses() *classes {
-	all := make([]uint8, unicode.MaxRune+1)
+	all := make([]class, unicode.MaxRune+1)
 	for _, t := range []struct {
 		table *unicode.RangeTable
-		class uint8
-	}{{unicode.L, letter}, {unicode.N, number}, {unicode.White_Space, space}, {unicode.P, punct}} {
+		class class
+	}{
+		{unicode.L, letter}, {unicode.N, number}, {unicode.White_Space, space}, {unicode.P, punct}, {unicode.M, combining | upperish | lowerish | wordly},
+		{unicode.S, symbolic}, {unicode.Lu, upperish}, {unicode.Lt, upperish}, {unicode.Lm, upperish | lowerish}, {unicode.Lo, upperish | lowerish},
+		{unicode.Ll, lowerish}, {unicode.Nd, decimal}, {unicode.Pc, wordly},
+	} {
 		for _, r := range t.table.R16 {
 			mark(all, rune(r.Lo), rune(r.Hi), rune(r.Stride), t.class)
 		}
@@ -133,16 +154,16 @@ func newClasses() *classes {
 	}
 	for _, t := range []struct {
 		ranges [][2]rune
-		class  uint8
-	}{{dsLetters, dsLetter}, {dsPuncts, dsPunct}, {dsHans, dsHan}} {
+		class  class
+	}{{dsLetters, dsLetter}, {dsPuncts, dsPunct}, {dsHans, dsHan}, {dsKanas, dsKana}, {bloomEnds, bloomEnd}} {
 		for _, r := range t.ranges {
 			mark(all, r[0], r[1], 1, t.class)
 		}
 	}
 	c := &classes{page: make([]uint16, 0, len(all)>>pageBits)}
-	seen := map[[1 << pageBits]uint8]uint16{}
+	seen := map[[1 << pageBits]class]uint16{}
 	for i := 0; i < len(all); i += 1 << pageBits {
-		content := [1 << pageBits]uint8(all[i:])
+		content := [1 << pageBits]class(all[i:])
 		n, ok := seen[content]
 		if !ok {
 			n = uint16(len(seen))
@@ -154,14 +175,14 @@ func newClasses() *classes {
 	return c
 }
 
-func mark(all []uint8, lo, hi, stride rune, class uint8) {
+func mark(all []class, lo, hi, stride rune, cl class) {
 	for r := lo; r <= hi; r += stride {
-		all[r] |= class
+		all[r] |= cl
 	}
 }
 
 // at returns the classes of the first character of b, which must not be empty, and its length in bytes.
-func (c *classes) at(b []byte) (class uint8, size int) {
+func (c *classes) at(b []byte) (cl class, size int) {
 	if b[0] < utf8.RuneSelf {
 		return c.data[b[0]], 1 // page 0 is the first that newClasses stores
 	}
@@ -170,7 +191,7 @@ func (c *classes) at(b []byte) (class uint8, size int) {
 }
 
 // span returns the length in bytes of the longest prefix of b whose characters are all in one of the classes of mask.
-func (c *classes) span(b []byte, mask uint8) int {
+func (c *classes) span(b []byte, mask class) int {
 	i := 0
 	for i < len(b) {
 		class, n := c.at(b[i:])
@@ -182,8 +203,21 @@ func (c *classes) span(b []byte, mask uint8) int {
 	return i
 }
 
+// spanMost is like span for at most that many characters.
+func (c *classes) spanMost(b []byte, mask class, most int) int {
+	i := 0
+	for ; most > 0 && i < len(b); most-- {
+		class, n := c.at(b[i:])
+		if class&mask == 0 {
+			break
+		}
+		i += n
+	}
+	return i
+}
+
 // spanNot is like span for characters that are in none of the classes of mask.
-func (c *classes) spanNot(b []byte, mask uint8) int {
+func (c *classes) spanNot(b []byte, mask class) int {
 	i := 0
 	for i < len(b) {
 		class, n := c.at(b[i:])
@@ -195,4 +229,4 @@ func (c *classes) spanNot(b []byte, mask uint8) int {
 	return i
 }
 
-func (c *classes) stateBytes() int { return 2*len(c.page) + len(c.data) }
+func (c *classes) stateBytes() int { return 2*len(c.page) + 2*len(c.data) }

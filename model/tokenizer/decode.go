@@ -41,7 +41,7 @@ func (d *Decoder) Add(id int32) string {
 	}
 	if !d.started {
 		d.started = true
-		if d.t.spacePrefix && b[0] == ' ' {
+		if (d.t.spacePrefix || d.t.kind == wpm) && b[0] == ' ' {
 			b = b[1:]
 		}
 	}

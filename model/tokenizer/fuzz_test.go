@@ -35,7 +35,7 @@ func FuzzRoundTrip(f *testing.F) {
 				t.Fatalf("%s: %+q gives special token %d", name, text, ids[i])
 			}
 			spelled := want
-			if tok.spm {
+			if tok.kind == spm {
 				spelled = strings.ReplaceAll(want, escapedSpace, " ")
 			}
 			if got := tok.Decode(ids); got != spelled {

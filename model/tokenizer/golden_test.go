@@ -37,7 +37,7 @@ func vocabulary(t testing.TB, kind string) *Tokenizer {
 }
 
 // kinds are the reference vocabularies of the kinds that this package has.
-var kinds = []string{"deepseek-llm", "falcon", "gpt-2", "llama-bpe", "llama-spm", "phi-3", "qwen2", "starcoder"}
+var kinds = []string{"bert-bge", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "llama-spm", "phi-3", "qwen2", "starcoder"}
 
 // suite reads the strings and ids that belong to a reference vocabulary. The ids were made without special tokens around.
 func suite(t testing.TB, kind string) (texts []string, ids [][]int32) {
@@ -80,7 +80,7 @@ func TestGoldenVocabularies(t *testing.T) {
 				if !slices.Equal(got, want[i]) {
 					t.Errorf("%q:\n got %v\nwant %v", text, got, want[i])
 				}
-				if back := tok.Decode(got); back != text {
+				if back := tok.Decode(got); back != text && tok.kind != wpm { // which keeps neither case nor white space
 					t.Errorf("%q comes back as %q", text, back)
 				}
 			}

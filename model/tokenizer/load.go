@@ -21,6 +21,15 @@ const (
 	keyAddEOS      = "tokenizer.ggml.add_eos_token"
 	keyBOS         = "tokenizer.ggml.bos_token_id"
 	keyEOS         = "tokenizer.ggml.eos_token_id"
+	keySEP         = "tokenizer.ggml.seperator_token_id" // spelled so
+	keyCLS         = "tokenizer.ggml.cls_token_id"
+	keyUNK         = "tokenizer.ggml.unknown_token_id"
+	keyAddSEP      = "tokenizer.ggml.add_sep_token"
+	keyMergeSpace  = "tokenizer.ggml.remove_extra_whitespaces"
+	keyCharsmap    = "tokenizer.ggml.precompiled_charsmap"
+	keyLowercase   = "tokenizer.ggml.normalizer.lowercase"
+	keyAccents     = "tokenizer.ggml.normalizer.strip_accents"
+	keySuppress    = "tokenizer.ggml.suppress_tokens"
 )
 
 // maxSpecial is the longest text of a token that is looked for in text as it is, in bytes; real ones have less than 300.
@@ -33,42 +42,66 @@ type loader struct {
 	texts  strTable // the tokens as the file spells them
 	byText strIndex // of texts
 	typed  bool     // the file has token types
+	pre    string   // name of the pre-tokenizer
 }
 
 // FromGGUF builds the tokenizer of a model file. It fails with ErrUnsupported or ErrVocabulary, or with the *gguf.Error of a
 // key of the wrong kind.
-func FromGGUF(f *gguf.File) (*Tokenizer, error) {
-	l := &loader{t: &Tokenizer{bos: -1, eos: -1, unk: -1}, r: f.Reader()}
-	t := l.t
-	model, ok := l.r.Str(keyModel)
-	pre, _ := l.r.Str(keyPre)
-	switch {
-	case l.r.Err() != nil:
-		return nil, fmt.Errorf("tokenizer: %w", l.r.Err())
-	case !ok:
-		return nil, fmt.Errorf("tokenizer: %w: the file has no tokenizer (key %s)", ErrUnsupported, keyModel)
-	case model == "llama":
-		t.spm, t.spacePrefix, t.addBOS = true, true, true
-		t.bos, t.eos, t.unk = 1, 2, 0
-	case model == "gpt2":
-		var err error
-		if t.rule, t.warning, err = ruleFor(pre); err != nil {
-			return nil, fmt.Errorf("tokenizer: %w", err)
-		}
-		t.addBOS = t.rule.addBOS
-		t.classes = newClasses()
-	default:
-		return nil, fmt.Errorf("tokenizer: %w: kind %q (%s) is not one that siskin knows; use a model with \"gpt2\" or \"llama\"",
-			ErrUnsupported, clip(model), keyModel)
+func FromGGUF(f *gguf.File) (*Tokenizer, error) { return FromGGUFAs(f, "") }
+
+// FromGGUFAs is FromGGUF with the name of a pre-tokenizer in place of the one in the file, for files that name none or one
+// that this package does not know. Empty: the file's. It does not apply to kinds without pre-tokenizers.
+func FromGGUFAs(f *gguf.File, pre string) (*Tokenizer, error) {
+	l := &loader{t: &Tokenizer{bos: -1, eos: -1, sep: -1, unk: -1}, r: f.Reader()}
+	if err := l.chooseKind(pre); err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	for _, step := range []func() error{
-		l.readTokens, l.readTypes, l.readIDs, l.markSpecial, l.spell, l.findBytes, l.readOrder, l.finish,
+		l.readTokens, l.readTypes, l.readIDs, l.readFlags, l.markSpecial, l.spell, l.findBytes, l.readOrder, l.finish,
 	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("tokenizer: %w", err)
 		}
 	}
-	return t, nil
+	return l.t, nil
+}
+
+// chooseKind reads what kind of tokenizer it is, and sets the defaults of that kind, which are those of llama.cpp.
+func (l *loader) chooseKind(override string) (err error) {
+	t := l.t
+	model, ok := l.r.Str(keyModel)
+	l.pre, _ = l.r.Str(keyPre)
+	if override != "" {
+		l.pre = override
+	}
+	switch {
+	case l.r.Err() != nil:
+		return l.r.Err()
+	case !ok:
+		return fmt.Errorf("%w: the file has no tokenizer (key %s)", ErrUnsupported, keyModel)
+	case model == "llama":
+		t.kind, t.raw, t.spacePrefix, t.addBOS = spm, true, true, true
+		t.bos, t.eos, t.unk = 1, 2, 0
+	case model == "bert":
+		t.kind, t.raw, t.addBOS, t.addSEP = wpm, true, true, true
+		t.unk, t.bos, t.sep = 100, 101, 102
+	case model == "t5":
+		t.kind, t.raw, t.addEOS = ugm, true, true
+		t.eos, t.unk = 1, 2
+	case model == "gpt2", model == "gemma4":
+		if model == "gemma4" && override == "" {
+			l.pre = "gemma4"
+		}
+		if t.rule, t.warning, err = ruleFor(l.pre); err != nil {
+			return err
+		}
+		t.raw, t.addBOS, t.addSEP = t.rule.raw, t.rule.addBOS, t.rule.addSEP
+		t.classes = newClasses()
+	default:
+		return fmt.Errorf("%w: kind %q (%s) is not one that siskin knows; use a model with \"gpt2\", \"llama\", \"gemma4\", \"bert\" or \"t5\"",
+			ErrUnsupported, clip(model), keyModel)
+	}
+	return nil
 }
 
 // damaged is an ErrVocabulary.
@@ -187,12 +220,12 @@ func (l *loader) spell() error {
 		buf = buf[:0]
 		value, hex := byteValue(text)
 		switch {
-		case t.flags[id]&isByte != 0, t.spm && !l.typed && hex:
+		case t.flags[id]&isByte != 0, t.raw && t.kind != wpm && !l.typed && hex:
 			t.flags[id] |= isByte
 			buf = append(buf, value)
-		case t.flags[id]&isSpecial != 0, !t.spm && t.flags[id]&isUser != 0:
+		case t.flags[id]&isSpecial != 0, !t.raw && t.flags[id]&isUser != 0:
 			buf = append(buf, text...)
-		case t.spm:
+		case t.raw:
 			buf = appendUnescaped(buf, text)
 		default:
 			var ok bool
@@ -214,7 +247,7 @@ func (l *loader) findBytes() error {
 	alphabet := newAlphabet()
 	for b := range len(t.byteID) {
 		name := string(alphabet.runes[b])
-		if t.spm {
+		if t.raw {
 			name = fmt.Sprintf("<0x%02X>", b)
 		}
 		t.byteID[b] = -1

@@ -113,8 +113,14 @@ const asciiSpace = " \t\n\v\f\r"
 func (t *Tokenizer) encodePlain(s *scratch, text []byte) {
 	switch {
 	case len(text) == 0:
-	case t.spm:
+	case t.kind == spm:
 		t.encodeSPM(s, text)
+	case t.kind == wpm:
+		t.encodeWPM(s, text)
+	case t.kind == ugm:
+		t.encodeUGM(s, text)
+	case t.rule.raw:
+		t.encodeRaw(s, text)
 	default:
 		t.split(s, t.rule.stages, text)
 	}

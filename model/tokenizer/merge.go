@@ -4,7 +4,7 @@ package tokenizer
 const noRank = 1<<32 - 1
 
 // maxWord is the longest piece of text that is merged as a whole, in bytes; longer ones are cut. It bounds the memory of an
-// encode call: 28 bytes for each byte of the longest word.
+// encode call: 28 bytes for each byte of the longest word. (Unigram cuts there, too.)
 const maxWord = 4 << 20
 
 // linearMax is the number of symbols up to which looking through all pairs for the best is quicker than keeping a heap.
@@ -23,7 +23,9 @@ type symbol struct {
 type scratch struct {
 	text  []byte  // the whole text, valid UTF-8
 	spans []span  // of text
-	frag  []byte  // SPM: fragment with the space in front
+	frag  []byte  // SPM: fragment with the space in front; WPM, UGM: normalised text
+	word  []byte  // WPM: word with a space in front
+	steps []step  // UGM
 	out   []int32 // result; the caller's slice
 	syms  []symbol
 	heap  []uint64 // min-heap of rank << 32 | symbol; entries whose rank is no longer the symbol's are void
@@ -49,7 +51,7 @@ func (t *Tokenizer) borrow(dst []int32) *scratch {
 func (t *Tokenizer) giveBack(s *scratch) []int32 {
 	out := s.out
 	s.out = nil
-	if max(cap(s.text), cap(s.frag)) <= keepText && max(cap(s.syms), cap(s.heap)) <= keepSyms {
+	if max(cap(s.text), cap(s.frag), cap(s.word)) <= keepText && max(cap(s.syms), cap(s.heap), cap(s.steps)) <= keepSyms {
 		t.pool.Put(s)
 	}
 	return out
@@ -70,7 +72,7 @@ func (t *Tokenizer) rate(s *scratch, word []byte, i int32) uint32 {
 	if int(sym.next) == len(word) {
 		return noRank
 	}
-	if t.spm {
+	if t.kind == spm {
 		sym.rank, sym.merged = t.ratePiece(word[i:s.syms[sym.next].next])
 	} else if right := s.syms[sym.next].id; sym.id >= 0 && right >= 0 {
 		sym.rank, sym.merged = t.merges.find(sym.id, right)

@@ -1,11 +1,19 @@
 package tokenizer
 
-import "bytes"
+import (
+	"bytes"
+	"math"
 
-// readOrder reads what decides which merge comes first: scores or the list of merges.
+	"siskin/model/gguf"
+)
+
+// readOrder reads what decides which merge comes first, or which of several ways to cut a text: scores or the list of merges.
 func (l *loader) readOrder() error {
-	if l.t.spm {
+	switch l.t.kind {
+	case spm, ugm:
 		return l.readScores()
+	case wpm:
+		return nil // the longest
 	}
 	return l.readMerges()
 }
@@ -22,14 +30,47 @@ func (l *loader) readScores() error {
 	if scores.Len() != len(t.flags) {
 		return damaged("%d scores (key %s) for %d tokens", scores.Len(), keyScores, len(t.flags))
 	}
+	if t.kind == ugm {
+		return l.readUnigram(scores)
+	}
 	t.score = make([]uint32, len(t.flags))
 	for i, v := range scores.All() {
 		if v != v {
 			return damaged("the score of token %d is not a number", i)
 		}
-		t.score[i] = scoreRank(v)
+		t.score[i] = scoreRank(float32(v))
 	}
 	return nil
+}
+
+// readUnigram keeps the scores as they are, and reads the map of characters.
+func (l *loader) readUnigram(scores gguf.FloatArray) (err error) {
+	u := &l.t.ugm
+	u.score = make([]float32, scores.Len())
+	lowest := math.Inf(1)
+	for i, v := range scores.All() {
+		if v-v != 0 {
+			return damaged("the score of token %d is not a finite number", i)
+		}
+		u.score[i] = float32(v)
+		if l.t.flags[i]&(isSpecial|isUser|isByte) == 0 {
+			lowest = min(lowest, float64(v))
+		}
+	}
+	if math.IsInf(lowest, 1) {
+		lowest = 0 // nothing but special tokens
+	}
+	u.unknown = lowest - unknownPenalty
+	chars, _ := l.r.Ints(keyCharsmap)
+	if err := l.r.Err(); err != nil {
+		return err
+	}
+	b := make([]byte, chars.Len())
+	for i, v := range chars.All() {
+		b[i] = byte(v) // signed in some files
+	}
+	u.charsmap, err = parseCharsmap(b)
+	return err
 }
 
 func (l *loader) readMerges() error {
@@ -86,7 +127,10 @@ func (l *loader) finish() error {
 		}
 	}
 	t.match = newMatcher(t, append(make([]int32, 0, len(special)), special...))
-	if !t.spm && !t.rule.ignoreMerges {
+	if t.kind == ugm {
+		return l.finishUnigram()
+	}
+	if !t.raw && !t.rule.ignoreMerges {
 		return nil
 	}
 	t.index = newStrIndex(text)
@@ -104,13 +148,30 @@ func (l *loader) finish() error {
 	return nil
 }
 
+// finishUnigram collects the tokens that plain text can become.
+func (l *loader) finishUnigram() error {
+	var ids []int32
+	for id := range int32(len(l.t.flags)) {
+		if l.inText(id) && l.t.flags[id]&isUser == 0 {
+			ids = append(ids, id)
+		}
+	}
+	l.t.ugm.words = newMatcher(l.t, ids)
+	for i := 1; i < len(ids); i++ { // sorted by now
+		if a, b := l.t.str.at(ids[i-1]), l.t.str.at(ids[i]); bytes.Equal(a, b) {
+			return damaged("tokens %d and %d both stand for %q", ids[i-1], ids[i], clip(string(a)))
+		}
+	}
+	return nil
+}
+
 // inText tells whether plain text can become token id by a look-up of its bytes.
 func (l *loader) inText(id int32) bool {
 	text, b, f := l.texts.at(id), l.t.str.at(id), l.t.flags[id]
 	switch {
 	case len(b) == 0, f&(isSpecial|isByte) != 0:
 		return false
-	case l.t.spm:
+	case l.t.raw:
 		return len(b) <= maxPiece && bytes.IndexByte(text, ' ') < 0 // spaces are spelled U+2581
 	case f&isUser != 0:
 		return asciiText(text) // else it is spelled as it is, not in the alphabet of byte-level BPE

@@ -42,7 +42,7 @@ func (l *loader) readIDs() error {
 	for _, id := range []struct {
 		key string
 		to  *int32
-	}{{keyBOS, &t.bos}, {keyEOS, &t.eos}, {"tokenizer.ggml.unknown_token_id", &t.unk}} {
+	}{{keyCLS, l.clsRole()}, {keyBOS, &t.bos}, {keyEOS, &t.eos}, {keySEP, &t.sep}, {keyUNK, &t.unk}} {
 		if *id.to >= n {
 			*id.to = -1 // the default of a vocabulary that is too small for it
 		}
@@ -54,25 +54,62 @@ func (l *loader) readIDs() error {
 			*id.to = v
 		}
 	}
-	addBOS, bosSet := l.r.Bool(keyAddBOS)
-	addEOS, eosSet := l.r.Bool(keyAddEOS)
-	prefix, prefixSet := l.r.Bool(keySpacePrefix)
+	if !l.typed {
+		l.guessTypes()
+	}
+	return nil
+}
+
+// clsRole is where the id of the token that stands for a whole text belongs: in front of it, in the vocabularies of BERT.
+func (l *loader) clsRole() *int32 {
+	if l.t.kind == wpm {
+		return &l.t.bos
+	}
+	return new(int32)
+}
+
+// readFlags reads what is added to a text or taken out of it.
+func (l *loader) readFlags() error {
+	t := l.t
+	flag := func(key string, to *bool) {
+		if v, ok := l.r.Bool(key); ok {
+			*to = v
+		}
+	}
+	addBOS, addEOS, addSEP := false, false, false
+	for _, f := range []struct {
+		key      string
+		to, said *bool
+		id       int32
+	}{{keyAddBOS, &t.addBOS, &addBOS, t.bos}, {keyAddEOS, &t.addEOS, &addEOS, t.eos}, {keyAddSEP, &t.addSEP, &addSEP, t.sep}} {
+		flag(f.key, f.said)
+		if *f.said && f.id < 0 {
+			return damaged("%s is set, but the file does not say which token that is", f.key)
+		}
+		flag(f.key, f.to)
+		*f.to = *f.to && f.id >= 0
+	}
+	if t.rule.raw && t.rule.addBOS {
+		t.addBOS = t.bos >= 0 // files of Gemma 4 deny it wrongly
+	}
+	prefix := t.spacePrefix
+	flag(keySpacePrefix, &prefix)
+	if t.kind == spm || t.kind == ugm {
+		t.spacePrefix = prefix
+	}
+	t.wpm.lowercase = true
+	flag(keyLowercase, &t.wpm.lowercase)
+	t.wpm.stripAccents = t.wpm.lowercase
+	flag(keyAccents, &t.wpm.stripAccents)
+	flag(keyMergeSpace, &t.ugm.mergeSpace)
+	ids, _ := l.r.Ints(keySuppress)
 	if err := l.r.Err(); err != nil {
 		return err
 	}
-	if addBOS && t.bos < 0 || addEOS && t.eos < 0 {
-		return damaged("%s or %s is set, but the file does not say which token that is", keyAddBOS, keyAddEOS)
-	}
-	if bosSet {
-		t.addBOS = addBOS
-	}
-	t.addBOS = t.addBOS && t.bos >= 0
-	t.addEOS = eosSet && addEOS
-	if prefixSet && t.spm {
-		t.spacePrefix = prefix
-	}
-	if !l.typed {
-		l.guessTypes()
+	for _, id := range ids.All() {
+		if id >= 0 && id < int64(len(t.flags)) {
+			t.suppressed = append(t.suppressed, int32(id))
+		}
 	}
 	return nil
 }
@@ -165,7 +202,7 @@ func (l *loader) unmark(text string, f flags) {
 // markStrips finds the tokens that swallow the white space beside them. GGUF has no key for it; llama.cpp goes by names.
 func (l *loader) markStrips() error {
 	name, _ := l.r.Str("general.name")
-	pre, _ := l.r.Str(keyPre)
+	pre := l.pre
 	if err := l.r.Err(); err != nil {
 		return err
 	}

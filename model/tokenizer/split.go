@@ -1,6 +1,9 @@
 package tokenizer
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // A stage is one splitting step of a pre-tokenizer. It gets text that starts where a piece starts, never empty and valid
 // UTF-8, and returns the length in bytes of that piece, at least 1. What does not match the stage's expression is a piece, too.
@@ -30,46 +33,63 @@ func stageGPT2(c *classes, b []byte) int {
 	return spaces(c, b)
 }
 
-// stageLlama3 is the rule of the llama3 family with up to three digits in a piece:
-// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ .
-func stageLlama3(c *classes, b []byte) int { return llama3(c, b, 3) }
+// words are the rules of the llama3 family:
+// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?B+|\p{N}{1,digits}| ?[^\s\p{N}B]+[tail]*|\s*[\r\n]+|\s+(?!\S)|\s+
+// where B is body, which contains \p{L}.
+type words struct {
+	body   class  // letter, or letter | combining
+	digits int    // most numbers in a piece
+	tail   string // what may follow symbols in their piece
+	bare   bool   // no contractions
+}
 
-// stageQwen2 is stageLlama3 with \p{N} in place of \p{N}{1,3}.
-func stageQwen2(c *classes, b []byte) int { return llama3(c, b, 1) }
-
-func llama3(c *classes, b []byte, digits int) int {
-	if n := contraction(b, 0x20); n > 0 {
+func (w *words) cut(c *classes, b []byte) int {
+	if n := w.word(c, b); n > 0 {
 		return n
 	}
-	class, size := c.at(b)
-	switch {
-	case class&letter != 0:
-		return size + c.span(b[size:], letter)
-	case class&number != 0:
-		for ; digits > 1 && size < len(b); digits-- {
-			next, n := c.at(b[size:])
-			if next&number == 0 {
-				break
-			}
-			size += n
+	return newlines(c, b)
+}
+
+// word is cut without white space: 0 if there is nothing else at the start of b.
+func (w *words) word(c *classes, b []byte) int {
+	if !w.bare {
+		if n := contraction(b, 0x20); n > 0 {
+			return n
 		}
-		return size
+	}
+	cl, size := c.at(b)
+	switch {
+	case cl&w.body != 0:
+		return size + c.span(b[size:], w.body)
+	case cl&number != 0:
+		return size + c.spanMost(b[size:], number, w.digits-1)
 	case b[0] != '\r' && b[0] != '\n':
-		if n := c.span(b[size:], letter); n > 0 {
+		if n := c.span(b[size:], w.body); n > 0 {
 			return size + n
 		}
 	}
+	return symbols(c, b, w.body|space|number, w.tail)
+}
+
+// symbols is the expression  ?[^not]+[tail]* .
+func symbols(c *classes, b []byte, not class, tail string) int {
 	lead := 0
 	if b[0] == ' ' {
 		lead = 1
 	}
-	if n := c.spanNot(b[lead:], space|letter|number); n > 0 {
-		end := lead + n
-		for end < len(b) && (b[end] == '\r' || b[end] == '\n') {
-			end++
-		}
-		return end
+	n := c.spanNot(b[lead:], not)
+	if n == 0 {
+		return 0
 	}
+	end := lead + n
+	for end < len(b) && strings.IndexByte(tail, b[end]) >= 0 {
+		end++
+	}
+	return end
+}
+
+// newlines is the expression \s*[\r\n]+|\s+(?!\S)|\s+ for b that starts with white space. (With \s*[\r\n] it is the same.)
+func newlines(c *classes, b []byte) int {
 	run := b[:c.span(b, space)]
 	if i := bytes.LastIndexAny(run, "\r\n"); i >= 0 {
 		return i + 1

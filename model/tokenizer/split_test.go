@@ -21,6 +21,28 @@ const (
 	llama3Expr   = contractExpr + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	qwen2Expr    = contractExpr + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
+	qwen35Expr  = contractExpr + `[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	manyExpr    = contractExpr + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	barelyExpr  = `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	seedExpr    = contractExpr + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+`
+	bailingExpr = `'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`
+	exaoneExpr  = contractExpr + `[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+`
+	jais2Expr   = contractExpr + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|` +
+		`\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}`
+
+	upperSet   = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
+	lowerSet   = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
+	suffixExpr = `(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?`
+	tekkenExpr = `[^\r\n\p{L}\p{N}]?` + upperSet + `*` + lowerSet + `+|[^\r\n\p{L}\p{N}]?` + upperSet + `+` + lowerSet + `*` +
+		`|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	gpt4oExpr = `[^\r\n\p{L}\p{N}]?` + upperSet + `*` + lowerSet + `+` + suffixExpr + `|[^\r\n\p{L}\p{N}]?` + upperSet + `+` + lowerSet + `*` +
+		suffixExpr + `|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	// \b behind digits, written out: engines differ in what a word is
+	groupsExpr    = `\d{1,3}(?=(?:\d{3})*(?![\p{L}\p{N}\p{M}\p{Pc}]))`
+	deepseek3Expr = `[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_` + "`" + `{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|` +
+		`\s*[\r\n]+|\s+(?!\S)|\s+`
+	bloomExpr = ` ?[^(\s|.,!?…。，、।۔،)]+`
+
 	deepseekLetters = `\s?[A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-\u02AF\u0370-\u0373` +
 		`\u0376\u0377\u037B-\u037D\u037F\u0386\u0388-\u038A\u038C\u038E-\u03A1\u03A3-\u03F5\u03F7-\u0481\u048A-\u052F\u0531-\u0556` +
 		`\u10A0-\u10C5\u13A0-\u13F5\u13F8-\u13FD\u1C90-\u1CBA\u1CBD-\u1CBF\u1D00-\u1D2B\u1D6B-\u1D77\u1D79-\u1D9A\u1E00-\u1F15` +
@@ -41,6 +63,23 @@ var oracles = []struct {
 	{"llama-bpe", []string{llama3Expr}},
 	{"qwen2", []string{qwen2Expr}},
 	{"smollm", []string{`\p{N}`, gpt2Expr}},
+	{"glm4", []string{llama3Expr}},
+	{"minicpm5", []string{`\p{N}{1,3}`, manyExpr}},
+	{"qwen35", []string{qwen35Expr}},
+	{"bailingmoe", []string{bailingExpr}},
+	{"laguna", []string{`[^\n]+|[\n]+`, qwen2Expr}},
+	{"seed-coder", []string{seedExpr}},
+	{"ufakzeka", []string{barelyExpr}},
+	{"exaone-moe", []string{exaoneExpr}},
+	{"jais-2", []string{jais2Expr}},
+	{"gpt-4o", []string{gpt4oExpr}},
+	{"tiny_aya", []string{groupsExpr, gpt4oExpr}},
+	{"tekken", []string{tekkenExpr}},
+	{"deepseek-v3", []string{`\p{N}{1,3}`, `[一-龥぀-ゟ゠-ヿ]+`, deepseek3Expr}},
+	{"deepseek-coder", []string{`[\r\n]`, `\s?\p{L}+`, `\s?\p{P}+`, `[一-龥ࠀ-一가-퟿]+`, `\p{N}`}},
+	{"bloom", []string{bloomExpr}},
+	{"viking", []string{bloomExpr, `\p{N}`}},
+	{"gemma4", []string{`[^\n]+|[\n]+`}},
 	{"falcon", []string{"[\\p{P}\\$\\+<=>\\^~\\|`]+", gpt2Expr, `[0-9][0-9][0-9]`}},
 	{"default", []string{`[\p{P}\$\+<=>\^~\|]+`, gpt2Expr, `\p{N}+`, `[0-9][0-9][0-9]`}},
 	{"deepseek-llm", []string{`[\r\n]`, deepseekLetters, `\s?[!-/:-~！-／：-～‘-‟　-。]+`, `\s+$`, `[一-龥ࠀ-一가-퟿]+`, `\p{N}+`}},
@@ -125,6 +164,10 @@ func TestSplitAdversarial(t *testing.T) {
 		"e\u0301", "\u0301", " \u0301a", "a\u0301b", "ह\u093fन\u094dद\u0940", "ก\u0e33", "👨\u200d👩\u200d👧", "🇩🇪🇫🇷", "😶\u200d🌫️", "é", "naïve",
 		"你好，世界。", "你好 世界", "　你好", "日本語テスト", "한국어 텍스트", "ߊ", "ࠀ一", "퟿", "\ue000\U000f0000", "\U0010ffff", "ᏽᏸ", "ʔʕ", "ǀǁ", "µ", "Ω", "K", "ﬀﬆ", "𐐀𐑏", "𞤀",
 		"ÄpfelÖl", "ab，c、d", "x\u3001y", " ！", "\u2019s", "‘q’", "a‛b", "\U000104b0 \U000104d4",
+		"ABCdef", "abcDEF", "ABC", "HTMLParser's", "ÉCOLE", "éÉ", "aあBC", "AあBC", "ǅx", "Xǅ", "\u0301ABC", "\u0301abc", "!\u0301", "\u0301's", "DON'T", "DON'Tx", "ʰA",
+		"1234567", "1234567x", "1234567_", "12 3456789.", "١٢٣٤٥", "a b c d", "a b  c", "a\u0301 b", " a b", "x /\n/", "//\r\n/a", "!abc", "@Abc1", "$\x00a", "\x00\x00a",
+		"かな漢字カナ", "a(b|c", "a . b", "。x", " ، y",
+		strings.Repeat(" ", 700) + "x", strings.Repeat(" ", 700), strings.Repeat(" ", 7) + "\n" + strings.Repeat(" ", 7) + "!", strings.Repeat("A", 300) + "b",
 		strings.Repeat(" ", 1000) + "x", strings.Repeat("\n", 1000) + " x", strings.Repeat(" \n", 500), strings.Repeat("'s", 300), strings.Repeat("ab1", 300),
 	})
 }
@@ -143,7 +186,7 @@ func TestSplitRandom(t *testing.T) {
 
 // randomText is made of what the rules treat differently.
 func randomText(r *rand.Rand) string {
-	const parts = " | |  |\n|\r\n|\t|\u3000|\u00a0|\u2003|\u2028|'|'s|'S|'Re|'LL|'t|'D|a|Z|the|Straße|é|e\u0301|\u0301|न\u094d|1|22|333|4567|½|٣|Ⅻ|.|,|!|…|-|$|+|`|_|()|，|。|你|世界|テ|한|🙂|\u200d|\ufe0f|\u200b|\x00|\ufffd|\u2581|ſ|\u212a"
+	const parts = " | |  |\n|\r\n|\t|\u3000|\u00a0|\u2003|\u2028|'|'s|'S|'Re|'LL|'t|'D|a|Z|the|Straße|é|e\u0301|\u0301|न\u094d|1|22|333|4567|½|٣|Ⅻ|.|,|!|…|-|$|+|`|_|()|/|A|B|ÉA|ǅ|ʰ|あ|\x00|_|1234567|，|。|你|世界|テ|한|🙂|\u200d|\ufe0f|\u200b|\x00|\ufffd|\u2581|ſ|\u212a"
 	choice := strings.Split(parts, "|")
 	var b strings.Builder
 	for range 1 + r.IntN(12) {
@@ -205,9 +248,10 @@ func TestClassesAreUnicode(t *testing.T) {
 		}
 		buf = utf8.AppendRune(buf[:0], r)
 		got, n := c.at(buf)
-		want := [4]bool{unicode.Is(unicode.L, r), unicode.Is(unicode.N, r), unicode.IsSpace(r), unicode.Is(unicode.P, r)}
-		if have := [4]bool{got&letter != 0, got&number != 0, got&space != 0, got&punct != 0}; have != want || n != len(buf) {
-			t.Fatalf("%U: letter, number, space, punctuation are %v, want %v; length %d", r, have, want, n)
+		want := [6]bool{unicode.Is(unicode.L, r), unicode.Is(unicode.N, r), unicode.IsSpace(r), unicode.Is(unicode.P, r), unicode.Is(unicode.M, r), unicode.Is(unicode.S, r)}
+		have := [6]bool{got&letter != 0, got&number != 0, got&space != 0, got&punct != 0, got&combining != 0, got&symbolic != 0}
+		if have != want || n != len(buf) {
+			t.Fatalf("%U: letter, number, space, punctuation, mark, symbol are %v, want %v; length %d", r, have, want, n)
 		}
 	}
 	t.Logf("Unicode %s; the table takes %d bytes", unicode.Version, c.stateBytes())

@@ -22,7 +22,7 @@ func stageNumbers(c *classes, b []byte) int { return runs(c, b, number) }
 func stageDeepseekHan(c *classes, b []byte) int { return runs(c, b, dsHan) }
 
 // runs cuts out the longest runs of characters of the classes of mask.
-func runs(c *classes, b []byte, mask uint8) int {
+func runs(c *classes, b []byte, mask class) int {
 	if n := c.span(b, mask); n > 0 {
 		return n
 	}
@@ -88,7 +88,7 @@ func stageDeepseekLetters(c *classes, b []byte) int { return spacedRuns(c, b, ds
 func stageDeepseekPunct(c *classes, b []byte) int { return spacedRuns(c, b, dsPunct) }
 
 // spacedRuns is the expression \s?[mask]+ .
-func spacedRuns(c *classes, b []byte, mask uint8) int {
+func spacedRuns(c *classes, b []byte, mask class) int {
 	before := -1 // where the white space directly before end starts, -1 if there is none
 	for end := 0; end < len(b); {
 		class, n := c.at(b[end:])

@@ -61,15 +61,7 @@ func wordEnd(b []byte) int {
 
 // encodePieces appends the tokens of text, not empty, by merges in the order of scores.
 func (t *Tokenizer) encodePieces(s *scratch, text []byte) {
-	s.start(len(text))
-	count, prev := 0, int32(-1)
-	for i := 0; i < len(text); {
-		_, n := utf8.DecodeRune(text[i:])
-		s.syms[i] = symbol{id: -1, prev: prev, next: int32(i + n)}
-		prev = int32(i)
-		i += n
-		count++
-	}
+	count := t.startChars(s, text)
 	t.merge(s, text, count)
 	for i := int32(0); int(i) < len(text); i = s.syms[i].next {
 		sym := &s.syms[i]
@@ -79,6 +71,20 @@ func (t *Tokenizer) encodePieces(s *scratch, text []byte) {
 		}
 		t.appendChar(s, text[i:sym.next]) // nothing merged into it, so it is one character
 	}
+}
+
+// startChars makes a symbol of each character of text and returns their number.
+func (t *Tokenizer) startChars(s *scratch, text []byte) int {
+	s.start(len(text))
+	count, prev := 0, int32(-1)
+	for i := 0; i < len(text); {
+		_, n := utf8.DecodeRune(text[i:])
+		s.syms[i] = symbol{id: -1, prev: prev, next: int32(i + n)}
+		prev = int32(i)
+		i += n
+		count++
+	}
+	return count
 }
 
 // appendChar appends the token of one character, else those of its bytes, else the unknown token, unless that is a control

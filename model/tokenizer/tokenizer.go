@@ -15,7 +15,8 @@ var (
 // Tokenizer is the vocabulary of one model and the rules for applying it. It does not change: all methods are safe for
 // concurrent use.
 type Tokenizer struct {
-	spm     bool // else byte-level BPE
+	kind    kind
+	raw     bool // the file spells tokens in UTF-8 with U+2581 for spaces, not in the alphabet of byte-level BPE
 	warning string
 
 	str    strTable   // bytes that each token stands for; control tokens: their text
@@ -30,15 +31,29 @@ type Tokenizer struct {
 	score       []uint32 // SPM: (token) rank by score, lower is better
 	maxPiece    int      // SPM: length of the longest token in index
 	wordwise    bool     // SPM: no token in index has a space after another character, so words can be merged one by one
-	spacePrefix bool     // SPM: text starts with a space that is not in it
+	spacePrefix bool     // text starts with a space that is not in it; else only answers do (wordStart)
 
-	index strIndex // tokens that plain text can become, by str; SPM, and BPE with rule.ignoreMerges
+	wpm wpmOptions
+	ugm unigram
 
-	bos, eos, unk  int32 // -1 if there is none
-	addBOS, addEOS bool
+	index strIndex // tokens that plain text can become, by str; all kinds but UGM and BPE without rule.ignoreMerges
+
+	bos, eos, sep, unk     int32 // -1 if there is none
+	addBOS, addEOS, addSEP bool
+	suppressed             []int32
 
 	pool sync.Pool // of *scratch
 }
+
+// kind is a way from text to tokens.
+type kind uint8
+
+const (
+	bpe kind = iota // byte-level BPE, and BPE of UTF-8 (rule.raw)
+	spm             // SentencePiece BPE
+	wpm             // WordPiece
+	ugm             // Unigram
+)
 
 // Options says what Encode does beyond plain text.
 type Options struct {
@@ -68,10 +83,22 @@ func (t *Tokenizer) Encode(dst []int32, text string, opt Options) []int32 {
 		s.out = append(s.out, t.bos)
 	}
 	t.encodeText(s)
-	if opt.BOS && t.addEOS {
-		s.out = append(s.out, t.eos)
+	if opt.BOS {
+		s.out = t.appendEnd(s.out)
 	}
 	return t.giveBack(s)
+}
+
+// appendEnd appends the token that ends a text where the model's file asks for one: one only, because in the vocabularies of
+// RoBERTa the separator is the end of the sequence.
+func (t *Tokenizer) appendEnd(dst []int32) []int32 {
+	switch {
+	case t.addSEP && (t.kind == wpm || !t.addEOS):
+		return append(dst, t.sep)
+	case t.addEOS:
+		return append(dst, t.eos)
+	}
+	return dst
 }
 
 // EncodePieces appends the tokens of a prompt made of pieces to dst, with the token that begins a text in front if bos is set
@@ -139,13 +166,17 @@ func (t *Tokenizer) BOS() (id int32, ok bool) { return t.bos, t.bos >= 0 }
 // EOS is the token that ends a text, if the vocabulary has one.
 func (t *Tokenizer) EOS() (id int32, ok bool) { return t.eos, t.eos >= 0 }
 
+// Suppressed are the tokens that the model's makers never want to be sampled. It must not be modified.
+func (t *Tokenizer) Suppressed() []int32 { return t.suppressed }
+
 // Warning is a sentence for people about what is doubtful in the file, empty if nothing is.
 func (t *Tokenizer) Warning() string { return t.warning }
 
 // StateBytes is the memory that the tables take. Nothing of the model's file is referenced.
 func (t *Tokenizer) StateBytes() int {
 	n := t.str.stateBytes() + cap(t.flags) + 4*len(t.byteID) + 4*cap(t.match.ids) + 4*len(t.match.first) + len(t.match.starts)
-	n += t.merges.stateBytes() + 4*cap(t.score) + 4*cap(t.index.slots)
+	n += t.merges.stateBytes() + 4*cap(t.score) + 4*cap(t.index.slots) + 4*cap(t.suppressed)
+	n += 4*cap(t.ugm.words.ids) + 4*len(t.ugm.words.first) + 4*cap(t.ugm.score) + cap(t.ugm.charsmap.units) + cap(t.ugm.charsmap.texts)
 	if t.classes != nil {
 		n += t.classes.stateBytes()
 	}
