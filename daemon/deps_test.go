@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
+	"model": {"model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant", "model/recurrent"},
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},

@@ -189,7 +189,7 @@ func (c *Config) scoreScale(l *LayerConfig, pos int) float64 {
 // it has quantised the result for the output projection, which it does if a group of heads is whole blocks.
 func (s *State) attend(a *Attention) bool {
 	s.phase.of = a
-	s.phase.quantise = !a.O.Type.IsFloat() && a.Heads/a.KVHeads*a.HeadDim%quant.ActBlock == 0
+	s.phase.quantise = !a.Gated && !a.O.Type.IsFloat() && a.Heads/a.KVHeads*a.HeadDim%quant.ActBlock == 0
 	heads, last := a.KVHeads, &s.blocks[len(s.blocks)-1]
 	if len(s.rows) > splitRows {
 		s.pool.Run(len(s.blocks)*heads, s.phase.attendTask)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"siskin/model/gguf"
+	"siskin/model/recurrent"
 )
 
 // Config is the shape of a model, read from the metadata of its file. All counts are positive and bounded, so products
@@ -33,6 +34,8 @@ type Config struct {
 	Ropes    []Rope        // the rotations that layers use
 	PerLayer []LayerConfig // (Layers)
 	Experts  ExpertConfig  // zero where no layer is a mixture of experts
+
+	Recurrent recurrent.Shape // of the states of recurrent layers; zero where there are none
 
 	sharedFrom int // layers from this one on use keys and values of earlier ones; Layers if there are none
 }
@@ -70,7 +73,7 @@ type Temperature struct {
 }
 
 // refinedWidth is the columns of the widest input that is quantised to two planes.
-func (c *Config) refinedWidth() int { return max(c.Dim, c.attentionWidth()) }
+func (c *Config) refinedWidth() int { return max(c.Dim, c.attentionWidth(), c.recurrentWidth()) }
 
 // attentionWidth is the columns of all query heads of the layer where they are widest.
 func (c *Config) attentionWidth() int {

@@ -17,6 +17,14 @@ func familyOf(architecture string) (family, bool) {
 		return llama(), true
 	case "qwen2", "qwen3":
 		return qwen(architecture == "qwen3"), true
+	case "lfm2":
+		return lfm2(), true
+	case "qwen35":
+		return qwen35(), true
+	case "falcon-h1":
+		return falconH1(), true
+	case "granitehybrid":
+		return graniteHybrid(), true
 	default:
 		return family{}, false
 	}

@@ -3,6 +3,8 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"siskin/model/gguf"
 	"siskin/model/quant"
@@ -58,15 +60,24 @@ func (l *loader) stack(name string, rows, cols int, count ...int) Matrix {
 
 // vector takes a tensor of n values as float32.
 func (l *loader) vector(name string, n int) []float32 {
+	return l.values(name, n)
+}
+
+// values takes a tensor of the given dimensions, columns first, as float32.
+func (l *loader) values(name string, dims ...int) []float32 {
 	t, ok := l.file.Tensor(name)
 	if !ok {
 		l.fail("tensor %s is missing: %w", name, ErrBadModel)
 		return nil
 	}
 	l.taken[name] = true
-	if len(t.Dims) != 1 || t.Dims[0] != n {
-		l.fail("tensor %s has the shape %v, want [%d]: %w", name, t.Dims, n, ErrBadModel)
+	if !slices.Equal(t.Dims, dims) {
+		l.fail("tensor %s has the shape %v, want %v: %w", name, t.Dims, dims, ErrBadModel)
 		return nil
+	}
+	n := 1
+	for _, d := range dims {
+		n *= d
 	}
 	out := make([]float32, n)
 	if err := quant.Dequantize(t.Type, out, t.Data); err != nil {
@@ -196,4 +207,13 @@ func (l *loader) factors(name string, n int) []float32 {
 		l.fail("%s: factor %d is %g, want a positive number: %w", name, i, out[i], ErrBadModel)
 	}
 	return out
+}
+
+// skip takes all tensors whose names begin with prefix and does nothing with them.
+func (l *loader) skip(prefix string) {
+	for _, t := range l.file.Tensors() {
+		if strings.HasPrefix(t.Name, prefix) {
+			l.taken[t.Name] = true
+		}
+	}
 }

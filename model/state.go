@@ -16,6 +16,9 @@ type Row struct {
 	Pos    int   // position in the sequence: the number of tokens before this one
 	Token  int32 // id, [0, Config.Vocab)
 	Logits bool  // whether the pass computes logits for this row
+	// Draft: the token may be taken back soon, as those behind it. Where a layer is recurrent, State.Truncate goes back
+	// through the last Limits.Drafts of such rows at no cost.
+	Draft bool
 }
 
 // Limits fixes the size of every buffer of a State.
@@ -25,6 +28,9 @@ type Limits struct {
 	Sequences int // sequences in the KV cache
 	Context   int // positions of one sequence, at most the model's own context
 	Positions int // positions of all sequences together, rounded up to whole pages; 0: Context
+
+	// For models with recurrent layers, see recurrent.Limits: rows that can be taken back, and checkpoints of all sequences.
+	Drafts, Checkpoints int
 
 	KV kvcache.Format // how keys and values are kept; Q8 wants a head size that is a multiple of 32
 }
@@ -49,6 +55,7 @@ type State struct {
 
 	x      []float32 // (rows, dim) residual stream
 	normal []float32 // (rows, dim) normalised input of a block
+	wide   []float32 // (rows, heads, 2*headDim) queries and gates; nil where no layer has gates
 	branch []float32 // (rows, dim) result of a block on its way to the norm behind it; nil where no layer has one
 	q      []float32 // (rows, heads*headDim) queries
 	k, v   []float32 // (rows, kvHeads*headDim) keys and values of this pass
@@ -64,6 +71,7 @@ type State struct {
 	attends   [][]*kernel.Attend // (shapes of heads, workers) attention under way
 	blocks    []rowBlock         // (at most rows) the rows of the pass in pieces that share keys and values
 	stretches []stretch          // (at most rows) the rows of the pass by sequence and page
+	mixer     mixer              // of recurrent layers
 	entangled bool               // rows of a sequence have rows of others in between, so stretches of one page are not independent
 	splits    splitAttention
 
@@ -122,6 +130,12 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		}
 		s.attends = append(s.attends, attends)
 	}
+	if m.Weights.gatedAttention() {
+		s.wide = make([]float32, n*2*c.attentionWidth())
+	}
+	if err := s.newMixer(); err != nil {
+		return nil, fmt.Errorf("model state: %w", err)
+	}
 	s.phase.bind(s)
 	return s, nil
 }
@@ -131,14 +145,14 @@ func (s *State) Limits() Limits { return s.limits }
 
 // Memory is what a state holds, in bytes. All of it is anonymous memory; the cache is touched only as it fills.
 type Memory struct {
-	Cache   int64 // keys and values
+	Cache   int64 // keys and values, states of recurrent layers and their checkpoints
 	Logits  int64
 	Scratch int64 // activations, attention under way, results on their way
 }
 
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
-	floats := len(s.x) + len(s.normal) + len(s.branch) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate)
+	floats := len(s.x) + len(s.normal) + len(s.wide) + len(s.branch) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate)
 	attends := 4 * (len(s.splits.memory) + len(s.splits.left))
 	for _, shape := range s.attends {
 		for _, a := range shape {
@@ -148,10 +162,11 @@ func (s *State) Memory() Memory {
 	for i := range s.rotations {
 		attends += s.rotations[i].bytes()
 	}
+	states, recurrence := s.mixer.bytes()
 	return Memory{
-		Cache:   int64(s.Cache.Capacity()) * int64(s.Cache.Shape().PositionBytes()),
+		Cache:   int64(s.Cache.Capacity())*int64(s.Cache.Shape().PositionBytes()) + states,
 		Logits:  4 * int64(len(s.logits)),
-		Scratch: 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)),
+		Scratch: recurrence + 4*int64(floats) + int64(s.phase.bytes()+attends+len(s.row)),
 	}
 }
 
