@@ -46,9 +46,10 @@ func configureQwen35(m *metadata, c *Config) {
 		m.fail(fmt.Errorf("%s.nextn_predict_layers is %d of %d layers: %w", m.arch, further, c.Layers, ErrBadModel))
 		return
 	}
+	m.use("rope.dimension_sections")
 	interval := m.count("full_attention_interval", fullAttentionInterval, maxLayers)
 	is := func(i int) bool { return (i+1)%interval != 0 }
-	if marks, ok := m.File().Bools(m.arch + ".attention.recurrent_layers"); ok {
+	if marks, ok := m.File().Bools(m.use("attention.recurrent_layers")); ok {
 		if marks.Len() < c.Layers {
 			m.fail(fmt.Errorf("%s.attention.recurrent_layers has %d values for %d layers: %w", m.arch, marks.Len(), c.Layers, ErrBadModel))
 			return

@@ -12,6 +12,7 @@ func (s *State) Forward(rows []Row) error {
 	w := &s.model.Weights
 	s.divide()
 	s.embed()
+	s.layerInputs()
 	for i := range s.rotations {
 		s.rotations[i].turn(s.rows)
 	}
@@ -19,6 +20,10 @@ func (s *State) Forward(rows []Row) error {
 		layer := &w.Layers[i]
 		s.mix(layer)
 		s.feed(layer)
+		s.inject(layer, i)
+		if layer.Scale != 0 {
+			scale(s.x[:len(s.rows)*s.model.Config.Dim], layer.Scale)
+		}
 	}
 	s.endRecurrent()
 	s.head()
@@ -87,6 +92,9 @@ func (s *State) feed(layer *Layer) {
 		s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true},
 			s.toResidual(product{w: &f.Down, bias: f.DownBias}, &layer.FeedPostNorm))
 		s.addNormed(&layer.FeedPostNorm)
+	}
+	if layer.Experts != nil {
+		s.experts(layer)
 	}
 }
 

@@ -59,6 +59,11 @@ func TestGoldenArchitectures(t *testing.T) {
 		{"qwen35", 1e-5},
 		{"qwen2", 1e-5},
 		{"qwen3", 1e-5},
+		{"qwen3moe", 5e-3},
+		{"gemma3", 1e-5},
+		{"phi3", 1e-5},
+		{"granite", 1e-5},
+		{"smollm3", 1e-5},
 		{"llama-q4_0", 1e-3},
 		{"llama-q5_0", 1e-3},
 		{"llama-q5_1", 1e-3},
@@ -115,7 +120,7 @@ func compare(t *testing.T, m *model.Model, name string, want *golden, most float
 
 // Architectures without golden data: testdata/archs/README.md says where the logits are from.
 func TestOwnReferences(t *testing.T) {
-	for _, name := range []string{"falcon-h1", "falcon-h1-norm", "granitehybrid"} {
+	for _, name := range []string{"falcon-h1", "falcon-h1-norm", "granitehybrid", "granitehybrid-moe"} {
 		t.Run(name, func(t *testing.T) {
 			var want golden
 			path := filepath.Join("testdata", "archs", name)

@@ -94,6 +94,14 @@ func (l *loader) optional(name string, n int) []float32 {
 	return l.vector(name, n)
 }
 
+// leave marks tensors as known that may be there and are not used: layers of Gemma 4 that share keys and values have
+// projections all the same.
+func (l *loader) leave(names ...string) {
+	for _, name := range names {
+		l.taken[name] = true
+	}
+}
+
 // norm takes name.weight, and name.bias if there is one.
 func (l *loader) norm(name string, n int) Norm {
 	return Norm{Weight: l.vector(name+".weight", n), Bias: l.optional(name+".bias", n)}
@@ -112,8 +120,12 @@ func (l *loader) attention(c *Config, i int) *Attention {
 		l.fusedAttention(a, c.Dim, i)
 	default:
 		a.Q, a.QBias = l.matrix(p+"attn_q.weight", q, c.Dim), l.optional(p+"attn_q.bias", q)
-		if !a.Shared {
-			a.K, a.KBias = l.matrix(p+"attn_k.weight", kv, c.Dim), l.optional(p+"attn_k.bias", kv)
+		if a.Shared {
+			l.leave(p+"attn_k.weight", p+"attn_v.weight", p+"attn_k_norm.weight")
+			break
+		}
+		a.K, a.KBias = l.matrix(p+"attn_k.weight", kv, c.Dim), l.optional(p+"attn_k.bias", kv)
+		if l.has(p+"attn_v.weight") || !c.keysAreValues {
 			a.V, a.VBias = l.matrix(p+"attn_v.weight", kv, c.Dim), l.optional(p+"attn_v.bias", kv)
 		}
 	}

@@ -56,16 +56,19 @@ type State struct {
 	x      []float32 // (rows, dim) residual stream
 	normal []float32 // (rows, dim) normalised input of a block
 	wide   []float32 // (rows, heads, 2*headDim) queries and gates; nil where no layer has gates
-	branch []float32 // (rows, dim) result of a block on its way to the norm behind it; nil where no layer has one
+	branch []float32 // (rows, dim) result of a block on its way to the norm behind it; nil where none needs it
 	q      []float32 // (rows, heads*headDim) queries
 	k, v   []float32 // (rows, kvHeads*headDim) keys and values of this pass
 	heads  []float32 // (rows, heads*headDim) attention output
 	gate   []float32 // (rows, ffn) gate, then gate*up
+	inputs []float32 // (rows, layers, LayerInput) inputs of the layers' Inject, or nil
 	logits []float32 // (limits.Logits, vocab)
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	row       []byte             // one row of the embedding, when it is read from a packed matrix
+	row       []byte    // one row of the embedding, when it is read from a packed matrix
+	inputRow  []float32 // (layers*LayerInput) one row of the second embedding
+	routing   routing
 	ones      []float32          // (headDim) weights of a norm without weights
 	rotations []rotation         // (Config.Ropes)
 	attends   [][]*kernel.Attend // (shapes of heads, workers) attention under way
@@ -114,19 +117,26 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		wanted:    make([]int, 0, limits.Logits),
 		rows:      make([]Row, 0, n),
 		row:       make([]byte, m.Weights.TokenEmbedding.rowBytes),
+		routing:   newRouting(c, n),
 		ones:      slices.Repeat([]float32{1}, c.HeadDim),
 		rotations: newRotations(c.Ropes, limits.Context, n),
 		blocks:    make([]rowBlock, 0, n),
 		stretches: make([]stretch, 0, n),
 		splits:    newSplitAttention(c, n),
 	}
-	if m.Weights.normsBehind() {
+	if m.Weights.normsBehind() || c.Experts.Count > 0 {
 		s.branch = make([]float32, n*c.Dim)
+	}
+	if in := m.Weights.LayerInputs; in != nil {
+		s.inputs, s.inputRow = make([]float32, n*c.Layers*c.LayerInput), make([]float32, c.Layers*c.LayerInput)
+		s.row = make([]byte, max(len(s.row), in.Embedding.rowBytes))
 	}
 	for _, shape := range m.Weights.shapes() {
 		var attends []*kernel.Attend
 		for range pool.Workers() {
-			attends = append(attends, kernel.NewAttend(set, limits.KV, shape.headDim, min(n, blockRows)*shape.group))
+			a := kernel.NewAttend(set, limits.KV, shape.headDim, min(n, blockRows)*shape.group)
+			a.Cap(c.ScoreCap)
+			attends = append(attends, a)
 		}
 		s.attends = append(s.attends, attends)
 	}
@@ -152,8 +162,8 @@ type Memory struct {
 
 // Memory returns what the state holds.
 func (s *State) Memory() Memory {
-	floats := len(s.x) + len(s.normal) + len(s.wide) + len(s.branch) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate)
-	attends := 4 * (len(s.splits.memory) + len(s.splits.left))
+	floats := len(s.x) + len(s.normal) + len(s.wide) + len(s.branch) + len(s.q) + len(s.k) + len(s.v) + len(s.heads) + len(s.gate) + len(s.inputs)
+	attends := 4*(len(s.splits.memory)+len(s.splits.left)) + s.routing.bytes()
 	for _, shape := range s.attends {
 		for _, a := range shape {
 			attends += a.Bytes()
