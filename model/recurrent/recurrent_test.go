@@ -466,8 +466,8 @@ func TestDamagedCopies(t *testing.T) {
 	for at, value := range map[int]byte{0: 9, 7: 255, 8: 8, 15: 255} {
 		bad := slices.Clone(whole)
 		bad[at] = value
-		if err := r.state.Restore(bytes.NewReader(bad), 1, 6); err == nil {
-			t.Errorf("byte %d of the head is %d: no error", at, value)
+		if err := r.state.Restore(bytes.NewReader(bad), 1, 6); !errors.Is(err, recurrent.ErrCopy) {
+			t.Errorf("byte %d of the head is %d: error %v", at, value, err)
 		}
 	}
 	if err := r.state.Restore(bytes.NewReader(whole), 1, 6); err != nil {
