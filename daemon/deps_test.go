@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"model/gguf":              {"model/quant"},
 	"model/quant/encode":      {"model/quant"}, // apart from quant, which only decodes: what runs needs no encoder
 	"model/kvcache":           {"model/quant"},
-	"model/recurrent":         {"model/kernel"},
+	"model/recurrent":         {"model/arena", "model/kernel"},
 	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/requant":           {"model/gguf", "model/mapfile", "model/quant", "model/quant/encode"},
 	"model/tokenizer":         {"model/gguf"},
@@ -59,7 +59,9 @@ var allowed = map[string][]string{
 	"mqtt":                    {"mqtt/topic"},
 
 	// Level 3: the model.
-	"model": {"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant"},
+	"model": {
+		"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant", "model/recurrent",
+	},
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},

@@ -145,8 +145,7 @@ func (s *State) rotateStretch(worker, i int) {
 		}
 		page := row.Pos / kvcache.PageLen
 		s.attends[a.shape][worker].Store(
-			s.Cache.Keys(row.Seq, page, a.Cache, head), s.Cache.Values(row.Seq, page, a.Cache, head),
-			row.Pos%kvcache.PageLen, key, value)
+			s.keys(row.Seq, page, head), s.values(row.Seq, page, head), row.Pos%kvcache.PageLen, key, value)
 	}
 }
 
@@ -190,7 +189,7 @@ func (c *Config) scoreScale(l *LayerConfig, pos int) float64 {
 // it has quantised the result for the output projection, which it does if a group of heads is whole blocks.
 func (s *State) attend(a *Attention) bool {
 	s.phase.of = a
-	s.phase.quantise = !a.O.Type.IsFloat() && a.Heads/a.KVHeads*a.HeadDim%quant.ActBlock == 0
+	s.phase.quantise = !a.Gated && !a.O.Type.IsFloat() && a.Heads/a.KVHeads*a.HeadDim%quant.ActBlock == 0
 	heads, last := a.KVHeads, &s.blocks[len(s.blocks)-1]
 	if len(s.rows) > splitRows {
 		s.pool.Run(len(s.blocks)*heads, s.phase.attendTask)
@@ -261,21 +260,42 @@ func (s *State) startAttend(worker int, block *rowBlock, head int) *kernel.Atten
 	return a
 }
 
-// attendPart goes through the pages of one part.
+// attendPart goes through the pages of one part, from the first that the block's first row sees.
 func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, memory []float32) {
 	c, row := s.phase.of, s.rows[block.from]
 	page, end := part*block.each, min((part+1)*block.each, block.pages)
 	a.Begin(memory)
-	p := kernel.Page{Keys: s.Cache.Keys(row.Seq, page, c.Cache, head), Values: s.Cache.Values(row.Seq, page, c.Cache, head)}
+	sees := kernel.Span{From: kernel.NoWindow, To: row.Pos + 1, Group: c.Heads / c.KVHeads}
+	if c.Window > 0 {
+		sees.From = row.Pos + 1 - c.Window
+		page = max(page, sees.From/kvcache.PageLen)
+	}
+	if page >= end {
+		return
+	}
+	p := kernel.Page{Keys: s.keys(row.Seq, page, head), Values: s.values(row.Seq, page, head)}
 	for ; page < end; page++ {
 		p.NextKeys, p.NextValues = nil, nil
 		if page+1 < end {
-			p.NextKeys = s.Cache.Keys(row.Seq, page+1, c.Cache, head)
-			p.NextValues = s.Cache.Values(row.Seq, page+1, c.Cache, head)
+			p.NextKeys, p.NextValues = s.keys(row.Seq, page+1, head), s.values(row.Seq, page+1, head)
 		}
-		a.Page(p, kernel.Span{From: kernel.NoWindow, To: row.Pos + 1 - page*kvcache.PageLen, Group: c.Heads / c.KVHeads})
+		start := page * kvcache.PageLen
+		a.Page(p, kernel.Span{From: sees.From - start, To: sees.To - start, Group: sees.Group})
 		p.Keys, p.Values = p.NextKeys, p.NextValues
 	}
+}
+
+// keys returns the block of the cache with the keys of the layer under way. Heads that are narrower than the widest of the
+// model use the front of it.
+func (s *State) keys(seq, page, head int) []byte {
+	a := s.phase.of
+	return s.Cache.Keys(seq, page, a.Cache, head)[:s.limits.KV.KeyBytes(a.HeadDim)]
+}
+
+// values is keys for values.
+func (s *State) values(seq, page, head int) []byte {
+	a := s.phase.of
+	return s.Cache.Values(seq, page, a.Cache, head)[:s.limits.KV.ValueBytes(a.HeadDim)]
 }
 
 // finishAttend writes the results, and their quantised form.

@@ -33,7 +33,7 @@ func TestPartsChangeNothing(t *testing.T) {
 		s := newState(t, m, set, limits)
 		run(t, s, 1, tinyTokens(70), most) // other pages in between
 		run(t, s, 0, tokens[:300], 50)
-		if err := s.Cache.Truncate(0, 280); err != nil {
+		if _, err := s.Truncate(0, 280); err != nil {
 			t.Fatal(err)
 		}
 		for start, size := 280, 1; start < n; start, size = start+size, size%9+1 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"siskin/model/gguf"
+	"siskin/model/recurrent"
 )
 
 // Config is the shape of a model, read from the metadata of its file. All counts are positive and bounded, so products
@@ -29,12 +30,16 @@ type Config struct {
 	ScoreScale     float64 // scores of attention are multiplied by it; 0 = 1/sqrt(HeadDim) of the layer
 	ScoreCap       float32 // the same for scores as LogitCap for logits
 	Temperature    Temperature
+	LayerInput     int // columns of the input of a layer's Inject; 0 = none
 
 	Ropes    []Rope        // the rotations that layers use
 	PerLayer []LayerConfig // (Layers)
 	Experts  ExpertConfig  // zero where no layer is a mixture of experts
 
-	sharedFrom int // layers from this one on use keys and values of earlier ones; Layers if there are none
+	Recurrent recurrent.Shape // of the states of recurrent layers; zero where there are none
+
+	keysAreValues bool // layers without a projection for values take the keys
+	sharedFrom    int  // layers from this one on use keys and values of earlier ones; Layers if there are none
 }
 
 // LayerConfig is what may differ between the layers of a model.
@@ -70,7 +75,7 @@ type Temperature struct {
 }
 
 // refinedWidth is the columns of the widest input that is quantised to two planes.
-func (c *Config) refinedWidth() int { return max(c.Dim, c.attentionWidth()) }
+func (c *Config) refinedWidth() int { return max(c.Dim, c.attentionWidth(), c.recurrentWidth()) }
 
 // attentionWidth is the columns of all query heads of the layer where they are widest.
 func (c *Config) attentionWidth() int {
@@ -113,7 +118,7 @@ var (
 
 // readConfig reads and checks the metadata of a file; all problems are reported at once.
 func readConfig(f *gguf.File) (Config, family, error) {
-	m := &metadata{Reader: f.Reader()}
+	m := &metadata{Reader: f.Reader(), used: make(map[string]bool)}
 	m.Need("general.architecture")
 	m.arch, _ = m.Str("general.architecture")
 	if err := m.Err(); err != nil {
@@ -141,9 +146,7 @@ func readConfig(f *gguf.File) (Config, family, error) {
 	if fam.configure != nil {
 		fam.configure(m, &c)
 	}
-	if experts, _ := m.Uint(m.arch + ".expert_count"); experts > 0 && c.Experts.Count == 0 {
-		m.fail(fmt.Errorf("%s.expert_count %d: mixtures of experts are not known in this architecture: %w", m.arch, experts, ErrUnsupported))
-	}
+	m.unread(&c)
 	if m.Err() == nil && len(m.errs) == 0 {
 		m.numberCache(&c)
 		m.checkShape(&c) // not before: the numbers would be stand-ins
@@ -213,7 +216,7 @@ func (c *Config) summarise() {
 	c.Heads = c.most(func(l *LayerConfig) int { return l.Heads })
 	c.KVHeads = c.most(func(l *LayerConfig) int { return l.KVHeads })
 	c.HeadDim = c.most(func(l *LayerConfig) int { return l.HeadDim })
-	c.FFN = max(c.most(func(l *LayerConfig) int { return l.FFN }), c.Experts.FFN, c.Experts.Shared)
+	c.FFN = max(c.most(func(l *LayerConfig) int { return l.FFN }), c.Experts.FFN, c.Experts.Shared, c.LayerInput)
 }
 
 func (m *metadata) checkShape(c *Config) {

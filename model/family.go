@@ -15,8 +15,42 @@ func familyOf(architecture string) (family, bool) {
 	switch architecture {
 	case "llama":
 		return llama(), true
-	case "qwen2", "qwen3":
-		return qwen(architecture == "qwen3"), true
+	case "mistral3":
+		return mistral(), true
+	case "qwen2":
+		return qwen2(), true
+	case "qwen3":
+		return qwen3(), true
+	case "qwen3moe":
+		return qwen3moe(), true
+	case "gemma":
+		return gemma1(), true
+	case "gemma2":
+		return gemma2(), true
+	case "gemma3":
+		return gemma3(), true
+	case "gemma4":
+		return gemma4(), true
+	case "phi3":
+		return phi3(), true
+	case "granite", "granitemoe":
+		return granite(), true
+	case "minicpm":
+		return minicpm(), true
+	case "smollm3":
+		return smollm3(), true
+	case "olmo2":
+		return olmo2(), true
+	case "exaone4":
+		return exaone4(), true
+	case "lfm2":
+		return lfm2(), true
+	case "qwen35":
+		return qwen35(), true
+	case "falcon-h1":
+		return falconH1(), true
+	case "granitehybrid":
+		return graniteHybrid(), true
 	default:
 		return family{}, false
 	}
@@ -36,5 +70,15 @@ func plainLayer(l *loader, c *Config, i int) Layer {
 		Attention: l.attention(c, i),
 		FeedNorm:  l.norm(block(i)+"ffn_norm", c.Dim),
 		Feed:      l.gated(c, i, SiLU),
+	}
+}
+
+// normsBehindLayer has its norms behind attention and gated unit.
+func normsBehindLayer(l *loader, c *Config, i int) Layer {
+	return Layer{
+		Attention:    l.attention(c, i),
+		MixPostNorm:  l.norm(block(i)+"post_attention_norm", c.Dim),
+		Feed:         l.gated(c, i, SiLU),
+		FeedPostNorm: l.norm(block(i)+"post_ffw_norm", c.Dim),
 	}
 }

@@ -8,9 +8,11 @@ func (s *State) Forward(rows []Row) error {
 		return err
 	}
 	s.pool.Begin(len(rows))
+	s.beginRecurrent()
 	w := &s.model.Weights
 	s.divide()
 	s.embed()
+	s.layerInputs()
 	for i := range s.rotations {
 		s.rotations[i].turn(s.rows)
 	}
@@ -18,7 +20,12 @@ func (s *State) Forward(rows []Row) error {
 		layer := &w.Layers[i]
 		s.mix(layer)
 		s.feed(layer)
+		s.inject(layer, i)
+		if layer.Scale != 0 {
+			scale(s.x[:len(s.rows)*s.model.Config.Dim], layer.Scale)
+		}
 	}
+	s.endRecurrent()
 	s.head()
 	return nil
 }
@@ -37,8 +44,14 @@ func (s *State) embed() {
 
 // mix adds to every row what its layer takes from other positions.
 func (s *State) mix(layer *Layer) {
+	if layer.Recurrent != nil {
+		s.recur(layer) // before attention changes its input
+	}
 	if layer.Attention != nil {
 		s.attention(layer)
+	}
+	if layer.Recurrent != nil {
+		s.addRecurrent(layer)
 	}
 }
 
@@ -47,6 +60,9 @@ func (s *State) attention(layer *Layer) {
 	a, in := layer.Attention, s.normed(&layer.MixNorm)
 	in.refined = true
 	q := product{w: &a.Q, dst: s.q, bias: a.QBias}
+	if a.Gated {
+		q.dst = s.wide
+	}
 	switch {
 	case a.Shared:
 		s.multiply(in, q)
@@ -56,8 +72,14 @@ func (s *State) attention(layer *Layer) {
 	default:
 		s.multiply(in, q, product{w: &a.K, dst: s.k, bias: a.KBias}, product{w: &a.V, dst: s.v, bias: a.VBias})
 	}
+	if a.Gated {
+		s.splitGates(a)
+	}
 	s.rotateAndStore(a)
 	ready := s.attend(a)
+	if a.Gated {
+		s.applyGates(a)
+	}
 	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, ready: ready},
 		s.toResidual(product{w: &a.O, bias: a.OBias}, &layer.MixPostNorm))
 	s.addNormed(&layer.MixPostNorm)
@@ -70,6 +92,9 @@ func (s *State) feed(layer *Layer) {
 		s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true},
 			s.toResidual(product{w: &f.Down, bias: f.DownBias}, &layer.FeedPostNorm))
 		s.addNormed(&layer.FeedPostNorm)
+	}
+	if layer.Experts != nil {
+		s.experts(layer)
 	}
 }
 

@@ -1,7 +1,10 @@
 package model_test
 
 import (
+	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -60,8 +63,15 @@ func TestGoldenArchitectures(t *testing.T) {
 	}{
 		{"llama", 1e-5},
 		{"llama-rope3", 1e-5},
+		{"lfm2", 1e-5},
+		{"qwen35", 1e-5},
 		{"qwen2", 1e-5},
 		{"qwen3", 1e-5},
+		{"qwen3moe", 5e-3},
+		{"gemma3", 1e-5},
+		{"phi3", 1e-5},
+		{"granite", 1e-5},
+		{"smollm3", 1e-5},
 		{"llama-q4_0", 1e-3},
 		{"llama-q5_0", 1e-3},
 		{"llama-q5_1", 1e-3},
@@ -75,35 +85,61 @@ func TestGoldenArchitectures(t *testing.T) {
 		{"llama-iq4_xs", 1e-3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var golden struct {
-				Tokens    []int32
-				Positions []int
-				Rows      [][]float64
+			var want golden
+			goldentest.JSON(t, &want, "archs", c.name+".json")
+			compare(t, open(t, goldentest.Path(t, "archs", c.name+".gguf")), c.name, &want, c.most)
+		})
+	}
+}
+
+// golden is the logits of a text at some positions.
+type golden struct {
+	Tokens    []int32
+	Positions []int
+	Rows      [][]float64
+}
+
+// compare runs the text with every kernel set.
+func compare(t *testing.T, m *model.Model, name string, want *golden, most float64) {
+	t.Helper()
+	for _, set := range kernel.All() {
+		if err := m.Check(set); err != nil {
+			t.Fatal(err)
+		}
+		s := newState(t, m, set, model.Limits{Rows: len(want.Tokens), Logits: len(want.Tokens), Sequences: 1, Context: 128})
+		rows := rowsOf(want.Tokens, 0, func(pos int) bool { return slices.Contains(want.Positions, pos) })
+		if err := s.Forward(rows); err != nil {
+			t.Fatal(err)
+		}
+		var diff, square float64
+		for i, row := range want.Rows {
+			for j, g := range s.Logits(i) {
+				diff += (float64(g) - row[j]) * (float64(g) - row[j])
+				square += row[j] * row[j]
 			}
-			goldentest.JSON(t, &golden, "archs", c.name+".json")
-			m := open(t, goldentest.Path(t, "archs", c.name+".gguf"))
-			for _, set := range kernel.All() {
-				if err := m.Check(set); err != nil {
-					t.Fatal(err)
-				}
-				s := newState(t, m, set, model.Limits{Rows: len(golden.Tokens), Logits: len(golden.Tokens), Sequences: 1, Context: 128})
-				rows := rowsOf(golden.Tokens, 0, func(pos int) bool { return slices.Contains(golden.Positions, pos) })
-				if err := s.Forward(rows); err != nil {
-					t.Fatal(err)
-				}
-				var diff, square float64
-				for i, want := range golden.Rows {
-					for j, g := range s.Logits(i) {
-						diff += (float64(g) - want[j]) * (float64(g) - want[j])
-						square += want[j] * want[j]
-					}
-				}
-				nmse := diff / square
-				t.Logf("%s, %s: NMSE %.2e (at most %.0e)", c.name, set.Name, nmse, c.most)
-				if !(nmse <= c.most) {
-					t.Errorf("%s, %s: NMSE %.2e, want at most %.0e", c.name, set.Name, nmse, c.most)
-				}
+		}
+		nmse := diff / square
+		t.Logf("%s, %s: NMSE %.2e (at most %.0e)", name, set.Name, nmse, most)
+		if !(nmse <= most) {
+			t.Errorf("%s, %s: NMSE %.2e, want at most %.0e", name, set.Name, nmse, most)
+		}
+	}
+}
+
+// Architectures without golden data: testdata/archs/README.md says where the logits are from.
+func TestOwnReferences(t *testing.T) {
+	for _, name := range []string{"falcon-h1", "falcon-h1-norm", "granitehybrid", "granitehybrid-moe"} {
+		t.Run(name, func(t *testing.T) {
+			var want golden
+			path := filepath.Join("testdata", "archs", name)
+			data, err := os.ReadFile(path + ".json")
+			if err != nil {
+				t.Fatal(err)
 			}
+			if err := json.Unmarshal(data, &want); err != nil {
+				t.Fatal(err)
+			}
+			compare(t, open(t, path+".gguf"), name, &want, 1e-5)
 		})
 	}
 }

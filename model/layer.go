@@ -6,8 +6,9 @@ package model
 //	x += residualScale * feedPostNorm(feed(feedNorm(x)))
 type Layer struct {
 	MixNorm Norm
-	// The mixer takes from other positions. Another kind than attention is one more field here, and a case of State.mix.
+	// The mixer takes from other positions. Where there are both kinds, each adds what it makes of the same input.
 	Attention   *Attention
+	Recurrent   *Recurrent
 	MixPostNorm Norm
 
 	FeedNorm     Norm
@@ -42,6 +43,7 @@ type Attention struct {
 	QNorm      []float32 // (headDim): RMS norm of each head; (heads*headDim): of all heads together; nil: none
 	KNorm      []float32 // the same for keys
 	UnitValues bool      // values are RMS normalised, without weights
+	Gated      bool      // Q has a gate (headDim) behind each query: heads are multiplied by its sigmoid
 	shape      int       // index in State.attends
 }
 
@@ -93,6 +95,9 @@ func (l *Layer) read(experts int) []*Matrix {
 	}
 	if a := l.Attention; a != nil {
 		add(&a.Q, &a.K, &a.V, &a.O)
+	}
+	if r := l.Recurrent; r != nil {
+		add(&r.In, &r.Gate, &r.Alpha, &r.Beta, &r.Out)
 	}
 	if l.Feed != nil {
 		add(l.Feed.matrices()...)

@@ -3,6 +3,8 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"siskin/model/gguf"
 	"siskin/model/quant"
@@ -58,15 +60,24 @@ func (l *loader) stack(name string, rows, cols int, count ...int) Matrix {
 
 // vector takes a tensor of n values as float32.
 func (l *loader) vector(name string, n int) []float32 {
+	return l.values(name, n)
+}
+
+// values takes a tensor of the given dimensions, columns first, as float32.
+func (l *loader) values(name string, dims ...int) []float32 {
 	t, ok := l.file.Tensor(name)
 	if !ok {
 		l.fail("tensor %s is missing: %w", name, ErrBadModel)
 		return nil
 	}
 	l.taken[name] = true
-	if len(t.Dims) != 1 || t.Dims[0] != n {
-		l.fail("tensor %s has the shape %v, want [%d]: %w", name, t.Dims, n, ErrBadModel)
+	if !slices.Equal(t.Dims, dims) {
+		l.fail("tensor %s has the shape %v, want %v: %w", name, t.Dims, dims, ErrBadModel)
 		return nil
+	}
+	n := 1
+	for _, d := range dims {
+		n *= d
 	}
 	out := make([]float32, n)
 	if err := quant.Dequantize(t.Type, out, t.Data); err != nil {
@@ -81,6 +92,14 @@ func (l *loader) optional(name string, n int) []float32 {
 		return nil
 	}
 	return l.vector(name, n)
+}
+
+// leave marks tensors as known that may be there and are not used: layers of Gemma 4 that share keys and values have
+// projections all the same.
+func (l *loader) leave(names ...string) {
+	for _, name := range names {
+		l.taken[name] = true
+	}
 }
 
 // norm takes name.weight, and name.bias if there is one.
@@ -101,8 +120,12 @@ func (l *loader) attention(c *Config, i int) *Attention {
 		l.fusedAttention(a, c.Dim, i)
 	default:
 		a.Q, a.QBias = l.matrix(p+"attn_q.weight", q, c.Dim), l.optional(p+"attn_q.bias", q)
-		if !a.Shared {
-			a.K, a.KBias = l.matrix(p+"attn_k.weight", kv, c.Dim), l.optional(p+"attn_k.bias", kv)
+		if a.Shared {
+			l.leave(p+"attn_k.weight", p+"attn_v.weight", p+"attn_k_norm.weight")
+			break
+		}
+		a.K, a.KBias = l.matrix(p+"attn_k.weight", kv, c.Dim), l.optional(p+"attn_k.bias", kv)
+		if l.has(p+"attn_v.weight") || !c.keysAreValues {
 			a.V, a.VBias = l.matrix(p+"attn_v.weight", kv, c.Dim), l.optional(p+"attn_v.bias", kv)
 		}
 	}
@@ -196,4 +219,13 @@ func (l *loader) factors(name string, n int) []float32 {
 		l.fail("%s: factor %d is %g, want a positive number: %w", name, i, out[i], ErrBadModel)
 	}
 	return out
+}
+
+// skip takes all tensors whose names begin with prefix and does nothing with them.
+func (l *loader) skip(prefix string) {
+	for _, t := range l.file.Tensors() {
+		if strings.HasPrefix(t.Name, prefix) {
+			l.taken[t.Name] = true
+		}
+	}
 }

@@ -19,7 +19,7 @@ type Model struct {
 	Weights Weights
 
 	file    *gguf.File
-	size    int           // bytes of the file
+	data    []byte        // the file
 	mapping *mapfile.File // nil when the bytes were given by the caller
 	packed  *mapfile.File // nil unless a packed file is in use
 }
@@ -61,14 +61,14 @@ func Parse(data []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Config: config, Weights: weights, file: f, size: len(data)}, nil
+	return &Model{Config: config, Weights: weights, file: f, data: data}, nil
 }
 
 // File returns the parsed container, for the tokenizer and the chat template in its metadata. It is valid until Close.
 func (m *Model) File() *gguf.File { return m.file }
 
 // FileBytes returns the size of the file.
-func (m *Model) FileBytes() int64 { return int64(m.size) }
+func (m *Model) FileBytes() int64 { return int64(len(m.data)) }
 
 // WeightBytes returns the bytes of weights that one decoded token reads: every matrix once, the embedding only where it
 // is the output matrix too, of experts as many as it goes through.

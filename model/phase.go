@@ -35,8 +35,8 @@ type product struct {
 }
 
 const (
-	// maxProducts in one region: Q, K and V.
-	maxProducts = 3
+	// maxProducts in one region: those of a gated delta net; attention has three.
+	maxProducts = 4
 	// A piece of a region that a worker claims ends after chunkBytes of weights, which a slow memory takes 20 us to
 	// deliver, or chunkWork multiply-accumulates, as long on a fast core: dear enough to hide the claim, short enough that
 	// a descheduled worker holds up little and that garbage collection, which waits for assembly to return, is never

@@ -49,7 +49,7 @@ func (m *metadata) rope(c *Config, order ropeOrder) Rope {
 		Magnitude: 1,
 		Original:  m.count("rope.scaling.original_context_length", c.Context, maxContext),
 	}
-	switch kind, _ := m.Str(m.arch + ".rope.scaling.type"); kind {
+	switch kind, _ := m.Str(m.use("rope.scaling.type")); kind {
 	case "", "none":
 		r.Scale = m.number("rope.scale_linear", 1) // the key of files from before rope.scaling
 	case "linear":
@@ -64,16 +64,39 @@ func (m *metadata) rope(c *Config, order ropeOrder) Rope {
 	return r
 }
 
-// yarn reads the keys of YaRN. Its magnitude is 0.1 ln(factor) + 1 (section 3.4), multiplied by what the file has.
+// yarn reads the keys of YaRN. Its magnitude is 0.1 ln(factor) + 1 (section 3.4), divided by the same with the multiplier of
+// the file (transformers: mscale_all_dim), and multiplied by what the file has.
 func (m *metadata) yarn(r *Rope) {
 	r.Yarn = Yarn{
 		Factor: m.number("rope.scaling.factor", 1),
 		Fast:   m.number("rope.scaling.yarn_beta_fast", 32),
 		Slow:   m.number("rope.scaling.yarn_beta_slow", 1),
 	}
-	r.Magnitude = m.number("rope.scaling.attn_factor", 1) * (1 + 0.1*math.Log(max(1, r.Yarn.Factor)))
+	log := 0.1 * math.Log(max(1, r.Yarn.Factor))
+	r.Magnitude = m.number("rope.scaling.attn_factor", 1) * (1 + log) / (1 + m.number("rope.scaling.yarn_log_multiplier", 0)*log)
 	m.refuse("rope.scaling.yarn_ext_factor", 1)
 }
+
+// unscaled is r with another base and without what stretches its context: for layers whose window does not grow.
+func (r Rope) unscaled(base float64) Rope {
+	return Rope{Dim: r.Dim, Base: base, Scale: 1, Magnitude: 1, Halves: r.Halves, Original: r.Original}
+}
+
+// slidingRope gives the layers that slide a rotation of their own.
+func (c *Config) slidingRope(r Rope) {
+	if !c.slides() {
+		return
+	}
+	for i := range c.PerLayer {
+		if l := &c.PerLayer[i]; l.Window > 0 {
+			l.Rope = len(c.Ropes)
+		}
+	}
+	c.Ropes = append(c.Ropes, r)
+}
+
+// slides reports whether attention of any layer is limited to a window.
+func (c *Config) slides() bool { return c.most(func(l *LayerConfig) int { return l.Window }) > 0 }
 
 // check refuses numbers that no rotation can be computed with; written so that NaN fails too.
 func (r *Rope) check() error {

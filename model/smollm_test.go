@@ -139,7 +139,7 @@ func TestGoldenGreedy(t *testing.T) {
 		s := newState(t, m, set, model.Limits{Rows: 256, Logits: 256, Sequences: 1, Context: 1024})
 		steps, agree, doubtful := 0, 0, 0
 		for _, chat := range golden {
-			if err := s.Cache.Truncate(0, 0); err != nil {
+			if _, err := s.Truncate(0, 0); err != nil {
 				t.Fatal(err)
 			}
 			all := append(append([]int32(nil), chat.Tokens...), chat.Greedy...)

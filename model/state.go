@@ -17,6 +17,9 @@ type Row struct {
 	Pos    int   // position in the sequence: the number of tokens before this one
 	Token  int32 // id, [0, Config.Vocab)
 	Logits bool  // whether the pass computes logits for this row
+	// Draft: the token may be taken back soon, as those behind it. Where a layer is recurrent, State.Truncate goes back
+	// through the last Limits.Drafts of such rows at no cost.
+	Draft bool
 }
 
 // Limits fixes the size of every buffer of a State.
@@ -26,6 +29,9 @@ type Limits struct {
 	Sequences int // sequences in the KV cache
 	Context   int // positions of one sequence, at most the model's own context
 	Positions int // positions of all sequences together, rounded up to whole pages; 0: Context
+
+	// For models with recurrent layers, see recurrent.Limits: rows that can be taken back, and checkpoints of all sequences.
+	Drafts, Checkpoints int
 
 	KV kvcache.Format // how keys and values are kept; Q8 wants a head size that is a multiple of 32
 }
@@ -52,21 +58,26 @@ type State struct {
 
 	x      []float32 // (rows, dim) residual stream
 	normal []float32 // (rows, dim) normalised input of a block
-	branch []float32 // (rows, dim) result of a block on its way to the norm behind it; nil where no layer has one
+	wide   []float32 // (rows, heads, 2*headDim) queries and gates; nil where no layer has gates
+	branch []float32 // (rows, dim) result of a block on its way to the norm behind it; nil where none needs it
 	q      []float32 // (rows, heads*headDim) queries
 	k, v   []float32 // (rows, kvHeads*headDim) keys and values of this pass
 	heads  []float32 // (rows, heads*headDim) attention output
 	gate   []float32 // (rows, ffn) gate, then gate*up
+	inputs []float32 // (rows, layers, LayerInput) inputs of the layers' Inject, or nil
 	logits []float32 // (limits.Logits, vocab)
 	wanted []int     // rows that want logits, in order
 	rows   []Row     // the rows of the pass under way
 
-	row       []byte             // one row of the embedding, when it is read from a packed matrix
+	row       []byte    // one row of the embedding, when it is read from a packed matrix
+	inputRow  []float32 // (layers*LayerInput) one row of the second embedding
+	routing   routing
 	ones      []float32          // (headDim) weights of a norm without weights
 	rotations []rotation         // (Config.Ropes)
 	attends   [][]*kernel.Attend // (shapes of heads, workers) attention under way
 	blocks    []rowBlock         // (at most rows) the rows of the pass in pieces that share keys and values
 	stretches []stretch          // (at most rows) the rows of the pass by sequence and page
+	mixer     mixer              // of recurrent layers
 	entangled bool               // rows of a sequence have rows of others in between, so stretches of one page are not independent
 	splits    splitAttention
 
@@ -85,11 +96,16 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 	}
 	s.pool = pool
 	var counter arena.Arena
-	s.place(&counter, pool.Workers())
+	if _, err := s.place(&counter, pool.Workers()); err != nil {
+		return nil, err
+	}
 	if s.arena, err = arena.New(counter.Len()); err != nil {
 		return nil, fmt.Errorf("model state: %w", err)
 	}
-	pages := s.place(s.arena, pool.Workers())
+	pages, err := s.place(s.arena, pool.Workers())
+	if err != nil {
+		return nil, errors.Join(err, s.arena.Close())
+	}
 	if s.Cache, err = kvcache.NewIn(pages, s.cacheShape(), limits.Sequences); err != nil {
 		return nil, errors.Join(fmt.Errorf("model state: %w", err), s.arena.Close())
 	}
@@ -114,7 +130,9 @@ func (m *Model) StateMemory(set *kernel.Set, workers int, limits Limits) (Memory
 		return Memory{}, err
 	}
 	var counter arena.Arena
-	s.place(&counter, workers)
+	if _, err := s.place(&counter, workers); err != nil {
+		return Memory{}, err
+	}
 	return s.memory, nil
 }
 
@@ -142,12 +160,15 @@ func (s *State) cacheShape() kvcache.Shape {
 }
 
 func (s *State) newAttend(shape headShape) *kernel.Attend {
-	return kernel.NewAttend(s.set, s.limits.KV, shape.headDim, min(s.limits.Rows, blockRows)*shape.group)
+	a := kernel.NewAttend(s.set, s.limits.KV, shape.headDim, min(s.limits.Rows, blockRows)*shape.group)
+	a.Cap(s.model.Config.ScoreCap)
+	return a
 }
 
 // place takes every buffer whose size follows from model and limits from a, notes how much that is, and returns the memory of
 // the cache. With an arena that only counts it takes none.
-func (s *State) place(a *arena.Arena, workers int) (cache []byte) {
+// Its errors are those of shapes that no state can have.
+func (s *State) place(a *arena.Arena, workers int) (cache []byte, err error) {
 	c, n := &s.model.Config, s.limits.Rows
 	pages := (s.limits.Positions + kvcache.PageLen - 1) / kvcache.PageLen
 	cache = a.Pages(pages * s.cacheShape().PageBytes())
@@ -157,7 +178,7 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte) {
 
 	s.x = a.Floats(n * c.Dim)
 	s.normal = a.Floats(n * c.Dim)
-	if s.model.Weights.normsBehind() {
+	if s.model.Weights.normsBehind() || c.Experts.Count > 0 {
 		s.branch = a.Floats(n * c.Dim)
 	}
 	s.q = a.Floats(n * c.attentionWidth())
@@ -165,10 +186,22 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte) {
 	s.v = a.Floats(n * c.kvWidth())
 	s.heads = a.Floats(n * c.attentionWidth())
 	s.gate = a.Floats(n * c.FFN)
-	s.row = a.Bytes(s.model.Weights.TokenEmbedding.rowBytes)
+	embeddingRow := s.model.Weights.TokenEmbedding.rowBytes
+	if in := s.model.Weights.LayerInputs; in != nil {
+		s.inputs, s.inputRow = a.Floats(n*c.Layers*c.LayerInput), a.Floats(c.Layers*c.LayerInput)
+		embeddingRow = max(embeddingRow, in.Embedding.rowBytes)
+	}
+	s.row = a.Bytes(embeddingRow)
+	if s.model.Weights.gatedAttention() {
+		s.wide = a.Floats(n * 2 * c.attentionWidth())
+	}
+	s.routing = newRouting(c, n, a)
 	s.rotations = newRotations(c.Ropes, s.limits.Context, n, a)
 	s.splits = newSplitAttention(c, n, a)
 	s.phase.place(s, a, workers)
+	if err := s.newMixer(a, workers); err != nil {
+		return nil, fmt.Errorf("model state: %w", err)
+	}
 	heap := 4 * len(s.splits.left)
 	for _, shape := range s.model.Weights.shapes() {
 		heap += workers * s.newAttend(shape).Bytes()
@@ -176,8 +209,11 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte) {
 	for i := range s.rotations {
 		heap += 8 * len(s.rotations[i].freqs)
 	}
+	if s.mixer.states != nil {
+		s.memory.Cache += s.mixer.states.Bytes()
+	}
 	s.memory.Scratch = int64(a.Len()+heap) - s.memory.Logits - s.memory.Cache
-	return cache
+	return cache, nil
 }
 
 // Trim gives the memory of cache pages that no sequence holds back to the system, and reports the bytes. They come back as
@@ -195,7 +231,7 @@ func (s *State) Limits() Limits { return s.limits }
 
 // Memory is what a state holds, in bytes. All of it is anonymous memory; the cache is touched only as it fills.
 type Memory struct {
-	Cache   int64 // keys and values
+	Cache   int64 // keys and values, states of recurrent layers and their checkpoints
 	Logits  int64
 	Scratch int64 // activations, attention under way, results on their way
 }

@@ -62,7 +62,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, size := range sizes {
-					if err := s.Cache.Truncate(0, 0); err != nil {
+					if _, err := s.Truncate(0, 0); err != nil {
 						t.Fatal(err)
 					}
 					equalLogits(t, run(t, s, 0, tokens, size), want, file, set.Name, workers, size)
@@ -80,7 +80,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 func runMixed(t *testing.T, s *model.State, tokens []int32) [][]float32 {
 	t.Helper()
 	for seq := range 3 {
-		if err := s.Cache.Truncate(seq, 0); err != nil {
+		if _, err := s.Truncate(seq, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,7 +116,7 @@ func TestRollback(t *testing.T) {
 		tokens := tinyTokens(70)
 		want := run(t, s, 0, tokens, 10)
 		for _, keep := range []int{0, 1, 63, 64, 65, 69} {
-			if err := s.Cache.Truncate(0, keep); err != nil {
+			if _, err := s.Truncate(0, keep); err != nil {
 				t.Fatal(err)
 			}
 			for i, id := range tokens[keep:] {
@@ -170,7 +170,7 @@ func TestContextAndCacheLimits(t *testing.T) {
 	if err := s.Forward([]model.Row{{Seq: 2}}); !errors.Is(err, kvcache.ErrFull) {
 		t.Errorf("a third sequence: error %v, want ErrFull", err)
 	}
-	if err := s.Cache.Truncate(0, 64); err != nil {
+	if _, err := s.Truncate(0, 64); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Forward([]model.Row{{Seq: 2}}); err != nil {
@@ -186,7 +186,7 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 		many := rowsOf(tinyTokens(20), 0, func(pos int) bool { return pos == 19 })
 		for name, rows := range map[string][]model.Row{"decode": one, "prefill": many} {
 			n := testing.AllocsPerRun(20, func() {
-				if err := s.Cache.Truncate(0, 0); err != nil {
+				if _, err := s.Truncate(0, 0); err != nil {
 					t.Fatal(err)
 				}
 				if err := s.Forward(rows); err != nil {
@@ -212,7 +212,7 @@ func TestThousandTokensWithoutGarbage(t *testing.T) {
 	decode := func(tokens int) {
 		for range tokens {
 			if row[0].Pos = s.Cache.Len(0); row[0].Pos == m.Config.Context {
-				if err := s.Cache.Truncate(0, 0); err != nil {
+				if _, err := s.Truncate(0, 0); err != nil {
 					t.Fatal(err)
 				}
 				row[0].Pos = 0

@@ -60,7 +60,7 @@ func readWeights(f *gguf.File, c *Config, fam family) (Weights, error) {
 // normsBehind reports whether any block has a norm behind it.
 func (w *Weights) normsBehind() bool {
 	for i := range w.Layers {
-		if l := &w.Layers[i]; l.MixPostNorm.present() || l.FeedPostNorm.present() {
+		if l := &w.Layers[i]; l.MixPostNorm.present() || l.FeedPostNorm.present() || l.Inject != nil {
 			return true
 		}
 	}

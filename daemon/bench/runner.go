@@ -164,7 +164,7 @@ func (r *runner) run(ctx context.Context) error {
 
 // prefill returns the speed of n tokens into an empty sequence, the last of them with logits, in tokens a second.
 func (r *runner) prefill(ctx context.Context, n int) (float64, error) {
-	if err := r.state.Cache.Truncate(0, 0); err != nil {
+	if _, err := r.state.Truncate(0, 0); err != nil {
 		return 0, err
 	}
 	begun := time.Now()
@@ -174,9 +174,9 @@ func (r *runner) prefill(ctx context.Context, n int) (float64, error) {
 	return float64(n) / time.Since(begun).Seconds(), nil
 }
 
-// feed appends n tokens to an empty sequence in passes of plan.Rows. Any tokens do: the work does not depend on them.
+// feed extends a sequence to n tokens in passes of plan.Rows. Any tokens do: the work does not depend on them.
 func (r *runner) feed(ctx context.Context, seq, n int) error {
-	for pos := 0; pos < n; {
+	for pos := r.state.Len(seq); pos < n; {
 		r.rows = r.rows[:0]
 		for len(r.rows) < r.plan.Rows && pos < n {
 			r.rows = append(r.rows, model.Row{Seq: seq, Pos: pos, Token: r.token(pos), Logits: pos == n-1})
@@ -194,7 +194,10 @@ func (r *runner) feed(ctx context.Context, seq, n int) error {
 func (r *runner) decode(ctx context.Context, seq, n, depth, steps int) (float64, error) {
 	for i := range n {
 		if r.state.Cache.Len(seq+i) > depth {
-			if err := r.state.Cache.Truncate(seq+i, depth); err != nil {
+			if _, err := r.state.Truncate(seq+i, depth); err != nil {
+				return 0, err
+			}
+			if err := r.feed(ctx, seq+i, depth); err != nil { // nothing, but with recurrent layers
 				return 0, err
 			}
 		}

@@ -40,4 +40,7 @@ func (p *StatePasses) Prefill() error { return p.state.Forward(p.rows) }
 func (p *StatePasses) PrefillRows() int { return len(p.rows) }
 
 // Reset implements Passes.
-func (p *StatePasses) Reset() error { return p.state.Cache.Truncate(0, 0) }
+func (p *StatePasses) Reset() error {
+	_, err := p.state.Truncate(0, 0)
+	return err
+}

@@ -212,6 +212,13 @@ func (c *Cache) Values(seq, page, layer, head int) []byte {
 	return c.block(seq, page, layer, head)[c.keyBytes:]
 }
 
+// Page returns the memory of page index page of a sequence: the blocks of all layers and heads.
+func (c *Cache) Page(seq, page int) []byte {
+	size := c.shape.PageBytes()
+	start := int(c.tables[seq][page]) * size
+	return c.memory[start : start+size : start+size]
+}
+
 func (c *Cache) block(seq, page, layer, head int) []byte {
 	size := c.shape.headBytes()
 	start := ((int(c.tables[seq][page])*c.shape.Layers+layer)*c.shape.KVHeads + head) * size

@@ -3,7 +3,7 @@ package recurrent
 import (
 	"math"
 
-	"siskin/model/kernel"
+	"siskin/model/arena"
 )
 
 // buffers are what the steps of one layer hand to each other.
@@ -33,37 +33,29 @@ type worker struct {
 	update   []float32 // (blockRows)
 }
 
-func (s *State) bind() {
+func (s *State) bind(workers int, a *arena.Arena) {
 	sh, n := &s.shape, s.limits.Rows
-	s.mixed = make([]float32, n*sh.Channels)
-	s.pairs = kernel.AlignedFloats(n * sh.Groups * 2 * sh.Cols)
-	s.dots = make([]float32, n*sh.Groups)
-	s.decay = make([]float32, n*sh.Heads)
-	s.gain = make([]float32, n*sh.Heads)
-	s.ones = make([]float32, convBlock)
+	s.mixed = a.Floats(n * sh.Channels)
+	s.pairs = a.Floats(n * sh.Groups * 2 * sh.Cols)
+	s.dots = a.Floats(n * sh.Groups)
+	s.decay = a.Floats(n * sh.Heads)
+	s.gain = a.Floats(n * sh.Heads)
+	s.ones = a.Floats(convBlock)
 	for i := range s.ones {
 		s.ones[i] = 1
 	}
 	if sh.Heads > 0 {
-		for range s.pool.Workers() {
+		for range workers {
 			rows := s.blockRows()
 			s.workers = append(s.workers, worker{
-				matrix:   kernel.AlignedFloats(rows * sh.Cols),
-				products: make([]float32, 2*rows),
-				update:   make([]float32, rows),
+				matrix:   a.Floats(rows * sh.Cols),
+				products: a.Floats(2 * rows),
+				update:   a.Floats(rows),
 			})
 		}
 	}
 	s.convTask, s.scanTask = s.convPiece, s.scanPiece
 	s.deltaTask, s.mambaTask, s.gateTask, s.normTask = s.deltaRow, s.mambaRow, s.gateRow, s.normRow
-}
-
-func (b *buffers) bytes() int64 {
-	n := len(b.mixed) + len(b.pairs) + len(b.dots) + len(b.decay) + len(b.gain) + len(b.ones)
-	for _, w := range b.workers {
-		n += len(w.matrix) + len(w.products) + len(w.update)
-	}
-	return 4 * int64(n)
 }
 
 // serialRows is the number of rows up to which row-wise steps run on the caller: waking a worker costs more.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"siskin/model/arena"
 	"siskin/model/kernel"
 	"siskin/model/recurrent"
 )
@@ -198,7 +199,20 @@ func newRig(t testing.TB, l layer, set *kernel.Set, workers int, limits recurren
 	t.Helper()
 	pool := kernel.NewPool(workers)
 	t.Cleanup(pool.Close)
-	s, err := recurrent.New(l.shape, limits, set, pool)
+	var counter arena.Arena
+	if _, err := recurrent.New(l.shape, limits, set, nil, workers, &counter); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := arena.New(counter.Len())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := memory.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := recurrent.New(l.shape, limits, set, pool, workers, memory)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,8 +480,8 @@ func TestDamagedCopies(t *testing.T) {
 	for at, value := range map[int]byte{0: 9, 7: 255, 8: 8, 15: 255} {
 		bad := slices.Clone(whole)
 		bad[at] = value
-		if err := r.state.Restore(bytes.NewReader(bad), 1, 6); err == nil {
-			t.Errorf("byte %d of the head is %d: no error", at, value)
+		if err := r.state.Restore(bytes.NewReader(bad), 1, 6); !errors.Is(err, recurrent.ErrCopy) {
+			t.Errorf("byte %d of the head is %d: error %v", at, value, err)
 		}
 	}
 	if err := r.state.Restore(bytes.NewReader(whole), 1, 6); err != nil {
@@ -515,7 +529,7 @@ func TestBadShapes(t *testing.T) {
 	} {
 		shape, limit := good, limits
 		change(&shape, &limit)
-		if _, err := recurrent.New(shape, limit, kernel.Generic(), pool); err == nil {
+		if _, err := recurrent.New(shape, limit, kernel.Generic(), pool, 1, new(arena.Arena)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -2,11 +2,15 @@ package recurrent
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
 	"siskin/model/kernel"
 )
+
+// ErrCopy is wrapped by Restore when the data contradicts itself or the State.
+var ErrCopy = errors.New("copy of a recurrent state")
 
 // Save writes the state of a sequence: its position and the number of logged tokens (little endian, 64 bits each), the
 // state, and what is logged, layer by layer. It says nothing of the shape, which the reader must know.
@@ -45,7 +49,7 @@ func (s *State) Restore(r io.Reader, seq, length int) (err error) {
 	}
 	base, logged := binary.LittleEndian.Uint64(head[:]), binary.LittleEndian.Uint64(head[8:])
 	if logged > uint64(s.limits.Window) || base > uint64(length) || base+logged != uint64(length) {
-		return fmt.Errorf("recurrent state: %d positions and %d logged, want %d together and at most %d logged", base, logged, length, s.limits.Window)
+		return fmt.Errorf("%w: %d positions and %d logged, want %d together and at most %d logged", ErrCopy, base, logged, length, s.limits.Window)
 	}
 	s.ready(q)
 	q.base, q.logged = int(base), int(logged)

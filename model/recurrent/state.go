@@ -3,6 +3,7 @@ package recurrent
 import (
 	"fmt"
 
+	"siskin/model/arena"
 	"siskin/model/kernel"
 )
 
@@ -99,8 +100,9 @@ type run struct {
 	replay int // logged tokens that are applied before the first row
 }
 
-// New makes the states of empty sequences. Memory is touched only as it is used.
-func New(shape Shape, limits Limits, set *kernel.Set, pool *kernel.Pool) (*State, error) {
+// New makes the states of empty sequences with memory of a, which is touched only as it is used; workers is the pool's. With an
+// arena that only counts, the state must not be used and pool may be nil.
+func New(shape Shape, limits Limits, set *kernel.Set, pool *kernel.Pool, workers int, a *arena.Arena) (*State, error) {
 	if err := shape.check(); err != nil {
 		return nil, err
 	}
@@ -115,24 +117,23 @@ func New(shape Shape, limits Limits, set *kernel.Set, pool *kernel.Pool) (*State
 		order:       make([]int32, limits.Rows),
 	}
 	for i := range s.sequences {
-		s.sequences[i].state = kernel.AlignedFloats(shape.stateLen())
-		s.sequences[i].log = make([]float32, shape.Layers*limits.Window*shape.logLen())
+		s.sequences[i].state = a.Floats(shape.stateLen())
+		s.sequences[i].log = a.Floats(shape.Layers * limits.Window * shape.logLen())
 	}
 	for i := range s.checkpoints {
-		s.checkpoints[i] = checkpoint{seq: -1, state: make([]float32, shape.stateLen())}
+		s.checkpoints[i] = checkpoint{seq: -1, state: a.Floats(shape.stateLen())}
 	}
-	s.bind()
+	s.bind(workers, a)
 	return s, nil
 }
 
 // Shape returns the shape that the state was made with.
 func (s *State) Shape() Shape { return s.shape }
 
-// Bytes is the memory of states, logs and checkpoints, and of the buffers of a pass.
-func (s *State) Bytes() (states, scratch int64) {
-	states = int64(s.limits.Sequences)*int64(s.shape.StateBytes()+s.limits.Window*s.shape.LogBytes()) +
+// Bytes is the memory of states, logs and checkpoints.
+func (s *State) Bytes() int64 {
+	return int64(s.limits.Sequences)*int64(s.shape.StateBytes()+s.limits.Window*s.shape.LogBytes()) +
 		int64(s.limits.Checkpoints)*int64(s.shape.StateBytes())
-	return states, s.buffers.bytes()
 }
 
 // Len returns the number of tokens of a sequence.
