@@ -105,7 +105,7 @@ func TestRefusal(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	for code, want := range map[Code]Outcome{
 		CodeOverloaded: Overloaded, CodeExpired: Expired, CodeCancelled: Cancelled, CodeDuplicate: Duplicate,
-		CodeUnknown: Unknown, CodeInternal: Failed, CodeBadRequest: Failed, CodeShuttingDown: Failed,
+		CodeUnknown: Unknown, CodeInternal: Failed, CodeModelFault: Failed, CodeBadRequest: Failed, CodeShuttingDown: Failed,
 	} {
 		if got := code.Outcome(); got != want {
 			t.Errorf("%s: got %s, want %s", code, got, want)
