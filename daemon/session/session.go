@@ -86,7 +86,9 @@ type Engine struct {
 	defaults atomic.Pointer[Defaults]
 
 	mu        sync.Mutex
-	cancelled map[string]bool // ids to cancel
+	cancelled map[string]bool    // ids to cancel
+	wake      context.CancelFunc // ends the wait for a request; nil outside of it
+	relieve   bool               // what idle slots hold is to be given back
 
 	slots   []slot
 	order   []*job // jobs under way in order of admission; each holds a slot
@@ -173,12 +175,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	for ctx.Err() == nil {
 		if len(e.order)+len(e.pending) == 0 {
-			request, err := e.Source.Take(ctx)
-			if err != nil {
+			request, err := e.take(ctx)
+			switch {
+			case err == nil:
+				e.begin(request)
+			case !errors.Is(err, errWoken):
 				return sourceError(ctx, err)
 			}
-			e.begin(request)
 		}
+		e.giveBack()
 		if e.faulty && !e.revive() {
 			continue
 		}
@@ -188,6 +193,58 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.drain()
 	return nil
+}
+
+// errWoken ends a wait for which there is something else to do.
+var errWoken = errors.New("woken")
+
+// take waits for a request, or until Relieve.
+func (e *Engine) take(ctx context.Context) (message.Request, error) {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	e.mu.Lock()
+	e.wake = stop
+	due := e.relieve
+	e.mu.Unlock()
+	if due {
+		return message.Request{}, errWoken
+	}
+	request, err := e.Source.Take(waiting)
+	e.mu.Lock()
+	e.wake = nil
+	e.mu.Unlock()
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		err = errWoken
+	}
+	return request, err
+}
+
+// Relieve asks for the memory of the keys and values that no answer needs: the beginnings of earlier conversations, which
+// then are read anew when they come again. It returns at once.
+func (e *Engine) Relieve() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.relieve = true
+	if e.wake != nil {
+		e.wake()
+	}
+}
+
+// giveBack does what Relieve asks for.
+func (e *Engine) giveBack() {
+	e.mu.Lock()
+	due := e.relieve
+	e.relieve = false
+	e.mu.Unlock()
+	if !due {
+		return
+	}
+	for i := range e.slots {
+		if s := &e.slots[i]; s.job == nil {
+			e.truncate(s, 0)
+		}
+	}
+	e.Log.Info("memory of earlier conversations is given back", "bytes", e.State.Trim())
 }
 
 // sourceError hides the error that only says that the context has ended.
