@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -31,6 +32,10 @@ type Options struct {
 	Machine cores.Machine
 	// Memory is what the system lets this process have. The zero value: nothing is known.
 	Memory memory.Limits
+	// Root is the file system where memory in use and pressure are read; nil: they are not. Pressure says where to watch; the
+	// zero value finds the place.
+	Root     fs.FS
+	Pressure memory.Pressure
 	// StateFolder is where the daemon keeps what it finds out. Empty: nowhere, so it finds out only what costs nothing.
 	StateFolder string
 	// Clock measures passes of the model; nil: time.Now.
@@ -49,6 +54,7 @@ type Daemon struct {
 	pipeline *pipeline
 	broker   *embedded.Broker // nil unless the configuration asks for one
 	client   *mqtt.Link
+	pressure pressure
 }
 
 // New checks the configuration, maps and checks the model, tests the kernels and allocates everything. It connects
@@ -117,7 +123,8 @@ func (d *Daemon) status(state message.State) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return message.Status{
-		State: state, Version: d.Version, Model: d.engine.name, Kernels: d.engine.set.Name,
+		Memory: d.memoryStatus(),
+		State:  state, Version: d.Version, Model: d.engine.name, Kernels: d.engine.set.Name,
 		ContextTokens: d.engine.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
 	}.Encode()
 }
@@ -148,6 +155,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
+	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
 	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
 	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "packed", d.engine.packing.used != "",
 		"decode_threads", d.engine.threads.Decode, "prefill_threads", d.engine.threads.Prefill, "device", d.pipeline.device.Name())

@@ -11,6 +11,7 @@ import (
 
 	"siskin/daemon/config"
 	"siskin/daemon/session"
+	"siskin/daemon/store"
 	"siskin/model"
 	"siskin/model/budget"
 	"siskin/model/chat"
@@ -143,8 +144,26 @@ func (e *engine) options(p *pipeline) session.Options {
 	return session.Options{
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
 		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
-		Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
+		Reload: e.reload, Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
 	}
+}
+
+// reload opens the model's file anew, after reading it has failed.
+func (e *engine) reload() error {
+	fresh, err := model.Open(e.config.Model.Path)
+	if err != nil {
+		return err
+	}
+	path, cache := e.config.Model.Path, e.config.Model.PackDir
+	if e.packing.used != "" {
+		if err := store.UsePacked(fresh, path, e.set, cache); err != nil {
+			e.log.Warn("the packed file is not used: the plain model is", "err", err)
+		}
+	}
+	if err := e.model.Replace(fresh); err != nil {
+		return errors.Join(err, fresh.Close())
+	}
+	return nil
 }
 
 // defaultsOf translates the configuration into what applies where a request says nothing.

@@ -32,6 +32,7 @@ type pipeline struct {
 
 	order sync.Mutex // accepted goes before answer, and cancel before it is too late
 	rules atomic.Pointer[rules]
+	short atomic.Bool // of memory: what is new is refused
 }
 
 // rules are what a request is checked against; a reload replaces them.
@@ -104,6 +105,9 @@ func (p *pipeline) accept(r message.Request, err error) {
 var errReply = errors.New("reply topic")
 
 func (p *pipeline) enqueue(r *message.Request) error {
+	if p.short.Load() {
+		return &message.Error{Code: message.CodeOverloaded, Text: "The machine is short of memory: ask again in a minute."}
+	}
 	rules := p.rules.Load()
 	r.Received = p.now()
 	if err := r.EnsureID(func() (string, error) { return message.NewID(rand.Reader) }); err != nil {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -119,8 +120,8 @@ func (e *Engine) pass() {
 	}
 	decodes, prefills := e.collect()
 	begun := e.Now()
-	if err := e.forward(); err != nil {
-		e.abandon(err)
+	if code, err := e.forward(); err != nil {
+		e.abandon(code, err)
 		return
 	}
 	now := e.Now()
@@ -189,23 +190,49 @@ func (e *Engine) measure(d time.Duration, decodes, prefills int) {
 	e.rowTime += (perRow - e.rowTime) / 4
 }
 
-// forward runs the rows; a panic, which would be a broken invariant of the model, comes back as an error.
-func (e *Engine) forward() (err error) {
+// forward runs the rows. A panic comes back as an error: of a file that cannot be read, else of a broken invariant.
+func (e *Engine) forward() (code message.Code, err error) {
 	defer func() {
-		if fault := recover(); fault != nil {
-			err = fmt.Errorf("forward pass: %v\n%s", fault, debug.Stack())
+		switch fault := recover(); {
+		case fault == nil:
+		case e.Model.Unreadable(fault):
+			e.faulty = true
+			code, err = message.CodeModelFault, errors.New("the model's file was cut, or its disk does not deliver")
+		default:
+			code, err = message.CodeInternal, fmt.Errorf("forward pass: %v\n%s", fault, debug.Stack())
 		}
 	}()
-	return e.State.Forward(e.rows)
+	return message.CodeInternal, e.State.Forward(e.rows)
 }
 
-// abandon answers every job under way with an internal error and empties their slots, whose contents are not known.
-func (e *Engine) abandon(err error) {
+// revive reloads the model. If that fails, all that waits is answered.
+func (e *Engine) revive() bool {
+	err := errors.New("nobody can reload it")
+	if e.Reload != nil {
+		err = e.Reload()
+	}
+	if err == nil {
+		e.faulty = false
+		e.Log.Info("the model is loaded again")
+		return true
+	}
+	e.Log.Error("the model cannot be read", "err", err)
+	for request, ok := e.Source.TryTake(); ok; request, ok = e.Source.TryTake() {
+		e.begin(request)
+	}
+	for len(e.pending) > 0 {
+		e.refuse(e.pending[0], Ended(message.CodeModelFault))
+	}
+	return false
+}
+
+// abandon answers every job under way with an error and empties their slots, whose contents are not known.
+func (e *Engine) abandon(code message.Code, err error) {
 	e.Log.Error("forward pass failed", "rows", len(e.rows), "err", err)
 	for len(e.order) > 0 {
 		j := e.order[0]
 		s := j.slot
-		e.finish(j, message.CodeInternal)
+		e.finish(j, code)
 		e.truncate(s, 0)
 	}
 }

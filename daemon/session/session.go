@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,7 @@ type Defaults struct {
 	SessionIdle time.Duration
 }
 
-// Options is what an engine is made of. All of it is required.
+// Options is what an engine is made of. All of it is required but Reload.
 type Options struct {
 	Model     *model.Model
 	State     *model.State
@@ -59,6 +60,9 @@ type Options struct {
 	Now    func() time.Time
 	// NewSeed gives the seed of a request where neither it nor the defaults have one.
 	NewSeed func() uint64
+	// Reload maps the model's file again after reading it has failed. It is called from the engine's goroutine, before each
+	// request until it succeeds; as long as it does not, requests are answered with CodeModelFault. nil: it never does.
+	Reload func() error
 	// Drafts is how many tokens of an answer are drafted for a pass to check: Adaptive, as many as pay; 0, none; 1 to
 	// draft.MaxDraft, always that many where there are some, for measurements. It changes no answer. Unless it is 0, the
 	// state must have draft.MaxRows rows of logits, and a draft.FinderBytes of memory is used for each of its sequences.
@@ -82,13 +86,16 @@ type Engine struct {
 	defaults atomic.Pointer[Defaults]
 
 	mu        sync.Mutex
-	cancelled map[string]bool // ids to cancel
+	cancelled map[string]bool    // ids to cancel
+	wake      context.CancelFunc // ends the wait for a request; nil outside of it
+	relieve   bool               // what idle slots hold is to be given back
 
 	slots   []slot
 	order   []*job // jobs under way in order of admission; each holds a slot
 	pending []*job // taken from the source, waiting for room or for their session's turn
 	histories
 	rows    []model.Row
+	faulty  bool          // the model cannot be read
 	rowTime time.Duration // smoothed duration of one prefill row
 	passes  uint64
 
@@ -164,13 +171,21 @@ func (e *Engine) isCancelled(id string) bool {
 // Run serves requests until ctx ends or the source is closed. Then no request is taken any more, answers under way have
 // StopTimeout to finish, and what is left is answered with the code shutting_down.
 func (e *Engine) Run(ctx context.Context) error {
+	// A model file that is cut under its mapping is a fault of this goroutine or of a worker: a failed pass, see forward.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	for ctx.Err() == nil {
 		if len(e.order)+len(e.pending) == 0 {
-			request, err := e.Source.Take(ctx)
-			if err != nil {
+			request, err := e.take(ctx)
+			switch {
+			case err == nil:
+				e.begin(request)
+			case !errors.Is(err, errWoken):
 				return sourceError(ctx, err)
 			}
-			e.begin(request)
+		}
+		e.giveBack()
+		if e.faulty && !e.revive() {
+			continue
 		}
 		e.fill()
 		e.settle()
@@ -178,6 +193,58 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.drain()
 	return nil
+}
+
+// errWoken ends a wait for which there is something else to do.
+var errWoken = errors.New("woken")
+
+// take waits for a request, or until Relieve.
+func (e *Engine) take(ctx context.Context) (message.Request, error) {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	e.mu.Lock()
+	e.wake = stop
+	due := e.relieve
+	e.mu.Unlock()
+	if due {
+		return message.Request{}, errWoken
+	}
+	request, err := e.Source.Take(waiting)
+	e.mu.Lock()
+	e.wake = nil
+	e.mu.Unlock()
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		err = errWoken
+	}
+	return request, err
+}
+
+// Relieve asks for the memory of the keys and values that no answer needs: the beginnings of earlier conversations, which
+// then are read anew when they come again. It returns at once.
+func (e *Engine) Relieve() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.relieve = true
+	if e.wake != nil {
+		e.wake()
+	}
+}
+
+// giveBack does what Relieve asks for.
+func (e *Engine) giveBack() {
+	e.mu.Lock()
+	due := e.relieve
+	e.relieve = false
+	e.mu.Unlock()
+	if !due {
+		return
+	}
+	for i := range e.slots {
+		if s := &e.slots[i]; s.job == nil {
+			e.truncate(s, 0)
+		}
+	}
+	e.Log.Info("memory of earlier conversations is given back", "bytes", e.State.Trim())
 }
 
 // sourceError hides the error that only says that the context has ended.
@@ -261,6 +328,8 @@ func reason(code message.Code) string {
 		return "The request was cancelled before the answer began."
 	case message.CodeExpired:
 		return "The deadline of the request passed before the answer began."
+	case message.CodeModelFault:
+		return "The model's file cannot be read; the daemon's log has the details. It is tried again with the next request."
 	case message.CodeShuttingDown:
 		return "The daemon is stopping; ask again when it is back."
 	default:

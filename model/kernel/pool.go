@@ -55,7 +55,7 @@ const (
 )
 
 // Fault is what Run panics with when a task has panicked on a worker: the engine that called Run can recover from it,
-// which it could not from a panic on a goroutine of the pool.
+// which it could not from a panic on a goroutine of the pool. It unwraps to the value if that is an error.
 type Fault struct {
 	Value any
 	Stack []byte // of the worker
@@ -63,6 +63,12 @@ type Fault struct {
 
 // Error gives the value and where it came from.
 func (f *Fault) Error() string { return fmt.Sprintf("%v\n%s", f.Value, f.Stack) }
+
+// Unwrap gives the value if it is an error, such as that of a fault of memory.
+func (f *Fault) Unwrap() error {
+	err, _ := f.Value.(error)
+	return err
+}
 
 // NewPool starts a pool of the given number of workers, the caller of Run included; at least one. All of them are active.
 func NewPool(workers int) *Pool { return NewPinnedPool(workers, nil) }
@@ -76,6 +82,7 @@ func NewPinnedPool(workers int, cpus []int) *Pool {
 		p.wait.Add(1)
 		go func() {
 			defer p.wait.Done()
+			debug.SetPanicOnFault(true) // of a mapped file that was cut: then the pass fails, not the process
 			if len(cpus) > 0 {
 				_ = Pin(cpus) // as promised; the caller's own Pin fails for the same reason and tells
 			}

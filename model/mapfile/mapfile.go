@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"reflect"
 	"sync"
 	"time"
 
@@ -118,6 +119,14 @@ func (f *File) Bytes() []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.data
+}
+
+// Contains reports whether addr lies in the mapping.
+func (f *File) Contains(addr uintptr) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	start := reflect.ValueOf([]byte(f.data)).Pointer()
+	return f.data != nil && addr >= start && addr-start < uintptr(len(f.data))
 }
 
 // Size is the length in bytes.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,10 @@ func TestOpen(t *testing.T) {
 		}
 		if err := f.Changed(); err != nil {
 			t.Errorf("untouched file: %v", err)
+		}
+		start := reflect.ValueOf(f.Bytes()).Pointer()
+		if f.Contains(start-1) || !f.Contains(start) || !f.Contains(start+uintptr(n)-1) || f.Contains(start+uintptr(n)) {
+			t.Errorf("%d bytes: wrong about what is in the mapping", n)
 		}
 		if info, err := os.Stat(path); err != nil || !f.ModTime().Equal(info.ModTime()) {
 			t.Errorf("modified at %v, %v", f.ModTime(), err)

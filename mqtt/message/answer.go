@@ -77,6 +77,24 @@ type Status struct {
 	ContextTokens int `json:"context_tokens,omitempty"`
 	// QueueLimit is how many requests may wait.
 	QueueLimit int `json:"queue_limit,omitempty"`
+	// Memory says how memory stands; nil if that is not known.
+	Memory *Memory `json:"memory,omitempty"`
+}
+
+// Memory is the part of a Status about memory. All but Refaults is in bytes; zero is unknown or unbounded.
+type Memory struct {
+	Budget    int64 `json:"budget"`    // what the process may have
+	Planned   int64 `json:"planned"`   // of it, by the plan
+	Anonymous int64 `json:"anonymous"` // what it has of its own
+	File      int64 `json:"file"`      // resident pages of files
+	Group     int64 `json:"group,omitempty"`
+	GroupMax  int64 `json:"group_max,omitempty"`
+	// Refaults counts pages of files that had to be read again soon after the system had taken them.
+	Refaults int64 `json:"refaults"`
+	// GaveWay are sentences about what is less than was asked for, to keep the budget.
+	GaveWay []string `json:"gave_way,omitempty"`
+	// Pressure is what is done about a system that is short of memory: empty, "caches", "shrunk" or "refusing".
+	Pressure string `json:"pressure,omitempty"`
 }
 
 // Encode gives the JSON form. Text that is not valid UTF-8 gets U+FFFD.

@@ -33,9 +33,13 @@ func TestForms(t *testing.T) {
 		{Accepted{"a", 3}.Encode(), `{"id":"a","queue_depth":3}`},
 		{Delta{"a", 0, "\xff"}.Encode(), `{"id":"a","seq":0,"delta":"\ufffd"}`},
 		{Cancel{"a"}.Encode(), `{"id":"a"}`},
+		{
+			Status{State: Online, Memory: &Memory{Budget: 9, Planned: 8, Anonymous: 1, File: 2, GaveWay: []string{"x"}, Pressure: "shrunk"}}.Encode(),
+			`{"v":1,"state":"online","memory":{"budget":9,"planned":8,"anonymous":1,"file":2,"refaults":0,"gave_way":["x"],"pressure":"shrunk"}}`,
+		},
 		{Status{State: Offline}.Encode(), `{"v":1,"state":"offline"}`},
 		{
-			Status{Online, "1.0", "m", "avx2", 2048, 64}.Encode(),
+			Status{Online, "1.0", "m", "avx2", 2048, 64, nil}.Encode(),
 			`{"v":1,"state":"online","version":"1.0","model":"m","kernels":"avx2","context_tokens":2048,"queue_limit":64}`,
 		},
 	} {
@@ -56,7 +60,7 @@ func TestParseReplies(t *testing.T) {
 	if got, err := ParseDelta(Delta{"a", 2, "x"}.Encode()); err != nil || got != (Delta{"a", 2, "x"}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	s := Status{Online, "1.0", "m", "avx2", 2048, 64}
+	s := Status{Online, "1.0", "m", "avx2", 2048, 64, nil}
 	if got, err := ParseStatus(s.Encode()); err != nil || got != s {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -105,7 +109,7 @@ func TestRefusal(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	for code, want := range map[Code]Outcome{
 		CodeOverloaded: Overloaded, CodeExpired: Expired, CodeCancelled: Cancelled, CodeDuplicate: Duplicate,
-		CodeUnknown: Unknown, CodeInternal: Failed, CodeBadRequest: Failed, CodeShuttingDown: Failed,
+		CodeUnknown: Unknown, CodeInternal: Failed, CodeModelFault: Failed, CodeBadRequest: Failed, CodeShuttingDown: Failed,
 	} {
 		if got := code.Outcome(); got != want {
 			t.Errorf("%s: got %s, want %s", code, got, want)

@@ -29,6 +29,7 @@ const (
 	CodeDuplicate      Code = "duplicate"       // the id is in the queue or answered already
 	CodeUnknown        Code = "unknown"         // interrupted; whether it had an effect is not known
 	CodeShuttingDown   Code = "shutting_down"   // the daemon stops; ask again later
+	CodeModelFault     Code = "model_fault"     // the model's file cannot be read; it is tried again with each request
 	CodeInternal       Code = "internal"        // a fault of the daemon; details are in its log
 )
 

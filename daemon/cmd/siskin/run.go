@@ -105,7 +105,8 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 // no folder in the configuration, has none.
 func options(c *config.Config, log *slog.Logger) daemon.Options {
 	o := daemon.Options{Version: version, Log: log, Machine: machine(), StateFolder: c.Daemon.State}
-	o.Memory = memory.ReadLimits(os.DirFS("/"))
+	o.Root = os.DirFS("/")
+	o.Memory = memory.ReadLimits(o.Root)
 	if cache, err := os.UserCacheDir(); o.StateFolder == "" && err == nil {
 		o.StateFolder = filepath.Join(cache, "siskin")
 	}

@@ -1,0 +1,147 @@
+package daemon
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"siskin/daemon/memory"
+	"siskin/mqtt/message"
+)
+
+// relief is what is done while the system is short of memory: each level includes those before.
+type relief int32
+
+// The levels, in the order in which they are taken.
+const (
+	reliefNone   relief = iota
+	reliefCaches        // keys and values of earlier conversations are dropped
+	reliefShrunk        // the garbage collector runs and returns all it can
+	reliefRefuse        // what is new is refused
+)
+
+// String is what the status says.
+func (r relief) String() string { return [...]string{"", "caches", "shrunk", "refusing"}[r] }
+
+const (
+	// calm is how long there must be no pressure for one level less: longer than the ten seconds over which averages run.
+	calm = 15 * time.Second
+	// statusEvery is how often the status is published while nothing happens.
+	statusEvery = time.Minute
+)
+
+// pressure is the level in use.
+type pressure struct {
+	level atomic.Int32
+	last  time.Time // when there was pressure, or a level was left; watchMemory's
+}
+
+// pressed takes the next level; at the last it stays.
+func (p *pressure) pressed(now time.Time) (relief, bool) {
+	p.last = now
+	return p.move(min(relief(p.level.Load())+1, reliefRefuse))
+}
+
+// rested leaves a level if there was no pressure for long enough.
+func (p *pressure) rested(now time.Time) (relief, bool) {
+	if now.Sub(p.last) < calm {
+		return relief(p.level.Load()), false
+	}
+	p.last = now
+	return p.move(max(relief(p.level.Load())-1, reliefNone))
+}
+
+func (p *pressure) move(to relief) (relief, bool) { return to, p.level.Swap(int32(to)) != int32(to) }
+
+// watchMemory answers pressure and publishes how memory stands, until ctx ends.
+func (d *Daemon) watchMemory(ctx context.Context) {
+	if d.Root == nil {
+		return
+	}
+	place := d.Pressure
+	if place.File == "" {
+		place = memory.PressureOf(d.Root)
+	}
+	pressed := make(chan struct{})
+	go func() {
+		defer close(pressed)
+		place.Watch(ctx, d.Root, func() {
+			select {
+			case pressed <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	every := time.NewTicker(statusEvery)
+	defer every.Stop()
+	rest := time.NewTimer(calm)
+	defer rest.Stop()
+	for watching := pressed; ; {
+		select {
+		case <-ctx.Done():
+			for range pressed { // ends when Watch has
+			}
+			return
+		case _, ok := <-watching:
+			if !ok {
+				watching = nil // there is nothing to watch
+				continue
+			}
+			level, changed := d.pressure.pressed(time.Now())
+			d.relieve(level, changed)
+			rest.Reset(calm)
+		case <-rest.C:
+			if level, changed := d.pressure.rested(time.Now()); changed {
+				d.relieve(level, true)
+			}
+			if relief(d.pressure.level.Load()) != reliefNone {
+				rest.Reset(calm)
+			}
+		case <-every.C:
+			d.publishStatus(ctx)
+		}
+	}
+}
+
+// relieve does what a level asks for. New is set if it is another than before.
+func (d *Daemon) relieve(level relief, changed bool) {
+	d.pipeline.short.Store(level >= reliefRefuse)
+	if level >= reliefCaches {
+		d.pipeline.engine.Relieve()
+	}
+	if level >= reliefShrunk {
+		debug.FreeOSMemory()
+	}
+	if !changed {
+		return
+	}
+	usage := memory.ReadUsage(d.Root)
+	if level == reliefNone {
+		d.Log.Info("memory is no longer short", "usage", usage.String())
+	} else {
+		d.Log.Warn("the system is short of memory", "relief", level.String(), "usage", usage.String())
+	}
+	d.publishStatus(context.Background())
+}
+
+// publishStatus replaces the retained status; without a connection the next one does.
+func (d *Daemon) publishStatus(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := d.client.Publish(ctx, d.pipeline.device.Status(), 0, true, d.status(message.Online)); err != nil {
+		d.Log.Debug("status not published", "err", err)
+	}
+}
+
+// memoryStatus is the part of the status about memory.
+func (d *Daemon) memoryStatus() *message.Memory {
+	if d.Root == nil {
+		return nil
+	}
+	u, p := memory.ReadUsage(d.Root), &d.engine.plan
+	return &message.Memory{
+		Budget: p.Budget, Planned: p.Total(), Anonymous: u.Anonymous, File: u.File, Group: u.Group, GroupMax: u.GroupMax,
+		Refaults: u.Refaults, GaveWay: p.Steps, Pressure: relief(d.pressure.level.Load()).String(),
+	}
+}
