@@ -60,7 +60,7 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	if e.state, err = newState(e.model, set, e.pool, c); err != nil {
 		return e, err
 	}
-	if err := e.loadText(); err != nil {
+	if err := e.loadText(c); err != nil {
 		return e, err
 	}
 	return e, e.chooseThreads(c, o, measure)
@@ -99,9 +99,9 @@ func draftsOf(c *config.Config) int {
 }
 
 // loadText reads tokenizer and chat template from the model's file.
-func (e *engine) loadText() (err error) {
+func (e *engine) loadText(c *config.Config) (err error) {
 	file := e.model.File()
-	if e.tokenizer, err = tokenizer.FromGGUF(file); err != nil {
+	if e.tokenizer, err = tokenizer.FromGGUFAs(file, c.Model.TokenizerPre); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
 	if w := e.tokenizer.Warning(); w != "" {
