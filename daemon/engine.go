@@ -57,7 +57,7 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}
 	e.usePacked(c)
-	if err := e.loadText(); err != nil {
+	if err := e.loadText(c); err != nil {
 		return e, err
 	}
 	workers := Workers(c, &o.Machine)
@@ -113,9 +113,9 @@ func draftsOf(c *config.Config) int {
 }
 
 // loadText reads tokenizer and chat template from the model's file.
-func (e *engine) loadText() (err error) {
+func (e *engine) loadText(c *config.Config) (err error) {
 	file := e.model.File()
-	if e.tokenizer, err = tokenizer.FromGGUF(file); err != nil {
+	if e.tokenizer, err = tokenizer.FromGGUFAs(file, c.Model.TokenizerPre); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
 	if w := e.tokenizer.Warning(); w != "" {

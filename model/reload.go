@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"siskin/model/mapfile"
 )
@@ -30,7 +31,7 @@ func (m *Model) Unreadable(fault any) bool {
 // Replace lets m take the place of its files from fresh, the same model opened again, which is closed to its other users.
 // No pass may be under way; states of m stay as they are. On error m is as it was, and fresh still the caller's.
 func (m *Model) Replace(fresh *Model) error {
-	if fresh.Config != m.Config {
+	if !reflect.DeepEqual(fresh.Config, m.Config) {
 		return fmt.Errorf("another model: its shape is %+v, was %+v: %w", fresh.Config, m.Config, ErrBadModel)
 	}
 	var now []*Matrix
@@ -44,6 +45,6 @@ func (m *Model) Replace(fresh *Model) error {
 		return fmt.Errorf("another model: its matrices have other formats: %w", ErrBadModel)
 	}
 	old := Model{mapping: m.mapping, packed: m.packed}
-	m.Weights, m.file, m.size, m.mapping, m.packed = fresh.Weights, fresh.file, fresh.size, fresh.mapping, fresh.packed
+	m.Weights, m.file, m.data, m.mapping, m.packed = fresh.Weights, fresh.file, fresh.data, fresh.mapping, fresh.packed
 	return old.Close()
 }

@@ -63,6 +63,9 @@ type Model struct {
 	// PackDir is the folder of packed files of models that lie where the daemon may not write; relative to the working
 	// directory. Empty: these are not packed.
 	PackDir string `toml:"pack_dir"`
+	// TokenizerPre names the rule by which text is cut into words before it becomes tokens, such as "llama-bpe" or "qwen2",
+	// for a model file that names none or one that is not known. Empty: what the file says.
+	TokenizerPre string `toml:"tokenizer_pre"`
 	// Speculate is "auto": tokens of an answer are guessed from what was read and written before, and checked several in
 	// one pass, where that is measured to be faster; or "off". Answers are the same. Empty is refused.
 	Speculate string `toml:"speculate"`

@@ -28,6 +28,8 @@ type job struct {
 	usage   message.Usage
 	seq     int // number of the next delta
 
+	logProbs []message.TokenLogProb // of the answer so far, if they were asked for
+
 	started, decoding time.Time // prefill began; first token was sampled
 }
 
@@ -106,6 +108,9 @@ func (e *Engine) finish(j *job, code message.Code) {
 		e.emit(j, j.flush())
 	}
 	answer := message.Answer{Status: message.OK, Code: code, Text: j.text.String()}
+	if j.request.Sampling.TopLogProbs != nil {
+		answer.LogProbs = &j.logProbs
+	}
 	switch code {
 	case message.CodeNone, message.CodeMaxTokens, message.CodeContextFull:
 		e.remember(j, answer.Text)

@@ -242,6 +242,10 @@ func (e *Engine) step(j *job, logits []float32, now time.Time) {
 	if j.decoding.IsZero() {
 		j.decoding = now
 	}
+	e.raw = e.raw[:0]
+	if j.request.Sampling.TopLogProbs != nil {
+		e.raw = append(e.raw, logits...) // the sampler changes them
+	}
 	id := j.slot.sampler.Sample(logits)
 	if id < 0 {
 		e.Log.Error("no token can be sampled: the logits are not numbers", "id", j.request.ID)
@@ -259,6 +263,9 @@ func (e *Engine) step(j *job, logits []float32, now time.Time) {
 		j.slot.draft.Take(id)
 	}
 	j.usage.CompletionTokens++
+	if j.request.Sampling.TopLogProbs != nil {
+		j.logProbs = append(j.logProbs, e.logProb(id, int(*j.request.Sampling.TopLogProbs)))
+	}
 	text, stopped := j.stopper.Add(j.decoder.Add(id))
 	e.emit(j, text)
 	switch {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"siskin/model/chat"
-	"siskin/model/sample"
 	"siskin/mqtt/message"
 )
 
@@ -17,7 +16,7 @@ const answerShare = 4
 func (e *Engine) prepare(j *job) error {
 	d := e.defaults.Load()
 	j.turns = e.conversation(&j.request, d)
-	j.params = samplingOf(&j.request, d, e.NewSeed)
+	j.params = e.sampling(&j.request, d)
 	if err := j.params.Validate(); err != nil {
 		return &message.Error{Code: message.CodeBadRequest, Text: "The sampling parameters are out of range: " + err.Error() + "."}
 	}
@@ -117,28 +116,4 @@ func (e *Engine) controlText(id int32, ok bool) string {
 		return ""
 	}
 	return string(e.Tokenizer.TokenBytes(id))
-}
-
-// samplingOf merges what the request asks for into the defaults.
-func samplingOf(r *message.Request, d *Defaults, newSeed func() uint64) sample.Params {
-	p := d.Sampling
-	if r.Temperature != nil {
-		p.Temperature = *r.Temperature
-	}
-	if r.TopP != nil {
-		p.TopP = *r.TopP
-	}
-	if r.MinP != nil {
-		p.MinP = *r.MinP
-	}
-	if r.TopK != nil {
-		p.TopK = *r.TopK
-	}
-	switch {
-	case r.Seed != nil:
-		p.Seed = *r.Seed
-	case p.Seed == 0:
-		p.Seed = newSeed()
-	}
-	return p
 }

@@ -98,6 +98,9 @@ type Engine struct {
 	faulty  bool          // the model cannot be read
 	rowTime time.Duration // smoothed duration of one prefill row
 	passes  uint64
+	raw     []float32 // logits as the model gave them, for log-probabilities
+
+	breakers [][]int32 // at which the DRY step ends a repetition; nil until a request needs them
 
 	chooser  draft.Chooser
 	drafting []*draft.Answer // the answers that the next pass may draft for; empty if it has none or reads a prompt

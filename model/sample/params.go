@@ -17,6 +17,19 @@ type Params struct {
 
 	// Temperature divides the logits; higher is more varied. 0 or less: greedy.
 	Temperature float32
+	// DynatempRange lets the temperature follow the entropy of the distribution, that much below and above Temperature; the
+	// share of the entropy in the highest possible one is raised to DynatempExponent. Range 0 to 100, and 0 to 100; 0: off.
+	DynatempRange    float32
+	DynatempExponent float32
+	// Mirostat is 1 or 2 for the algorithm of that number, 0 for none. It replaces every step but bias and temperature: the
+	// surprise of the tokens is held near MirostatTau bits, range 0 to 100, with the learning rate MirostatEta, 0 to 1.
+	Mirostat    int
+	MirostatTau float32
+	MirostatEta float32
+	// AdaptiveTarget is the probability that chosen tokens have on average: adaptive-p, in place of the last draw. Range 0
+	// to 1; 0 or less: off. AdaptiveDecay is the weight of the past, 0 to 0.99.
+	AdaptiveTarget float32
+	AdaptiveDecay  float32
 	// TopK keeps that many of the most probable tokens. 0 or less: off.
 	TopK int
 	// TopP keeps the smallest set of most probable tokens whose probability reaches it. Range 0 to 1; 1: off.
@@ -74,7 +87,13 @@ type DRY struct {
 // Defaults returns the defaults of llama.cpp (common/common.h) with a seed of 0.
 func Defaults() Params {
 	return Params{
-		Temperature:   0.8,
+		Temperature: 0.8,
+
+		DynatempExponent: 1,
+		MirostatTau:      5,
+		MirostatEta:      0.1,
+		AdaptiveDecay:    0.9,
+
 		TopK:          40,
 		TopP:          0.95,
 		MinP:          0.05,
@@ -101,6 +120,15 @@ func (p Params) Validate() error {
 		}
 	}
 	within("temperature", p.Temperature, -math.MaxFloat32, 100)
+	within("dynatemp_range", p.DynatempRange, 0, 100)
+	within("dynatemp_exponent", p.DynatempExponent, 0, 100)
+	if p.Mirostat < 0 || p.Mirostat > 2 {
+		errs = append(errs, fmt.Errorf("mirostat: %d is not 0, 1 or 2", p.Mirostat))
+	}
+	within("mirostat_tau", p.MirostatTau, 0, 100)
+	within("mirostat_eta", p.MirostatEta, 0, 1)
+	within("adaptive_target", p.AdaptiveTarget, -1, 1)
+	within("adaptive_decay", p.AdaptiveDecay, 0, 0.99)
 	within("top_p", p.TopP, 0, 1)
 	within("min_p", p.MinP, 0, 1)
 	within("typical_p", p.TypicalP, math.SmallestNonzeroFloat32, 1)

@@ -10,12 +10,14 @@ const pcgStream = 0x73697368696e
 
 // Sampler chooses tokens of one sequence. It keeps the history that penalties need. It is not safe for concurrent use.
 type Sampler struct {
-	p      Params
-	nVocab int
-	pcg    rand.PCG
-	hist   history
-	dry    dryState
-	cands  []candidate // candidates of the current Sample; capacity TopK, or nVocab without a TopK
+	p                Params
+	nVocab           int
+	pcg              rand.PCG
+	hist             history
+	dry              dryState
+	mu               float64     // mirostat: surprise in bits above which tokens are cut
+	weighted, weight float64     // adaptive-p: probabilities of the chosen tokens and their number, the older the less
+	cands            []candidate // candidates of the current Sample; capacity TopK, or nVocab without a TopK
 }
 
 // candidate is a token that is still in the race.
@@ -43,8 +45,9 @@ func (s *Sampler) Reset(p Params) {
 	}
 	s.dry.reset(p.DRY)
 	s.hist.reset(max(lastN, s.dry.lastN))
+	s.resetAdapting()
 	n := s.nVocab
-	if p.TopK > 0 {
+	if p.TopK > 0 && p.Mirostat == 0 {
 		n = min(n, p.TopK)
 	}
 	if !s.needsCandidates() {
@@ -79,13 +82,18 @@ func (s *Sampler) Sample(logits []float32) int32 {
 		return argmax(logits)
 	}
 	c := s.filter(logits)
-	if len(c) == 0 {
+	switch {
+	case len(c) == 0:
 		return -1
-	}
-	if s.p.Temperature <= 0 {
+	case s.p.Temperature <= 0:
 		return c[best(c)].id
+	case s.p.Mirostat > 0:
+		return s.mirostat(c)
+	case s.p.AdaptiveTarget > 0:
+		return s.adaptive(c)
 	}
-	return s.draw(c)
+	m := c[best(c)].logit
+	return c[s.pick(c, m, expSum(c, m))].id
 }
 
 // adjust applies the steps that change single logits: bias, penalties, DRY.
@@ -94,6 +102,9 @@ func (s *Sampler) adjust(logits []float32) {
 		if b.Token >= 0 && int(b.Token) < len(logits) {
 			logits[b.Token] += b.Value
 		}
+	}
+	if s.p.Mirostat > 0 && s.p.Temperature > 0 {
+		return
 	}
 	if s.penalised() {
 		s.penalise(logits)
@@ -105,16 +116,20 @@ func (s *Sampler) adjust(logits []float32) {
 // same logits.
 func (s *Sampler) filter(logits []float32) []candidate {
 	p := &s.p
+	if p.Mirostat > 0 && p.Temperature > 0 {
+		c := appendAll(s.cands[:0], logits, negInf)
+		s.cands = c
+		if len(c) > 0 {
+			c = heat(c, float64(p.Temperature))
+		}
+		return c
+	}
 	floor := sigmaFloor(logits, p.TopNSigma)
 	c := s.cands[:0]
 	if p.TopK > 0 {
 		c = topK(c, min(p.TopK, s.nVocab), logits, floor)
 	} else {
-		for i, l := range logits {
-			if l >= floor && l > negInf {
-				c = append(c, newCandidate(l, int32(i)))
-			}
-		}
+		c = appendAll(c, logits, floor)
 	}
 	s.cands = c
 	if len(c) == 0 {
@@ -134,27 +149,36 @@ func (s *Sampler) filter(logits []float32) []candidate {
 			c = xtc(c, float64(p.XTCThreshold))
 		}
 	}
-	if p.Temperature > 0 {
-		for i := range c {
-			c[i].logit /= p.Temperature
+	switch {
+	case p.Temperature > 0 && p.DynatempRange > 0:
+		c = heat(c, dynamic(c, p))
+	case p.Temperature > 0:
+		c = heat(c, float64(p.Temperature))
+	}
+	return c
+}
+
+// appendAll appends all logits of at least floor.
+func appendAll(c []candidate, logits []float32, floor float32) []candidate {
+	for i, l := range logits {
+		if l >= floor && l > negInf {
+			c = append(c, newCandidate(l, int32(i)))
 		}
 	}
 	return c
 }
 
-// draw picks one of c with the probability that its logit gives it.
-func (s *Sampler) draw(c []candidate) int32 {
-	m := c[best(c)].logit
-	sum := expSum(c, m)
+// pick draws the index of one of c with the probability that its logit gives it; m and sum are those of the softmax over c.
+func (s *Sampler) pick(c []candidate, m float32, sum float64) int {
 	u := float64(s.uniform() * sum)
 	cum := 0.0
 	for i := range c {
 		cum += exp(below(c[i].logit, m))
 		if cum > u {
-			return c[i].id
+			return i
 		}
 	}
-	return c[best(c)].id // unreachable unless rounding made cum end below u
+	return best(c) // unreachable unless rounding made cum end below u
 }
 
 // uniform returns a number in [0, 1) with 53 random bits.

@@ -14,7 +14,7 @@ func FuzzRoundTrip(f *testing.F) {
 	for _, kind := range []string{"qwen2", "llama-bpe", "gpt-2", "llama-spm"} {
 		bpe[kind] = vocabulary(f, kind)
 	}
-	for _, pre := range []string{"falcon", "smollm", "deepseek-llm", "default"} {
+	for _, pre := range []string{"falcon", "smollm", "deepseek-llm", "default", "gpt-4o", "tekken", "deepseek-v3", "tiny_aya", "exaone-moe", "jais-2", "bloom"} {
 		bpe[pre] = build(f, tinyBPE("the", "Ġthe", "Ġthat", "ĊĊĊĊ", "ĠĠĠĠ").kvs(pre))
 	}
 	texts, _ := suite(f, "qwen2")
@@ -64,6 +64,7 @@ func FuzzVocabulary(f *testing.F) {
 	f.Add(true, "<unk>\x00<s>\x00</s>\x00▁\x00a\x00▁a\x00<0x41>", "", []byte{2, 3, 3, 1, 1, 1, 6}, "", "a aA</s>")
 	f.Add(true, "<0x-1>\x00<0xZZ>\x00\x00", "", []byte{6, 6, 1}, "", "x")
 	f.Add(false, "Ġ\x00ĠĠ\x00Ċ\x00 \x00  ", "Ġ Ġ\x00 \x00x", []byte{1, 1, 1, 4, 4}, "llama-bpe", "  \n ")
+	f.Add(false, "▁\x00a\x00▁a\x00\n\n\x00<0x41>", "▁ a\x00a a", []byte{1, 1, 1, 1, 6}, "gemma4", "a a\n\nA ▁")
 	f.Fuzz(func(t *testing.T, spm bool, tokens, merges string, types []byte, pre, text string) {
 		v := new(tiny)
 		for i, s := range strings.Split(tokens, "\x00") {

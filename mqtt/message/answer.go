@@ -33,6 +33,8 @@ type Answer struct {
 	Text   string `json:"text"`
 	Usage  Usage  `json:"usage"`
 	Timing Timing `json:"timing"`
+	// LogProbs has the tokens of Text, if the request asked for them; else it is nil.
+	LogProbs *[]TokenLogProb `json:"logprobs,omitempty"`
 	// Model names the model that answered; "" if none ran.
 	Model string `json:"model,omitempty"`
 }

@@ -218,6 +218,7 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 		TopP:        d.number("top_p", 0, 1),
 		MinP:        d.number("min_p", 0, 1),
 		Seed:        d.unsigned("seed"),
+		Sampling:    d.sampling(),
 		Stop:        d.texts("stop", lim.Stops),
 	}
 	if n, ok := d.integer("max_tokens", 1, int64(lim.MaxTokens)); ok {

@@ -58,6 +58,8 @@ type Request struct {
 	MinP *float32
 	// TopK is in [0, MaxTopK]; 0 switches it off.
 	TopK *int
+	// Sampling has the rarer parameters.
+	Sampling Sampling
 	// Seed makes the answer repeatable.
 	Seed *uint64
 	// Stop holds texts that end the answer; they are not part of it.
@@ -90,6 +92,7 @@ type wireRequest struct {
 	Stop        []string  `json:"stop,omitempty"`
 	DeadlineMs  int64     `json:"deadline_ms,omitempty"`
 	Priority    int       `json:"priority,omitempty"`
+	Sampling
 }
 
 // Encode gives the JSON form. ParseRequest of it equals r, but for Received and
@@ -101,7 +104,7 @@ func (r Request) Encode() ([]byte, error) {
 		Session: r.Session, Stream: r.Stream, ReplyTo: r.ReplyTo,
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP,
 		TopK: r.TopK, MinP: r.MinP, Seed: r.Seed, Stop: r.Stop,
-		DeadlineMs: r.Deadline.Milliseconds(), Priority: r.Priority,
+		DeadlineMs: r.Deadline.Milliseconds(), Priority: r.Priority, Sampling: r.Sampling,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("request %q: encode: %w", r.ID, err)

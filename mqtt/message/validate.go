@@ -111,6 +111,9 @@ func (r Request) checkNumbers(lim Limits) *Error {
 	if r.TopK != nil && (*r.TopK < 0 || *r.TopK > MaxTopK) {
 		return fault(CodeBadRequest, "top_k", "The value of %q must be from 0 to %d, not %d.", "top_k", MaxTopK, *r.TopK)
 	}
+	if e := r.Sampling.check(); e != nil {
+		return e
+	}
 	if r.MaxTokens < 0 || r.MaxTokens > lim.MaxTokens {
 		return fault(CodeBadRequest, "max_tokens", "The value of %q must be from 1 to %d, not %d.", "max_tokens", lim.MaxTokens, r.MaxTokens)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 
 	"siskin/model/gguf"
@@ -15,6 +16,7 @@ type tokenizeCommand struct {
 	Lines   string   `type:"path" help:"JSON file with an array of strings; prints an array of id arrays."`
 	Special bool     `help:"Read special tokens in the text as such."`
 	BOS     bool     `help:"Add the beginning-of-sequence token if the file asks for it."`
+	Pre     string   `name:"tokenizer-pre" help:"Rule that cuts text into words (llama-bpe, qwen2, …), in place of the one that the file names."`
 	Text    []string `arg:"" optional:"" help:"Texts to tokenize, one line of ids each."`
 }
 
@@ -37,9 +39,12 @@ func (c *tokenizeCommand) Run(s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	t, err := tokenizer.FromGGUF(container)
+	t, err := tokenizer.FromGGUFAs(container, c.Pre)
 	if err != nil {
 		return err
+	}
+	if w := t.Warning(); w != "" {
+		fmt.Fprintf(s.err, "siskin: %s: %s\n", c.Model, w)
 	}
 	ids := make([][]int32, len(texts))
 	for i, text := range texts {
