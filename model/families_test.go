@@ -17,7 +17,7 @@ import (
 	"siskin/model/quant"
 )
 
-// reference is a file of testdata/archs, see generate.py there.
+// reference is a file of testdata/families, see generate.py there.
 type reference struct {
 	Metadata map[string]json.RawMessage
 	Tensors  map[string]struct {
@@ -133,7 +133,7 @@ func counted(name string, dims []int) []float32 {
 
 func references(t testing.TB) []string {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/archs/*.json")
+	paths, err := filepath.Glob("testdata/families/*.json")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no references: %v", err)
 	}

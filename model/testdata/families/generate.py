@@ -193,8 +193,8 @@ def gemma2():
 
 
 def gemma4():
-    layers, types = 7, ["sliding_attention", "sliding_attention", "full_attention"] * 2 + ["full_attention"]
-    types = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention", "full_attention", "sliding_attention", "full_attention"]
+    types = [f"{t}_attention" for t in ("sliding", "sliding", "full", "sliding", "full", "sliding", "full")]
+    layers = len(types)
     wide, narrow, per = 32, HEAD, 8
     c = transformers.Gemma4TextConfig(**shape(layers), global_head_dim=wide, layer_types=types, sliding_window=9, num_kv_shared_layers=2,
         hidden_size_per_layer_input=per, vocab_size_per_layer_input=VOCAB, final_logit_softcapping=5.0, use_double_wide_mlp=True,
@@ -233,7 +233,8 @@ def olmo3():
     types = ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"]
     m = Model("olmo2", transformers.Olmo3Config(**{k: v for k, v in shape(4).items() if k != "head_dim"}, layer_types=types,
               sliding_window=9, tie_word_embeddings=False,
-              rope_parameters=rope(rope_type="yarn", factor=8.0, original_max_position_embeddings=32)),
+              rope_parameters={"sliding_attention": rope(rope_type="default"),
+                               "full_attention": rope(rope_type="yarn", factor=8.0, original_max_position_embeddings=32)}),
               keys(4) | {"attention.sliding_window": 9, "attention.sliding_window_pattern": [t[0] == "s" for t in types],
                          "rope.scaling.type": "yarn", "rope.scaling.factor": 8.0, "rope.scaling.original_context_length": 32})
     m.common(4, tied=False)
@@ -258,11 +259,11 @@ def granitemoe():
     m.common(3, interleaved=True)
     for i in range(3):
         p, q = f"blk.{i}.", f"model.layers.{i}."
-        halves(m, q + "block_sparse_moe.input_linear.weight", p + "ffn_gate_exps.weight", p + "ffn_up_exps.weight")
+        halves(m, q + "block_sparse_moe.experts.gate_up_proj", p + "ffn_gate_exps.weight", p + "ffn_up_exps.weight")
         halves(m, q + "shared_mlp.input_linear.weight", p + "ffn_gate_shexp.weight", p + "ffn_up_shexp.weight")
-        m.tensor(p + "ffn_down_exps.weight", q + "block_sparse_moe.output_linear.weight")
+        m.tensor(p + "ffn_down_exps.weight", q + "block_sparse_moe.experts.down_proj")
         m.tensor(p + "ffn_down_shexp.weight", q + "shared_mlp.output_linear.weight")
-        m.tensor(p + "ffn_gate_inp.weight", q + "block_sparse_moe.router.layer.weight")
+        m.tensor(p + "ffn_gate_inp.weight", q + "block_sparse_moe.router.weight")
     return m
 
 
