@@ -3,6 +3,7 @@ package model_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"hash/fnv"
 	"math"
 	"os"
@@ -42,8 +43,18 @@ func readReference(t testing.TB, path string) reference {
 	return r
 }
 
-// model builds the file of the reference, its matrices in the given format where their rows are whole blocks of it.
+// model opens the file of the reference.
 func (r *reference) model(t testing.TB, format quant.Type) *model.Model {
+	t.Helper()
+	m, err := model.Parse(modeltest.Bytes(r.content(t, format)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// content is what the file of the reference holds, its matrices in the given format where their rows are whole blocks of it.
+func (r *reference) content(t testing.TB, format quant.Type) ([]modeltest.KV, []modeltest.TensorData) {
 	t.Helper()
 	var kvs []modeltest.KV
 	for key, value := range r.Metadata {
@@ -62,11 +73,7 @@ func (r *reference) model(t testing.TB, format quant.Type) *model.Model {
 		tensors = append(tensors, modeltest.TensorData{Name: name, Type: typ, Dims: x.Dims, Data: modeltest.Encode(typ, values)})
 	}
 	slices.SortFunc(tensors, func(a, b modeltest.TensorData) int { return strings.Compare(a.Name, b.Name) })
-	m, err := model.Parse(modeltest.Bytes(kvs, tensors))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return kvs, tensors
 }
 
 // metadataValue turns a value of a reference into one of a model file: whole numbers are uint32, others float32.
@@ -79,11 +86,11 @@ func metadataValue(t testing.TB, raw json.RawMessage) any {
 		n     uint32
 		f     float32
 	)
-	for _, to := range []any{&text, &n, &f, &flags, &whole} {
-		if n, ok := to.(*uint32); ok && bytes.ContainsAny(raw, ".e") {
-			_ = n // 10000.0 is a float
-			continue
-		}
+	kinds := []any{&text, &n, &f, &flags, &whole}
+	if bytes.ContainsAny(raw, ".e") {
+		kinds = []any{&text, &f, &flags} // 10000.0 is a float
+	}
+	for _, to := range kinds {
 		if json.Unmarshal(raw, to) != nil {
 			continue
 		}
@@ -204,6 +211,58 @@ func TestFamiliesInPieces(t *testing.T) {
 			}
 		}); n != 0 {
 			t.Errorf("%s: %g allocations per pass, want 0", path, n)
+		}
+	}
+}
+
+// Matrices that share a tensor, as fused projections and experts do, give the same bits from a packed file.
+func TestFamiliesPacked(t *testing.T) {
+	for name, parts := range map[string]int{"phi3_long": 1 + 3*4, "granitemoe": 1 + 3*(4+3+3), "gemma4": 1 + 7*7 - 2*2 + 1} {
+		r := readReference(t, "testdata/families/"+name+".json")
+		path := filepath.Join(t.TempDir(), name+".gguf")
+		if err := os.WriteFile(path, modeltest.Bytes(r.content(t, quant.Q8_0)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range packingSets(t, 4) {
+			m := openPacked(t, path, set)
+			if n := len(m.PackParts(set)); n != parts {
+				t.Errorf("%s: %d parts, want %d", name, n, parts)
+			}
+			want := run(t, newState(t, open(t, path), set, tinyLimits), 0, r.Tokens, 20)
+			equalLogits(t, run(t, newState(t, m, set, tinyLimits), 0, r.Tokens, 20), want, name, set.Name)
+		}
+	}
+}
+
+// A file without one of its tensors, or with a tensor too few columns wide, is refused by name; so is one without a key, or
+// the model has a default for it.
+func TestFamiliesRefuse(t *testing.T) {
+	optional := []string{"output.weight", ".bias", "layer_output_scale", "rope_", ".attn_v.weight"}
+	shared := []string{"attn_k.", "attn_k_norm"} // of layers that share keys and values they are ignored
+	for _, path := range references(t) {
+		r := readReference(t, path)
+		kvs, tensors := r.content(t, quant.F32)
+		for i, x := range tensors {
+			less := slices.Concat(tensors[:i], tensors[i+1:])
+			_, err := model.Parse(modeltest.Bytes(kvs, less))
+			needed := !slices.ContainsFunc(optional, func(part string) bool { return strings.Contains(x.Name, part) })
+			name := strings.TrimSuffix(x.Name, "kv.weight") // attn_qkv may be three
+			if needed && (err == nil || !strings.Contains(err.Error(), name)) {
+				t.Errorf("%s without %s: error %v", path, x.Name, err)
+			}
+			bad := slices.Clone(tensors)
+			bad[i].Dims = append(slices.Clone(x.Dims), 1)
+			if _, err := model.Parse(modeltest.Bytes(kvs, bad)); err == nil || !strings.Contains(err.Error(), x.Name) {
+				if !slices.ContainsFunc(shared, func(part string) bool { return strings.Contains(x.Name, part) }) {
+					t.Errorf("%s with %s of %v: error %v", path, x.Name, bad[i].Dims, err)
+				}
+			}
+		}
+		for i, kv := range kvs {
+			_, err := model.Parse(modeltest.Bytes(slices.Concat(kvs[:i], kvs[i+1:]), tensors))
+			if err != nil && !errors.Is(err, model.ErrBadModel) && !errors.Is(err, model.ErrUnsupported) && !strings.Contains(err.Error(), kv.Key) {
+				t.Errorf("%s without %s: error %v", path, kv.Key, err)
+			}
 		}
 	}
 }
