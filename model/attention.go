@@ -211,7 +211,7 @@ func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, me
 			p.NextKeys = s.Cache.Keys(row.Seq, page+1, s.phase.layer, head)
 			p.NextValues = s.Cache.Values(row.Seq, page+1, s.phase.layer, head)
 		}
-		a.Page(p, row.Pos+1-page*kvcache.PageLen, c.Heads/c.KVHeads)
+		a.Page(p, kernel.Span{From: kernel.NoWindow, To: row.Pos + 1 - page*kvcache.PageLen, Group: c.Heads / c.KVHeads})
 		p.Keys, p.Values = p.NextKeys, p.NextValues
 	}
 }

@@ -41,9 +41,10 @@ func genericAttention() Attention {
 type Attend struct {
 	set    *Set
 	format quant.KVFormat
-	dim    int // columns of a head
-	width  int // dim in whole vectors
-	rows   int // query vectors under way
+	dim    int     // columns of a head
+	width  int     // dim in whole vectors
+	rows   int     // query vectors under way
+	cap    float32 // limit of scores, as an exponent of two; 0: none
 
 	tile   []float32 // (dim, 64) keys, then (64, width) values
 	query  []float32 // (rows, dim)
@@ -160,29 +161,83 @@ func (a *Attend) Begin(memory []float32) {
 	a.part.reset()
 }
 
-// Page goes on with the next page of the part. Query vector r sees its first visible + r/group positions; that may be none,
-// and all from 64 on. At least one query vector sees one.
-func (a *Attend) Page(p Page, visible, group int) {
-	first := 0 // the first that sees something
-	if visible < 1 {
-		first = (1 - visible) * group
+// Span says which positions of a page the query vectors see: vector r those in [From + r/Group, To + r/Group), of which
+// there may be none, and which may reach beyond the page on either side. Group is the number of query vectors of a row, so
+// that each row sees one position more; with AllAlike all see the same, as in an encoder. From is 1 - window and more where
+// attention slides, and NoWindow where a row sees all that came before.
+type Span struct{ From, To, Group int }
+
+const (
+	// NoWindow is the From of a span without a lower end.
+	NoWindow = math.MinInt / 2
+	// AllAlike is the Group of query vectors that see the same positions.
+	AllAlike = math.MaxInt
+)
+
+// Of returns the positions of the page, [from, to), that query vector r sees; none if from >= to.
+func (s Span) Of(r int) (from, to int) {
+	return max(0, s.From+r/s.Group), min(quant.KVPage, s.To+r/s.Group)
+}
+
+// Rows returns the query vectors, [first, last) of m, that see something of the page. They follow each other.
+func (s Span) Rows(m int) (first, last int) {
+	for first < m && !s.sees(first) {
+		first++
 	}
-	n := min(quant.KVPage, visible+(a.rows-1)/group)
+	for last = m; last > first && !s.sees(last-1); last-- {
+	}
+	return first, last
+}
+
+func (s Span) sees(r int) bool {
+	from, to := s.Of(r)
+	return from < to
+}
+
+// Page goes on with the next page of the part. No query vector needs to see any of it, but each sees something of some page
+// of some part.
+func (a *Attend) Page(p Page, sees Span) {
+	first, last := sees.Rows(a.rows)
+	if first == last {
+		return
+	}
+	_, n := sees.Of(last - 1)
 	cols := (n + sumLanes - 1) / sumLanes * sumLanes
-	m, set, dim, width, part := a.rows-first, a.set, a.dim, a.width, &a.part
-	score := a.score[first*quant.KVPage : a.rows*quant.KVPage]
+	m, set, dim, width, part := last-first, a.set, a.dim, a.width, &a.part
+	score := a.score[first*quant.KVPage : last*quant.KVPage]
 	scale := a.scale[:m]
 
 	set.KeyTile[a.format](a.tile[:dim*quant.KVPage], p.Keys, p.NextKeys, dim, n)
-	set.TileProduct(score, quant.KVPage, a.query[first*dim:a.rows*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
-	for r := first; r < a.rows; r++ {
-		if sees := visible + r/group; sees < cols {
-			copy(score[(r-first)*quant.KVPage+sees:][:cols-sees], a.hidden[:])
+	set.TileProduct(score, quant.KVPage, a.query[first*dim:last*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
+	if a.cap > 0 {
+		a.capScores(score, cols)
+	}
+	for r := range m {
+		from, to := sees.Of(first + r)
+		row := score[r*quant.KVPage:][:cols]
+		copy(row[:from], a.hidden[:])
+		if to < cols {
+			copy(row[to:], a.hidden[:])
 		}
 	}
 	set.SoftmaxTile(score, m, cols, part.top[first:], part.sum[first*sumLanes:], scale)
 	set.ValueTile[a.format](a.tile, p.Values, p.NextValues, dim, n)
 	set.TileProduct(part.out[first*width:], width, score, quant.KVPage, a.tile, width, m, n, width, scale)
+}
+
+// Cap makes each score x/sqrt(headDim) limit*tanh(x/limit) from now on (Gemma Team 2024, arXiv 2408.00118, section 2); 0
+// leaves scores as they are.
+func (a *Attend) Cap(limit float32) { a.cap = limit * math.Log2E }
+
+// capScores caps the first cols of each row of scores. With x = score*2*log2(e)/cap, 2^x is e^(2*score/cap), and
+// tanh(y) = 1 - 2/(e^2y + 1).
+func (a *Attend) capScores(scores []float32, cols int) {
+	by := 2 * math.Log2E / float64(a.cap)
+	for r := 0; r < len(scores); r += quant.KVPage {
+		for j, x := range scores[r:][:cols] {
+			scores[r+j] = a.cap * float32(1-2/(math.Exp2(float64(x)*by)+1))
+		}
+	}
 }
 
 // Fold adds the part in memory, or the one in the place of its own for nil, to the result.
@@ -195,7 +250,9 @@ func (a *Attend) Fold(memory []float32) {
 	for r := range m {
 		row := a.score[r*quant.KVPage:][:sumLanes]
 		copy(row, a.hidden[:])
-		row[0] = p.top[r]
+		// A part of which the query sees nothing counts as one with a finite maximum below all others: the difference of two
+		// infinities would be none.
+		row[0] = max(p.top[r], -math.MaxFloat32)
 	}
 	keep, add := a.scale[:m], a.scale[m:2*m]
 	a.set.SoftmaxTile(a.score, m, sumLanes, a.total.top, a.unused, keep)

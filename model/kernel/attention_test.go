@@ -45,10 +45,26 @@ func newContext(rng *rand.Rand, set *Set, f quant.KVFormat, dim, positions int) 
 	return c
 }
 
+// mask is what rows see: the last window positions up to their own, or all positions up to the last row's.
+type mask struct {
+	window int // 0: all
+	alike  bool
+	cap    float32
+}
+
+// from is the first position that the row at position pos sees.
+func (k mask) from(pos int) int {
+	if k.window == 0 {
+		return 0
+	}
+	return max(0, pos+1-k.window)
+}
+
 // attend computes the query vectors q, (rows*group, dim), of rows that follow each other up to position last, in parts of
 // some pages.
-func (c *context) attend(a *Attend, q []float32, last, group, pages int) []float32 {
+func (c *context) attend(a *Attend, q []float32, last, group, pages int, k mask) []float32 {
 	m := len(q) / c.dim
+	a.Cap(k.cap)
 	a.Start(m)
 	for r := range m {
 		copy(a.Query(r), q[r*c.dim:][:c.dim])
@@ -62,7 +78,15 @@ func (c *context) attend(a *Attend, q []float32, last, group, pages int) []float
 		if page%pages == 0 {
 			a.Begin(nil)
 		}
-		a.Page(p, first+1-page*quant.KVPage, group)
+		base := page * quant.KVPage
+		sees := Span{NoWindow, first + 1 - base, group}
+		if k.window > 0 {
+			sees.From = sees.To - k.window
+		}
+		if k.alike {
+			sees = Span{NoWindow, last + 1 - base, AllAlike}
+		}
+		a.Page(p, sees)
 		if page%pages == pages-1 || page == last/quant.KVPage {
 			a.Fold(nil)
 		}
@@ -74,8 +98,8 @@ func (c *context) attend(a *Attend, q []float32, last, group, pages int) []float
 	return out
 }
 
-// exact is attention in float64 over the values as they were stored.
-func (c *context) exact(f quant.KVFormat, q []float32, last int) []float64 {
+// exact is attention in float64 over the values as they were stored, of positions [from, last].
+func (c *context) exact(f quant.KVFormat, q []float32, from, last int, limit float32) []float64 {
 	width := quant.KVWidth(c.dim)
 	keys, values := make([]float32, c.dim*quant.KVPage), make([]float32, quant.KVPage*width)
 	scores, out := make([]float64, last+1), make([]float64, c.dim)
@@ -85,6 +109,12 @@ func (c *context) exact(f quant.KVFormat, q []float32, last int) []float64 {
 		}
 		for k, x := range q {
 			scores[pos] += float64(x) * float64(keys[k*quant.KVPage+pos%quant.KVPage])
+		}
+		if limit > 0 {
+			scores[pos] = float64(limit) * math.Tanh(scores[pos]/math.Log2E/float64(limit)) * math.Log2E
+		}
+		if pos < from {
+			scores[pos] = math.Inf(-1)
 		}
 	}
 	top, sum := slices.Max(scores), 0.0
@@ -105,7 +135,8 @@ func (c *context) exact(f quant.KVFormat, q []float32, last int) []float64 {
 }
 
 // Attention of every set is that of float64, for all head sizes, groups and lengths around the ends of panels and pages;
-// and the bits of a query do not depend on how many share its call.
+// with and without a window, a cap, and rows that all see the same; and the bits of a query do not depend on how many share
+// its call.
 func TestAttention(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	lengths := []int{1, 2, 15, 16, 17, 31, 63, 64, 65, 80, 127, 128, 129, 200}
@@ -119,7 +150,9 @@ func TestAttention(t *testing.T) {
 					c := newContext(rng, set, f, dim, 200)
 					for i, n := range lengths {
 						group := 1 + i%8
-						checkAttention(t, rng, set, f, c, group, min(n, 1+i%7), n-1)
+						checkAttention(t, rng, set, f, c, group, min(n, 1+i%7), n-1, mask{})
+						checkAttention(t, rng, set, f, c, group, min(n, 1+i%7), n-1, mask{window: 1 + 5*i, cap: 2})
+						checkAttention(t, rng, set, f, c, group, min(n, 1+i%7), n-1, mask{alike: true})
 					}
 				})
 			}
@@ -128,25 +161,28 @@ func TestAttention(t *testing.T) {
 }
 
 // checkAttention computes the last rows of a context of last+1 positions together and one by one.
-func checkAttention(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c *context, group, rows, last int) {
+func checkAttention(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c *context, group, rows, last int, k mask) {
 	t.Helper()
 	q := gaussian(rng, rows*group*c.dim)
 	for i := range q {
 		q[i] *= float32(3 / math.Sqrt(float64(c.dim)))
 	}
-	together := c.attend(NewAttend(set, f, c.dim, rows*group), q, last, group, 1+last%3)
+	together := c.attend(NewAttend(set, f, c.dim, rows*group), q, last, group, 1+last%3, k)
 	alone := NewAttend(set, f, c.dim, group)
 	for r := range rows {
 		size := group * c.dim
 		pos := last + 1 - rows + r
-		one := c.attend(alone, q[r*size:][:size], pos, group, 1+last%3)
+		if k.alike {
+			pos = last
+		}
+		one := c.attend(alone, q[r*size:][:size], pos, group, 1+last%3, k)
 		if !slices.Equal(one, together[r*size:][:size]) {
 			t.Fatalf("group %d, position %d: alone and among %d rows differ", group, pos, rows)
 		}
 		for g := range group {
-			for k, want := range c.exact(f, q[r*size+g*c.dim:][:c.dim], pos) {
-				if got := float64(one[g*c.dim+k]); !(math.Abs(got-want) <= 2e-5) {
-					t.Fatalf("group %d, head %d, position %d, column %d: %g, want %g", group, g, pos, k, got, want)
+			for col, want := range c.exact(f, q[r*size+g*c.dim:][:c.dim], k.from(pos), pos, k.cap) {
+				if got := float64(one[g*c.dim+col]); !(math.Abs(got-want) <= 2e-5) {
+					t.Fatalf("group %d, head %d, position %d, column %d: %g, want %g", group, g, pos, col, got, want)
 				}
 			}
 		}
