@@ -26,7 +26,7 @@ type Limits struct {
 	Context   int // positions of one sequence, at most the model's own context
 	Positions int // positions of all sequences together, rounded up to whole pages; 0: Context
 
-	KV kvcache.Format // how keys and values are kept; Q8 wants a head size that is a multiple of 32
+	KV kvcache.Format // how keys and values are kept; F16 wants a head size that is a multiple of 8
 }
 
 // Errors of running; test with errors.Is.
@@ -114,7 +114,7 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		rotations: newRotations(c.Ropes, limits.Context, n),
 		blocks:    make([]rowBlock, 0, n),
 		stretches: make([]stretch, 0, n),
-		splits:    newSplitAttention(c, n),
+		splits:    newSplitAttention(c, limits.KV, n),
 	}
 	if m.Weights.normsBehind() || c.Experts.Count > 0 {
 		s.branch = make([]float32, n*c.Dim)
