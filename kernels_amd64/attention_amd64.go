@@ -9,42 +9,20 @@ const (
 	kvBlock = 32
 )
 
-// tileCall is what a function that unpacks a block was asked for, after the checks.
-type tileCall struct {
-	dst            *float32
-	block, ahead   *byte
-	scales, first  *byte // of Q8
-	dim, blocks, n int
-}
-
-// checkTile panics unless dst and block hold n positions of headDim columns, and tells the race detector.
-func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8, keys bool) tileCall {
-	unit, size := 8, 2*kvPage*headDim
-	if q8 {
-		unit, size = kvBlock, kvPage*headDim+headDim/kvBlock*kvPage*2
-	}
-	values := size
-	if q8 && keys {
-		size += 4 * headDim
-	}
-	must(headDim > 0 && headDim%unit == 0, "columns of a head, in whole units of", headDim, unit)
+// checkTile panics unless dst and a block in F16 hold n positions of headDim columns, and tells the race detector. It returns
+// the first byte of ahead, or of block for nothing ahead.
+func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int) *byte {
+	must(headDim > 0 && headDim%8 == 0, "columns of a head, in whole units of", headDim, 8)
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
 	must(len(dst) == kvPage*width, "tile", len(dst), kvPage*width)
-	must(len(block) == size, "block bytes", len(block), size)
-	must(len(ahead) == 0 || len(ahead) == size, "block ahead", len(ahead), size)
+	must(len(block) == 2*kvPage*headDim, "block bytes", len(block), 2*kvPage*headDim)
+	must(len(ahead) == 0 || len(ahead) == len(block), "block ahead", len(ahead), len(block))
 	raceRead(block)
 	raceWrite(dst)
-	c := tileCall{dst: &dst[0], block: &block[0], ahead: &block[0], dim: headDim, blocks: headDim / kvBlock, n: n}
-	if len(ahead) > 0 {
-		c.ahead = &ahead[0]
+	if len(ahead) == 0 {
+		return &block[0]
 	}
-	if q8 {
-		c.scales = &block[kvPage*headDim]
-	}
-	if values < size {
-		c.first = &block[values]
-	}
-	return c
+	return &ahead[0]
 }
 
 // kvPanels is the number of panels of keys that hold n positions.
@@ -53,52 +31,24 @@ func kvPanels(n int) int { return (n + kvLanes - 1) / kvLanes }
 // kvWidth is the length of a row of a tile of values.
 func kvWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
 
-// KeyTileF16AVX2 is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
+// KeyTileF16AVX2 is kernel.Attention.KeyTile, bit for bit that of the reference.
 func KeyTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, false, true)
-	keyTileF16AVX2(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
+	keyTileF16AVX2(&dst[0], &block[0], checkTile(dst, headDim, block, ahead, headDim, n), headDim, kvPanels(n))
 }
 
-// KeyTileQ8AVX2 is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
-func KeyTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, true, true)
-	keyTileQ8AVX2(c.dst, c.block, c.scales, c.first, c.ahead, c.blocks, kvPanels(n))
-}
-
-// ValueTileF16AVX2 is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
+// ValueTileF16AVX2 is kernel.Attention.ValueTile, bit for bit that of the reference.
 func ValueTileF16AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false, false)
-	valueTileF16AVX2(c.dst, c.block, c.ahead, c.dim, n)
-}
-
-// ValueTileQ8AVX2 is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
-func ValueTileQ8AVX2(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true, false)
-	valueTileQ8AVX2(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
+	valueTileF16AVX2(&dst[0], &block[0], checkTile(dst, kvWidth(headDim), block, ahead, headDim, n), headDim, n)
 }
 
 // KeyTileF16AVX512 is KeyTileF16AVX2 for AVX-512.
 func KeyTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, false, true)
-	keyTileF16AVX512(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
-}
-
-// KeyTileQ8AVX512 is KeyTileQ8AVX2 for AVX-512.
-func KeyTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, true, true)
-	keyTileQ8AVX512(c.dst, c.block, c.scales, c.first, c.ahead, c.blocks, kvPanels(n))
+	keyTileF16AVX512(&dst[0], &block[0], checkTile(dst, headDim, block, ahead, headDim, n), headDim, kvPanels(n))
 }
 
 // ValueTileF16AVX512 is ValueTileF16AVX2 for AVX-512.
 func ValueTileF16AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false, false)
-	valueTileF16AVX512(c.dst, c.block, c.ahead, c.dim, n)
-}
-
-// ValueTileQ8AVX512 is ValueTileQ8AVX2 for AVX-512.
-func ValueTileQ8AVX512(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true, false)
-	valueTileQ8AVX512(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
+	valueTileF16AVX512(&dst[0], &block[0], checkTile(dst, kvWidth(headDim), block, ahead, headDim, n), headDim, n)
 }
 
 // tileProductMACs bounds one call of a tile product: 100 us at 10 GMAC/s, which AVX2 exceeds by far.

@@ -697,80 +697,6 @@ column:
 	VZEROUPPER
 	RET
 
-// func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·keyTileQ8AVX2(SB), $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ scales+16(FP), DX
-	MOVQ ahead+32(FP), BX
-	MOVQ panels+48(FP), SI
-
-panel:
-	MOVQ blocks+40(FP), R9
-	MOVQ first+24(FP), R11
-	MOVQ AX, DI
-	MOVQ DX, R8
-
-block:
-	VCVTPH2PS (R8), Y0
-	VCVTPH2PS 16(R8), Y1
-	MOVQ      $0x00000020, R10
-
-column:
-	PREFETCHT0   (BX)
-	VBROADCASTSS (R11), Y2
-	VPMOVSXBD    (CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y0, Y3
-	VMOVUPS      Y3, (DI)
-	VPMOVSXBD    8(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y1, Y3
-	VMOVUPS      Y3, 32(DI)
-	VBROADCASTSS 4(R11), Y2
-	VPMOVSXBD    16(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y0, Y3
-	VMOVUPS      Y3, 256(DI)
-	VPMOVSXBD    24(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y1, Y3
-	VMOVUPS      Y3, 288(DI)
-	VBROADCASTSS 8(R11), Y2
-	VPMOVSXBD    32(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y0, Y3
-	VMOVUPS      Y3, 512(DI)
-	VPMOVSXBD    40(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y1, Y3
-	VMOVUPS      Y3, 544(DI)
-	VBROADCASTSS 12(R11), Y2
-	VPMOVSXBD    48(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y0, Y3
-	VMOVUPS      Y3, 768(DI)
-	VPMOVSXBD    56(CX), Y3
-	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  Y2, Y1, Y3
-	VMOVUPS      Y3, 800(DI)
-	ADDQ         $0x10, R11
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, BX
-	ADDQ         $0x00000400, DI
-	SUBQ         $0x04, R10
-	JNZ          column
-	ADDQ         $0x80, R8
-	DECQ         R9
-	JNZ          block
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, DX
-	DECQ         SI
-	JNZ          panel
-	VZEROUPPER
-	RET
-
 // func valueTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, n int)
 // Requires: AVX, F16C, MMX+
 TEXT ·valueTileF16AVX2(SB), $0-40
@@ -808,51 +734,6 @@ rest:
 end:
 	DECQ BX
 	JNZ  row
-	VZEROUPPER
-	RET
-
-// func valueTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
-// Requires: AVX, AVX2, F16C, MMX+
-TEXT ·valueTileQ8AVX2(SB), $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ scales+16(FP), DX
-	MOVQ ahead+24(FP), BX
-	MOVQ n+40(FP), SI
-
-row:
-	MOVQ blocks+32(FP), R8
-	MOVQ DX, DI
-
-block:
-	PREFETCHT0   (BX)
-	VPBROADCASTW (DI), X0
-	VCVTPH2PS    X0, Y0
-	VPMOVSXBD    (CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, (AX)
-	VPMOVSXBD    8(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VPMOVSXBD    16(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 64(AX)
-	VPMOVSXBD    24(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 96(AX)
-	ADDQ         $0x80, DI
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, BX
-	ADDQ         $0x80, AX
-	DECQ         R8
-	JNZ          block
-	ADDQ         $0x02, DX
-	DECQ         SI
-	JNZ          row
 	VZEROUPPER
 	RET
 
@@ -1891,63 +1772,6 @@ column:
 	VZEROUPPER
 	RET
 
-// func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·keyTileQ8AVX512(SB), $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ scales+16(FP), DX
-	MOVQ ahead+32(FP), BX
-	MOVQ panels+48(FP), SI
-
-panel:
-	MOVQ blocks+40(FP), R9
-	MOVQ first+24(FP), R11
-	MOVQ AX, DI
-	MOVQ DX, R8
-
-block:
-	VCVTPH2PS (R8), Z0
-	MOVQ      $0x00000020, R10
-
-column:
-	PREFETCHT0   (BX)
-	VBROADCASTSS (R11), Z1
-	VPMOVSXBD    (CX), Z2
-	VCVTDQ2PS    Z2, Z2
-	VFMADD213PS  Z1, Z0, Z2
-	VMOVUPS      Z2, (DI)
-	VBROADCASTSS 4(R11), Z1
-	VPMOVSXBD    16(CX), Z2
-	VCVTDQ2PS    Z2, Z2
-	VFMADD213PS  Z1, Z0, Z2
-	VMOVUPS      Z2, 256(DI)
-	VBROADCASTSS 8(R11), Z1
-	VPMOVSXBD    32(CX), Z2
-	VCVTDQ2PS    Z2, Z2
-	VFMADD213PS  Z1, Z0, Z2
-	VMOVUPS      Z2, 512(DI)
-	VBROADCASTSS 12(R11), Z1
-	VPMOVSXBD    48(CX), Z2
-	VCVTDQ2PS    Z2, Z2
-	VFMADD213PS  Z1, Z0, Z2
-	VMOVUPS      Z2, 768(DI)
-	ADDQ         $0x10, R11
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, BX
-	ADDQ         $0x00000400, DI
-	SUBQ         $0x04, R10
-	JNZ          column
-	ADDQ         $0x80, R8
-	DECQ         R9
-	JNZ          block
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, DX
-	DECQ         SI
-	JNZ          panel
-	VZEROUPPER
-	RET
-
 // func valueTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, n int)
 // Requires: AVX, AVX512F, F16C, MMX+
 TEXT ·valueTileF16AVX512(SB), $0-40
@@ -1983,43 +1807,6 @@ rest:
 end:
 	DECQ BX
 	JNZ  row
-	VZEROUPPER
-	RET
-
-// func valueTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
-// Requires: AVX, AVX2, AVX512F, MMX+
-TEXT ·valueTileQ8AVX512(SB), $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ scales+16(FP), DX
-	MOVQ ahead+24(FP), BX
-	MOVQ n+40(FP), SI
-
-row:
-	MOVQ blocks+32(FP), R8
-	MOVQ DX, DI
-
-block:
-	PREFETCHT0   (BX)
-	VPBROADCASTW (DI), Y0
-	VCVTPH2PS    Y0, Z0
-	VPMOVSXBD    (CX), Z1
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VPMOVSXBD    16(CX), Z1
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, 64(AX)
-	ADDQ         $0x80, DI
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, BX
-	ADDQ         $0x80, AX
-	DECQ         R8
-	JNZ          block
-	ADDQ         $0x02, DX
-	DECQ         SI
-	JNZ          row
 	VZEROUPPER
 	RET
 

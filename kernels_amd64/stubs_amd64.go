@@ -939,26 +939,12 @@ func foldRowsAVX2(dst *float32, src *float32, width int, m int, keep *float32, a
 //go:noescape
 func keyTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, panels int)
 
-// keyTileQ8AVX2 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds
-// first, (blocks*32) float32, to columns of dst, (blocks*32, 64).
-// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
-//
-//go:noescape
-func keyTileQ8AVX2(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
-
 // valueTileF16AVX2 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
 // is beyond dim stays. dim is a multiple of 8.
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
 func valueTileF16AVX2(dst *float32, src *byte, ahead *byte, dim int, n int)
-
-// valueTileQ8AVX2 unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,
-// (n, blocks*32).
-// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
-//
-//go:noescape
-func valueTileQ8AVX2(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
 
 // tileProductAVX512 multiplies tiles, r < m, j < cols:
 //
@@ -989,13 +975,6 @@ func foldRowsAVX512(dst *float32, src *float32, width int, m int, keep *float32,
 //go:noescape
 func keyTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, panels int)
 
-// keyTileQ8AVX512 unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds
-// first, (blocks*32) float32, to columns of dst, (blocks*32, 64).
-// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
-//
-//go:noescape
-func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, first *byte, ahead *byte, blocks int, panels int)
-
 // valueTileF16AVX512 unpacks n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what
 // is beyond dim stays. dim is a multiple of 8.
 // What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
@@ -1003,19 +982,137 @@ func keyTileQ8AVX512(dst *float32, src *byte, scales *byte, first *byte, ahead *
 //go:noescape
 func valueTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, n int)
 
-// valueTileQ8AVX512 unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,
-// (n, blocks*32).
-// What lies at the same place of ahead is prefetched. No alignment is needed; nothing else is touched.
-//
-//go:noescape
-func valueTileQ8AVX512(dst *float32, src *byte, scales *byte, ahead *byte, blocks int, n int)
-
 // rotateAVX2 turns the first pairs of adjacent columns of each head and multiplies by scale: (c*a-s*b, s*a+c*b), the
 // second product rounded, then fused. stride is in floats; pairs is a positive multiple of 4.
 // No alignment is needed; nothing outside the vectors is touched.
 //
 //go:noescape
 func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin *float32, scale float32)
+
+// keyScoresQ8AVX2 adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
+// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
+// (m, blocks), scale (m).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyScoresQ8AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+
+// mixValuesQ8AVX2 is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func mixValuesQ8AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+
+// keyScoresQ4AVX2 adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
+// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
+// (m, blocks), scale (m).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyScoresQ4AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+
+// mixValuesQ4AVX2 is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func mixValuesQ4AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+
+// keyScoresQ8AVXVNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
+// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
+// (m, blocks), scale (m).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyScoresQ8AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+
+// mixValuesQ8AVXVNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func mixValuesQ8AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+
+// keyScoresQ4AVXVNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
+// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
+// (m, blocks), scale (m).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyScoresQ4AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+
+// mixValuesQ4AVXVNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func mixValuesQ4AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+
+// keyScoresQ8VNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
+// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
+// (m, blocks), scale (m).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyScoresQ8VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+
+// mixValuesQ8VNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func mixValuesQ8VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+
+// keyScoresQ4VNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
+// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
+// (m, blocks), scale (m).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func keyScoresQ4VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+
+// mixValuesQ4VNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
+//
+//go:noescape
+func mixValuesQ4VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+
+// quantizeRowsAVX2 is quant.QuantizeRows with AVX2. The integers are stored as words 0, 2, 1, 3 of each four.
+// stride and n are in values; m, blocks, n and per are positive, n and per multiples of 16.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeRowsAVX2(dst *byte, scale *float32, sum *int32, x *float32, stride int, m int, blocks int, n int, per int)
+
+// quantizeWeightsAVX2 is quant.QuantizeRows with AVX2. The integers are stored as words 0, 2, 1, 3 of each four.
+// stride and n are in values; m, blocks, n and per are positive, n and per multiples of 16.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeWeightsAVX2(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m int, blocks int, n int, per int)
+
+// quantizeRowsVNNI is quant.QuantizeRows with AVX2. The integers are stored as four bytes of the high plane, then of the low one, of each four.
+// stride and n are in values; m, blocks, n and per are positive, n and per multiples of 16.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeRowsVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride int, m int, blocks int, n int, per int)
+
+// quantizeWeightsVNNI is quant.QuantizeRows with AVX2. The integers are stored as four bytes of the high plane, then of the low one, of each four.
+// stride and n are in values; m, blocks, n and per are positive, n and per multiples of 16.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeWeightsVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m int, blocks int, n int, per int)
+
+// firstScoresAVX2 sets all of the rows of scores, (m, 64), to the products of the rows of x, (m, dim), with first, (dim)
+// float32. dim is a multiple of 32. What lies ahead bytes from first is prefetched.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func firstScoresAVX2(scores *float32, x *float32, first *byte, ahead int, dim int, m int)
 
 // addAVX2 sets dst[i] += x[i], i < n.
 // No alignment is needed; nothing outside the vectors is touched.

@@ -58,7 +58,7 @@ type span struct{ from, to int }
 func newArena(tb testing.TB, rng *rand.Rand) *arena {
 	a := &arena{tb: tb, rng: rng}
 	page := os.Getpagesize()
-	for range 6 {
+	for range 8 {
 		all, err := syscall.Mmap(-1, 0, regionBytes+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 		if err != nil {
 			tb.Fatal(err)

@@ -45,13 +45,13 @@ type splitAttention struct {
 	left   []atomic.Int32 // (splitRows, kvHeads) parts of a block that are not finished
 }
 
-func newSplitAttention(c *Config, rows int, a *arena.Arena) splitAttention {
+func newSplitAttention(c *Config, kv quant.KVFormat, rows int, a *arena.Arena) splitAttention {
 	rows = min(rows, splitRows)
 	one := c.most(func(l *LayerConfig) int {
 		if l.KVHeads == 0 {
 			return 0
 		}
-		return l.KVHeads * kernel.PartLen(l.HeadDim, l.Heads/l.KVHeads)
+		return l.KVHeads * kernel.PartLen(kv, l.HeadDim, l.Heads/l.KVHeads)
 	})
 	return splitAttention{
 		memory: a.Floats(rows * maxParts * one),
@@ -240,10 +240,10 @@ func (s *State) attendOne(worker, i int) {
 
 // partMemory is the place of the result of one part.
 func (s *State) partMemory(block *rowBlock, head, part int) []float32 {
-	c := s.phase.of
-	one := kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads) // of one row; PartLen of several is at most as many times that
+	c, kv := s.phase.of, s.limits.KV
+	one := kernel.PartLen(kv, c.HeadDim, c.Heads/c.KVHeads) // of one row; PartLen of several is at most as many times that
 	start := (block.from*c.KVHeads+head*(block.to-block.from))*maxParts + part*(block.to-block.from)
-	return s.splits.memory[start*one:][:kernel.PartLen(c.HeadDim, c.Heads/c.KVHeads*(block.to-block.from))]
+	return s.splits.memory[start*one:][:kernel.PartLen(kv, c.HeadDim, c.Heads/c.KVHeads*(block.to-block.from))]
 }
 
 // startAttend gives the query vectors of a block and key-value head to the worker's Attend.

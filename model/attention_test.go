@@ -3,6 +3,7 @@ package model_test
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"siskin/model"
@@ -17,7 +18,7 @@ func kvFormats(t *testing.T) []kvcache.Format {
 	if tokenLimit(t) < math.MaxInt {
 		t.Skip("SKIPPED: hundreds of emulated passes take minutes")
 	}
-	return []kvcache.Format{kvcache.F16, kvcache.Q8}
+	return []kvcache.Format{kvcache.F16, kvcache.Q8, kvcache.Q4}
 }
 
 // A context of several parts gives the same bits whether its rows come in large passes, which go through the parts one
@@ -80,15 +81,14 @@ func TestAlternatingSequences(t *testing.T) {
 
 // A format that the model's heads do not fit is refused.
 func TestFormatOfKeysAndValues(t *testing.T) {
-	m, err := model.Parse(tiny.File()) // heads of 16 columns
+	m, err := model.Parse(tiny.File())
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.Config.HeadDim = 20
 	pool := kernel.NewPool(1)
 	defer pool.Close()
-	limits := tinyLimits
-	limits.KV = kvcache.Q8
-	if _, err := model.NewState(m, kernel.Generic(), pool, limits); err == nil {
-		t.Errorf("heads of %d columns were accepted in Q8", m.Config.HeadDim)
+	if _, err := model.NewState(m, kernel.Generic(), pool, tinyLimits); err == nil || !strings.Contains(err.Error(), "multiple of 8") {
+		t.Errorf("heads of %d columns in F16: error %v", m.Config.HeadDim, err)
 	}
 }

@@ -159,16 +159,18 @@ func (l *loader) headNorms(a *Attention, i int, wide bool) {
 	}
 }
 
-// gated takes the three matrices of a gated unit of layer i, with the biases that are there. Where there is no gate, it is
-// the first half of the rows of ffn_up.
+// gated takes the three matrices of a gated unit of layer i, with the biases that are there. Where ffn_up has twice the rows,
+// the gate is its first half.
 func (l *loader) gated(c *Config, i int, act Activation) *Feed {
 	p, ffn := block(i), c.PerLayer[i].FFN
 	f := &Feed{Activation: act}
-	if l.has(p + "ffn_gate.weight") {
+	if t, ok := l.file.Tensor(p + "ffn_up.weight"); ok && !l.has(p+"ffn_gate.weight") && t.Rows() == 2*ffn {
+		if both := l.matrix(t.Name, 2*ffn, c.Dim); both.Rows > 0 {
+			f.Gate, f.Up = both.part(0, ffn), both.part(ffn, 2*ffn)
+		}
+	} else {
 		f.Gate, f.GateBias = l.matrix(p+"ffn_gate.weight", ffn, c.Dim), l.optional(p+"ffn_gate.bias", ffn)
 		f.Up, f.UpBias = l.matrix(p+"ffn_up.weight", ffn, c.Dim), l.optional(p+"ffn_up.bias", ffn)
-	} else if both := l.matrix(p+"ffn_up.weight", 2*ffn, c.Dim); both.Rows > 0 {
-		f.Gate, f.Up = both.part(0, ffn), both.part(ffn, 2*ffn)
 	}
 	f.Down, f.DownBias = l.matrix(p+"ffn_down.weight", c.Dim, ffn), l.optional(p+"ffn_down.bias", c.Dim)
 	return f

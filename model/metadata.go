@@ -133,14 +133,13 @@ func (m *metadata) epsilon() float32 {
 // windows gives the layers a sliding window: those that the file's pattern names, or, without one, all but the last of
 // every period layers; a period of 0 is all layers. Absent, the window is that of otherwise, or there is none.
 func (m *metadata) windows(c *Config, period int, otherwise ...int) {
-	window := m.optional("attention.sliding_window", maxContext)
+	window, key := m.optional("attention.sliding_window", maxContext), m.use("attention.sliding_window_pattern")
 	if window == 0 && len(otherwise) > 0 {
 		window = otherwise[0]
 	}
 	if window == 0 {
 		return
 	}
-	key := m.use("attention.sliding_window_pattern")
 	pattern, isArray := m.File().Bools(key)
 	if !isArray {
 		if n, ok := m.Uint(key); ok {

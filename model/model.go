@@ -74,6 +74,9 @@ func (m *Model) FileBytes() int64 { return int64(len(m.data)) }
 // is the output matrix too, of experts as many as it goes through.
 func (m *Model) WeightBytes() int64 {
 	total := int64(len(m.Weights.Output.Data))
+	if in := m.Weights.LayerInputs; in != nil {
+		total += int64(len(in.Project.Data))
+	}
 	for i := range m.Weights.Layers {
 		for _, w := range m.Weights.Layers[i].ReadByToken(&m.Config) {
 			total += int64(len(w.Data))

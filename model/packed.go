@@ -22,6 +22,9 @@ func (m *Model) PackParts(set *kernel.Set) []pack.Part {
 		}
 		shared[w.Name] = shared[w.Name] || !w.wholeGroups()
 	}
+	if in := m.Weights.LayerInputs; in != nil {
+		add(&in.Project)
+	}
 	for i := range m.Weights.Layers {
 		for _, w := range m.Weights.Layers[i].matrices() {
 			add(w)

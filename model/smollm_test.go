@@ -60,13 +60,19 @@ func TestGoldenTexts(t *testing.T) {
 	}
 }
 
-// So it is with keys and values in 8 bits.
-func TestGoldenTextsInQ8(t *testing.T) {
+// So it is with keys and values in 8 bits, and with those in 4 bits within what daemon/doc/decisions/0012-integer-attention.md
+// says that they cost.
+func TestGoldenTextsInQ8(t *testing.T) { goldenTextsIn(t, kvcache.Q8, 1) }
+
+func TestGoldenTextsInQ4(t *testing.T) { goldenTextsIn(t, kvcache.Q4, 25) }
+
+func goldenTextsIn(t *testing.T, kv kvcache.Format, factor float64) {
 	var golden map[string]goldenText
 	goldentest.JSON(t, &golden, smollm, "logits.json")
 	m := open(t, goldentest.Model(t))
 	for name, text := range golden {
-		t.Run(name, func(t *testing.T) { checkText(t, m, testSets(t)[0], kvcache.Q8, text) })
+		text.Peer.KL *= factor
+		t.Run(name, func(t *testing.T) { checkText(t, m, testSets(t)[0], kv, text) })
 	}
 }
 

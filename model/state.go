@@ -33,7 +33,7 @@ type Limits struct {
 	// For models with recurrent layers, see recurrent.Limits: rows that can be taken back, and checkpoints of all sequences.
 	Drafts, Checkpoints int
 
-	KV kvcache.Format // how keys and values are kept; Q8 wants a head size that is a multiple of 32
+	KV kvcache.Format // how keys and values are kept; F16 wants a head size that is a multiple of 8
 }
 
 // Errors of running; test with errors.Is.
@@ -197,7 +197,7 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte, err error) {
 	}
 	s.routing = newRouting(c, n, a)
 	s.rotations = newRotations(c.Ropes, s.limits.Context, n, a)
-	s.splits = newSplitAttention(c, n, a)
+	s.splits = newSplitAttention(c, s.limits.KV, n, a)
 	s.phase.place(s, a, workers)
 	if err := s.newMixer(a, workers); err != nil {
 		return nil, fmt.Errorf("model state: %w", err)

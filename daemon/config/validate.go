@@ -101,7 +101,7 @@ func (k *checker) model(m Model) {
 		k.add("model.kernels", `is empty; write "auto" for the best of this machine`)
 	}
 	k.text("model.kernels", m.Kernels, 64)
-	k.oneOf("model.kv", m.KV, "f16", "q8")
+	k.oneOf("model.kv", m.KV, "f16", "q8", "q4")
 	k.oneOf("model.pack", m.Pack, "auto", "off")
 	k.text("model.pack_dir", m.PackDir, 4096)
 	k.text("model.tokenizer_pre", m.TokenizerPre, 64)

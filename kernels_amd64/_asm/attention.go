@@ -21,9 +21,7 @@ func attentionKernels(a *asm) {
 		k.softmaxTile()
 		k.foldRows()
 		k.keyTileF16()
-		k.keyTileQ8()
 		k.valueTileF16()
-		k.valueTileQ8()
 	}
 	a.rotate()
 }

@@ -20,17 +20,6 @@ func (k attention) widenF16(src Mem, dst Mem) {
 	}
 }
 
-// widenQ8 unpacks 16 int8 values, times the vectors of scale.
-func (k attention) widenQ8(src, dst Mem, scale []reg.VecVirtual) {
-	for i, s := range scale {
-		v := k.vec()
-		k.VPMOVSXBD(src.Offset(i*k.bytes/4), v)
-		k.VCVTDQ2PS(v, v)
-		k.VMULPS(s, v, v)
-		k.VMOVUPS(v, dst.Offset(i*k.bytes))
-	}
-}
-
 func (k attention) keyTileF16() {
 	k.function("keyTileF16", "func(dst *float32, src, ahead *byte, dim, panels int)",
 		"unpacks panels of binary16 keys, (panels, dim, 16), to columns of dst, (dim, 64). dim is even.", tileDoc)
@@ -49,52 +38,6 @@ func (k attention) keyTileF16() {
 	k.SUBQ(Imm(2), left)
 	k.JNZ(LabelRef("column"))
 	k.ADDQ(Imm(panelBytes), dst)
-	k.DECQ(panels)
-	k.JNZ(LabelRef("panel"))
-	k.ret()
-}
-
-func (k attention) keyTileQ8() {
-	k.function("keyTileQ8", "func(dst *float32, src, scales, first, ahead *byte, blocks, panels int)",
-		"unpacks panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and adds",
-		"first, (blocks*32) float32, to columns of dst, (blocks*32, 64).", tileDoc)
-	dst, src, scales, ahead, panels := k.param("dst"), k.param("src"), k.param("scales"), k.param("ahead"), k.param("panels")
-	k.Label("panel")
-	to, from, blocks, left, first := k.GP64(), k.GP64(), k.param("blocks"), k.GP64(), k.param("first")
-	k.MOVQ(dst, to)
-	k.MOVQ(scales, from)
-	k.Label("block")
-	var scale []reg.VecVirtual
-	for o := 0; o < panelBytes; o += k.bytes {
-		v := k.vec()
-		k.VCVTPH2PS(at(from, o/2), v)
-		scale = append(scale, v)
-	}
-	k.MOVQ(U32(32), left)
-	k.Label("column")
-	k.PREFETCHT0(at(ahead, 0))
-	for i := range 4 {
-		base := k.vec()
-		k.VBROADCASTSS(at(first, 4*i), base)
-		for j, s := range scale {
-			v := k.vec()
-			k.VPMOVSXBD(at(src, 16*i+j*k.bytes/4), v)
-			k.VCVTDQ2PS(v, v)
-			k.VFMADD213PS(base, s, v)
-			k.VMOVUPS(v, at(to, keyRowBytes*i+j*k.bytes))
-		}
-	}
-	k.ADDQ(Imm(16), first)
-	k.ADDQ(Imm(64), src)
-	k.ADDQ(Imm(64), ahead)
-	k.ADDQ(U32(4*keyRowBytes), to)
-	k.SUBQ(Imm(4), left)
-	k.JNZ(LabelRef("column"))
-	k.ADDQ(Imm(128), from)
-	k.DECQ(blocks)
-	k.JNZ(LabelRef("block"))
-	k.ADDQ(Imm(panelBytes), dst)
-	k.ADDQ(Imm(32), scales)
 	k.DECQ(panels)
 	k.JNZ(LabelRef("panel"))
 	k.ret()
@@ -127,40 +70,6 @@ func (k attention) valueTileF16() {
 	k.ADDQ(Imm(16), ahead)
 	k.ADDQ(Imm(panelBytes), dst)
 	k.Label("end")
-	k.DECQ(rows)
-	k.JNZ(LabelRef("row"))
-	k.ret()
-}
-
-func (k attention) valueTileQ8() {
-	k.function("valueTileQ8", "func(dst *float32, src, scales, ahead *byte, blocks, n int)",
-		"unpacks n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst,",
-		"(n, blocks*32).", tileDoc)
-	dst, src, scales, ahead, rows := k.param("dst"), k.param("src"), k.param("scales"), k.param("ahead"), k.param("n")
-	k.Label("row")
-	from, blocks := k.GP64(), k.param("blocks")
-	k.MOVQ(scales, from)
-	k.Label("block")
-	k.PREFETCHT0(at(ahead, 0))
-	scale := k.vec()
-	if k.wide() {
-		k.VPBROADCASTW(at(from, 0), scale.AsY())
-		k.VCVTPH2PS(scale.AsY(), scale)
-	} else {
-		k.VPBROADCASTW(at(from, 0), scale.AsX())
-		k.VCVTPH2PS(scale.AsX(), scale)
-	}
-	vectors := []reg.VecVirtual{scale, scale}[:panelBytes/k.bytes]
-	for i := range 2 {
-		k.widenQ8(at(src, 16*i), at(dst, panelBytes*i), vectors)
-	}
-	k.ADDQ(Imm(128), from)
-	k.ADDQ(Imm(32), src)
-	k.ADDQ(Imm(32), ahead)
-	k.ADDQ(Imm(2*panelBytes), dst)
-	k.DECQ(blocks)
-	k.JNZ(LabelRef("block"))
-	k.ADDQ(Imm(2), scales)
 	k.DECQ(rows)
 	k.JNZ(LabelRef("row"))
 	k.ret()

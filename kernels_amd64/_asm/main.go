@@ -47,6 +47,7 @@ func generate(dir string) error {
 		{"matmul_float_amd64.s", floatKernels},
 		{"vector_f32_amd64.s", vectorKernels},
 		{"attention_amd64.s", attentionKernels},
+		{"attention_int_amd64.s", integerAttention},
 		{"add_amd64.s", (*asm).add},
 		{"peak_amd64.s", peakKernels},
 	}

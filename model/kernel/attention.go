@@ -7,18 +7,19 @@ import (
 	"siskin/model/quant"
 )
 
-// KeyTile unpacks a block of keys as quant.KeyTile does. What lies at the same place of ahead, which is another block or
-// empty, is brought into the cache meanwhile.
-type KeyTile func(dst []float32, block, ahead []byte, headDim, n int)
-
-// ValueTile is KeyTile for values, as quant.ValueTile does.
-type ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
-
-// Attention is the part of a Set that serves attention; see quant for what each function computes.
+// Attention is the part of a Set that serves attention; see quant for what each function computes. What lies at the same
+// place of ahead, which is another block or empty, is brought into the cache meanwhile.
 type Attention struct {
-	KeyTile     [quant.NumKVFormats]KeyTile
-	ValueTile   [quant.NumKVFormats]ValueTile
-	TileProduct func(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32)
+	// KeyTile and ValueTile unpack blocks in F16 as quant.KeyTile and quant.ValueTile do.
+	KeyTile, ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
+	TileProduct        func(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32)
+
+	// QuantizeRows is for KeyScores and MixValues of the same set: it arranges the integers as they like it.
+	QuantizeRows func(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int)
+	// KeyScores and MixValues by format; nil for F16.
+	KeyScores [quant.NumKVFormats]KeyScores
+	MixValues [quant.NumKVFormats]MixValues
+
 	SoftmaxTile func(scores []float32, m, cols int, top, sum, scale []float32)
 	FoldRows    func(dst, src []float32, width, m int, keep, add []float32)
 	Rotate      func(x []float32, heads, headDim int, cos, sin []float32, scale float32)
@@ -26,14 +27,31 @@ type Attention struct {
 	RotateHalves func(x []float32, heads, headDim int, cos, sin []float32, scale float32)
 }
 
+// KeyScores computes the scores of query vectors with the keys of one page, as quant.KeyScores does.
+type KeyScores func(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int)
+
+// MixValues adds the weighted values of one page to results, as quant.MixValues does.
+type MixValues func(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int)
+
 func genericAttention() Attention {
 	a := Attention{
-		TileProduct: quant.TileProduct, SoftmaxTile: quant.SoftmaxTile, FoldRows: quant.FoldRows, Rotate: quant.Rotate,
+		KeyTile: func(dst []float32, block, _ []byte, headDim, n int) {
+			quant.KeyTile(quant.KVF16, dst, block, headDim, n)
+		},
+		ValueTile: func(dst []float32, block, _ []byte, headDim, n int) {
+			quant.ValueTile(quant.KVF16, dst, block, headDim, n)
+		},
+		TileProduct: quant.TileProduct, QuantizeRows: quant.QuantizeRows,
+		SoftmaxTile: quant.SoftmaxTile, FoldRows: quant.FoldRows, Rotate: quant.Rotate,
 		RotateHalves: quant.RotateHalves,
 	}
-	for f := range quant.NumKVFormats {
-		a.KeyTile[f] = func(dst []float32, block, _ []byte, headDim, n int) { quant.KeyTile(f, dst, block, headDim, n) }
-		a.ValueTile[f] = func(dst []float32, block, _ []byte, headDim, n int) { quant.ValueTile(f, dst, block, headDim, n) }
+	for _, f := range []quant.KVFormat{quant.KVQ8, quant.KVQ4} {
+		a.KeyScores[f] = func(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, _ []byte, headDim, m, n int) {
+			quant.KeyScores(f, scores, q, scale, sum, x, keys, headDim, m, n)
+		}
+		a.MixValues[f] = func(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, _ []byte, headDim, m, n int) {
+			quant.MixValues(f, out, p, scale, sum, keep, values, headDim, m, n)
+		}
 	}
 	return a
 }
@@ -44,12 +62,13 @@ func genericAttention() Attention {
 type Attend struct {
 	set    *Set
 	format quant.KVFormat
-	dim    int     // columns of a head
+	head   int     // columns of a head
+	dim    int     // columns that the format keeps of it; those beyond head are zero
 	width  int     // dim in whole vectors
 	rows   int     // query vectors under way
 	cap    float32 // limit of scores, as an exponent of two; 0: none
 
-	tile   []float32 // (dim, 64) keys, then (64, width) values
+	tile   []float32 // (dim, 64) keys, then (64, width) values, of F16
 	query  []float32 // (rows, dim)
 	score  []float32 // (rows, 64)
 	scale  []float32 // (rows)
@@ -61,6 +80,11 @@ type Attend struct {
 	less   []float32 // (dim) what is kept of a key
 	hidden [quant.KVPage]float32
 	acts   []byte // (dim/32) quant.Acts
+
+	// Of Q8 and Q4:
+	quantised bool     // queries are those of query
+	queries   integers // (rows) of dim values
+	weights   integers // (rows, dim/32) of 64 values
 }
 
 // Part is what attention over some pages leaves for some query vectors.
@@ -70,9 +94,9 @@ type Part struct {
 	top []float32 // (rows)
 }
 
-// PartLen is the number of float32 values of a Part of some query vectors.
-func PartLen(headDim, rows int) int {
-	return rows*(quant.KVWidth(headDim)+sumLanes) + (rows+sumLanes-1)/sumLanes*sumLanes
+// PartLen is the number of float32 values of a Part of some query vectors over keys and values in format f.
+func PartLen(f quant.KVFormat, headDim, rows int) int {
+	return rows*(f.KVWidth(headDim)+sumLanes) + (rows+sumLanes-1)/sumLanes*sumLanes
 }
 
 // partIn divides memory of PartLen values.
@@ -91,20 +115,48 @@ func (p *Part) reset() {
 
 // NewAttend makes one for at most rows query vectors of headDim columns over keys and values in format f.
 func NewAttend(set *Set, f quant.KVFormat, headDim, rows int) *Attend {
-	a := &Attend{set: set, format: f, dim: headDim, width: quant.KVWidth(headDim)}
-	a.tile = AlignedFloats(quant.KVPage * a.width)
-	a.query = AlignedFloats(rows * headDim)
+	a := &Attend{set: set, format: f, head: headDim, dim: f.KVColumns(headDim), width: f.KVWidth(headDim)}
+	a.query = AlignedFloats(rows * a.dim)
 	a.score = AlignedFloats(rows * quant.KVPage)
 	a.scale = AlignedFloats(2 * rows)
-	a.own, a.whole = AlignedFloats(PartLen(headDim, rows)), AlignedFloats(PartLen(headDim, rows))
-	a.less = AlignedFloats(headDim)
+	a.own, a.whole = AlignedFloats(PartLen(f, headDim, rows)), AlignedFloats(PartLen(f, headDim, rows))
+	a.less = AlignedFloats(a.dim)
 	a.unused = AlignedFloats(rows * sumLanes)
 	for i := range a.hidden {
 		a.hidden[i] = float32(math.Inf(-1))
 	}
-	a.acts = quant.NewActs((headDim + quant.ActBlock - 1) / quant.ActBlock * quant.ActBytes)
+	if f == quant.KVF16 {
+		a.tile = AlignedFloats(quant.KVPage * a.width)
+		a.acts = quant.NewActs((headDim + quant.ActBlock - 1) / quant.ActBlock * quant.ActBytes)
+		return a
+	}
+	blocks := a.dim / scaleColumns
+	a.acts = quant.NewActs(blocks * quant.ActBytes)
+	a.queries = newIntegers(rows, a.dim, rows*blocks)
+	a.weights = newIntegers(rows*blocks, quant.KVPage, rows*blocks)
 	return a
 }
+
+// scaleColumns is the number of columns of a head that share a scale in Q8 and Q4.
+const scaleColumns = 32
+
+// integers is what QuantizeRows makes of rows.
+type integers struct {
+	q     []byte
+	scale []float32
+	sum   []int32
+}
+
+func newIntegers(vectors, n, sums int) integers {
+	return integers{q: quant.NewActs(2 * vectors * n), scale: make([]float32, vectors), sum: make([]int32, sums)}
+}
+
+// from is what belongs to the vectors from v on, with n values and some sums each.
+func (i *integers) from(v, n, sums int) (q []byte, scale []float32, sum []int32) {
+	return i.q[2*v*n:], i.scale[v:], i.sum[v*sums:]
+}
+
+func (i *integers) bytes() int { return len(i.q) + 4*len(i.scale) + 4*len(i.sum) }
 
 // sumLanes is the number of partial sums of the weights of a query.
 const sumLanes = 16
@@ -117,37 +169,43 @@ func AlignedFloats(n int) []float32 {
 
 // Bytes returns the memory that a holds.
 func (a *Attend) Bytes() int {
-	return 4*(len(a.tile)+len(a.query)+len(a.score)+len(a.scale)+len(a.own)+len(a.whole)+len(a.unused)+len(a.less)+len(a.hidden)) + len(a.acts)
+	floats := len(a.tile) + len(a.query) + len(a.score) + len(a.scale) + len(a.own) + len(a.whole) + len(a.unused) + len(a.less) + len(a.hidden)
+	return 4*floats + len(a.acts) + a.queries.bytes() + a.weights.bytes()
 }
 
 // Store keeps the key and the value (headDim each) of position pos of a page in its blocks. Position 0 comes first.
 func (a *Attend) Store(keys, values []byte, pos int, key, value []float32) {
-	if a.format == quant.KVQ8 {
-		if pos == 0 {
-			quant.FirstKeyQ8(keys, key)
-		}
-		quant.KeyDifference(a.less, keys, key)
-		a.set.Quantize(a.acts, a.less, 1, 0)
-		quant.KeyQ8(keys, a.acts, pos)
-		a.set.Quantize(a.acts, value, 1, 0)
-		quant.ValueQ8(values, a.acts, pos)
+	if a.format == quant.KVF16 {
+		row := a.acts[:2*a.dim]
+		a.set.ToF16(row, key)
+		quant.KeyF16(keys, row, pos)
+		a.set.ToF16(quant.ValueRow(values, pos), value)
 		return
 	}
-	row := a.acts[:2*a.dim]
-	a.set.ToF16(row, key)
-	quant.KeyF16(keys, row, pos)
-	a.set.ToF16(quant.ValueRow(values, pos), value)
+	if pos == 0 {
+		a.format.FirstKey(keys, key)
+	}
+	a.format.KeyDifference(a.less[:a.head], keys, key)
+	a.set.Quantize(a.acts, a.less, 1, 0)
+	a.format.StoreKey(keys, a.acts, pos)
+	if a.head < a.dim {
+		copy(a.less, value)
+		value = a.less
+	}
+	a.set.Quantize(a.acts, value, 1, 0)
+	a.format.StoreValue(values, a.acts, pos)
 }
 
 // Start begins the attention of rows query vectors.
 func (a *Attend) Start(rows int) {
-	a.rows = rows
+	a.rows, a.quantised = rows, false
 	a.total = a.partIn(a.whole, rows)
 	a.total.reset()
 }
 
-// Query is the place of query vector r (headDim), multiplied by log2(e)/sqrt(headDim); to be filled after Start.
-func (a *Attend) Query(r int) []float32 { return a.query[r*a.dim : (r+1)*a.dim] }
+// Query is the place of query vector r (headDim), multiplied by log2(e)/sqrt(headDim); to be filled after Start, all before
+// the first Page.
+func (a *Attend) Query(r int) []float32 { return a.query[r*a.dim:][:a.head] }
 
 // Page is the keys and values of one page, and those that will follow.
 type Page struct {
@@ -205,27 +263,51 @@ func (a *Attend) Page(p Page, sees Span) {
 		return
 	}
 	_, n := sees.Of(last - 1)
-	cols := (n + sumLanes - 1) / sumLanes * sumLanes
-	m, set, dim, width, part := last-first, a.set, a.dim, a.width, &a.part
-	score := a.score[first*quant.KVPage : last*quant.KVPage]
-	scale := a.scale[:m]
-
-	set.KeyTile[a.format](a.tile[:dim*quant.KVPage], p.Keys, p.NextKeys, dim, n)
-	set.TileProduct(score, quant.KVPage, a.query[first*dim:last*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
-	if a.cap > 0 {
-		a.capScores(score, cols)
+	scores, cols := a.score[first*quant.KVPage:last*quant.KVPage], (n+sumLanes-1)/sumLanes*sumLanes
+	m, dim, part, set := last-first, a.dim, &a.part, a.set
+	if a.format == quant.KVF16 {
+		set.KeyTile(a.tile[:dim*quant.KVPage], p.Keys, p.NextKeys, dim, n)
+		set.TileProduct(scores, quant.KVPage, a.query[first*dim:last*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
+	} else {
+		a.quantiseQueries()
+		q, scale, sum := a.queries.from(first, dim, dim/scaleColumns)
+		set.KeyScores[a.format](scores, q, scale, sum, a.query[first*dim:last*dim], p.Keys, p.NextKeys, dim, m, n)
 	}
-	for r := range m {
-		from, to := sees.Of(first + r)
-		row := score[r*quant.KVPage:][:cols]
+	if a.cap > 0 {
+		a.capScores(scores, cols)
+	}
+	a.hide(scores, cols, first, sees)
+	keep, out := a.scale[:m], part.out[first*a.width:last*a.width]
+	set.SoftmaxTile(scores, m, cols, part.top[first:], part.sum[first*sumLanes:], keep)
+	if a.format == quant.KVF16 {
+		set.ValueTile(a.tile, p.Values, p.NextValues, dim, n)
+		set.TileProduct(out, a.width, scores, quant.KVPage, a.tile, a.width, m, n, a.width, keep)
+		return
+	}
+	w, blocks := &a.weights, dim/scaleColumns
+	set.QuantizeRows(w.q, w.scale, w.sum, scores, quant.KVPage, a.format.Scales(p.Values, dim), m, blocks, cols, cols)
+	set.MixValues[a.format](out, w.q, w.scale, w.sum, keep, p.Values, p.NextValues, dim, m, cols)
+}
+
+// quantiseQueries makes the integers of all query vectors, once.
+func (a *Attend) quantiseQueries() {
+	if !a.quantised {
+		q := &a.queries
+		a.set.QuantizeRows(q.q, q.scale, q.sum, a.query[:a.rows*a.dim], a.dim, nil, a.rows, 1, a.dim, scaleColumns)
+		a.quantised = true
+	}
+}
+
+// hide overwrites the scores of positions that the query vectors from first on do not see.
+func (a *Attend) hide(scores []float32, cols, first int, sees Span) {
+	for r := 0; r < len(scores); r += quant.KVPage {
+		from, to := sees.Of(first + r/quant.KVPage)
+		row := scores[r:][:cols]
 		copy(row[:from], a.hidden[:])
 		if to < cols {
 			copy(row[to:], a.hidden[:])
 		}
 	}
-	set.SoftmaxTile(score, m, cols, part.top[first:], part.sum[first*sumLanes:], scale)
-	set.ValueTile[a.format](a.tile, p.Values, p.NextValues, dim, n)
-	set.TileProduct(part.out[first*width:], width, score, quant.KVPage, a.tile, width, m, n, width, scale)
 }
 
 // Cap makes each score x/sqrt(headDim) limit*tanh(x/limit) from now on (Gemma Team 2024, arXiv 2408.00118, section 2); 0

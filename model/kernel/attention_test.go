@@ -100,8 +100,8 @@ func (c *context) attend(a *Attend, q []float32, last, group, pages int, k mask)
 
 // exact is attention in float64 over the values as they were stored, of positions [from, last].
 func (c *context) exact(f quant.KVFormat, q []float32, from, last int, limit float32) []float64 {
-	width := quant.KVWidth(c.dim)
-	keys, values := make([]float32, c.dim*quant.KVPage), make([]float32, quant.KVPage*width)
+	width := f.KVWidth(c.dim)
+	keys, values := make([]float32, f.KVColumns(c.dim)*quant.KVPage), make([]float32, quant.KVPage*width)
 	scores, out := make([]float64, last+1), make([]float64, c.dim)
 	for pos := range scores {
 		if pos%quant.KVPage == 0 {
@@ -181,12 +181,21 @@ func checkAttention(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c 
 		}
 		for g := range group {
 			for col, want := range c.exact(f, q[r*size+g*c.dim:][:c.dim], k.from(pos), pos, k.cap) {
-				if got := float64(one[g*c.dim+col]); !(math.Abs(got-want) <= 2e-5) {
+				if got := float64(one[g*c.dim+col]); !(math.Abs(got-want) <= attentionError(f)) {
 					t.Fatalf("group %d, head %d, position %d, column %d: %g, want %g", group, g, pos, col, got, want)
 				}
 			}
 		}
 	}
+}
+
+// attentionError is what may be between attention in float32, or over integers of 16 bits for queries and weights, and exact
+// attention.
+func attentionError(f quant.KVFormat) float64 {
+	if f == quant.KVF16 {
+		return 2e-5
+	}
+	return 5e-4
 }
 
 // Each function of every set gives what the reference gives, touches nothing else and does not allocate; the tiles are
@@ -218,13 +227,46 @@ func testTiles(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, dim int
 	t.Helper()
 	c := newContext(rng, set, f, dim, quant.KVPage)
 	for _, n := range []int{1, 16, 33, 64} {
+		if f != quant.KVF16 {
+			testIntegers(t, rng, set, f, c, n)
+			continue
+		}
 		for name, run := range map[string]func(s *Set, dst []float32){
-			"keys":   func(s *Set, dst []float32) { s.KeyTile[f](dst[:dim*quant.KVPage], c.keys[0], nil, dim, n) },
-			"values": func(s *Set, dst []float32) { s.ValueTile[f](dst, c.vals[0], c.vals[0], dim, n) },
+			"keys":   func(s *Set, dst []float32) { s.KeyTile(dst[:dim*quant.KVPage], c.keys[0], nil, dim, n) },
+			"values": func(s *Set, dst []float32) { s.ValueTile(dst, c.vals[0], c.vals[0], dim, n) },
 		} {
 			same(t, fmt.Sprintf("%s: %s of %d columns, %d positions in %v", set.Name, name, dim, n, f), set,
-				quant.KVPage*quant.KVWidth(dim), 0, run)
+				quant.KVPage*f.KVWidth(dim), 0, run)
 		}
+	}
+}
+
+// testIntegers tests the scores and the sums of values of n positions for any number of rows. The integers are exact, so what
+// is left is the rounding of a few float32 operations.
+func testIntegers(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c *context, n int) {
+	t.Helper()
+	dim := f.KVColumns(c.dim)
+	blocks := dim / scaleColumns
+	for _, m := range []int{1, 2, 3, 4, 5, 7, 8, 9, 13} {
+		what := fmt.Sprintf("%s: %%s of %d rows, %d columns, %d positions in %v", set.Name, m, dim, n, f)
+		q, x := newIntegers(m, dim, m*blocks), gaussian(rng, m*dim)
+		same(t, fmt.Sprintf(what, "scores"), set, m*quant.KVPage, 5e-5, func(s *Set, dst []float32) {
+			s.QuantizeRows(q.q, q.scale, q.sum, x, dim, nil, m, 1, dim, scaleColumns)
+			s.KeyScores[f](dst, q.q, q.scale, q.sum, x, c.keys[0], nil, dim, m, n)
+		})
+		weights, keep, cols := gaussian(rng, m*quant.KVPage), gaussian(rng, m), (n+15)/16*16
+		for i := range weights {
+			weights[i] = float32(math.Exp2(float64(5 * weights[i])))
+			if i%7 == 0 {
+				weights[i] = 0
+			}
+		}
+		p, before := newIntegers(m*blocks, quant.KVPage, m*blocks), gaussian(rng, m*dim)
+		same(t, fmt.Sprintf(what, "values"), set, m*dim, 1e-5, func(s *Set, dst []float32) {
+			copy(dst, before)
+			s.QuantizeRows(p.q, p.scale, p.sum, weights, quant.KVPage, f.Scales(c.vals[0], dim), m, blocks, cols, cols)
+			s.MixValues[f](dst, p.q, p.scale, p.sum, keep, c.vals[0], c.vals[0], dim, m, cols)
+		})
 	}
 }
 

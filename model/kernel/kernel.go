@@ -114,6 +114,9 @@ func complete(s *Set) *Set {
 	if s.TileProduct == nil {
 		s.Attention = ref.Attention
 	}
+	if s.QuantizeRows == nil {
+		s.QuantizeRows, s.KeyScores, s.MixValues = ref.QuantizeRows, ref.KeyScores, ref.MixValues
+	}
 	return s
 }
 

@@ -58,9 +58,14 @@ func TestSelfTestFindsFaults(t *testing.T) {
 			s.MatMulPacked[quant.Q6_K] = Generic().MatMulQ8[quant.Q6_K]
 		},
 		"rotate":             func(s *Set) { s.Rotate = func([]float32, int, int, []float32, []float32, float32) {} },
-		"attention over q8":  func(s *Set) { s.KeyTile[quant.KVQ8] = func([]float32, []byte, []byte, int, int) {} },
-		"attention over f16": func(s *Set) { s.ValueTile[quant.KVF16] = func([]float32, []byte, []byte, int, int) {} },
-		"supported":          func(s *Set) { s.MatMulBF16 = nil },
+		"attention over f16": func(s *Set) { s.ValueTile = func([]float32, []byte, []byte, int, int) {} },
+		"attention over q8": func(s *Set) {
+			s.KeyScores[quant.KVQ8] = func([]float32, []byte, []float32, []int32, []float32, []byte, []byte, int, int, int) {}
+		},
+		"attention over q4": func(s *Set) {
+			s.MixValues[quant.KVQ4] = func([]float32, []byte, []float32, []int32, []float32, []byte, []byte, int, int, int) {}
+		},
+		"supported": func(s *Set) { s.MatMulBF16 = nil },
 	} {
 		s := Generic()
 		s.Name = "faulty"

@@ -17,6 +17,7 @@ func candidates() []*Set {
 	if kernels.HasAVXVNNI() {
 		avxvnni := *avx2
 		avxvnni.Name = "avxvnni"
+		avxvnni.Attention = avxvnniAttention()
 		sets = []*Set{withProducts(&avxvnni, kernels.MatMulAVXVNNI), avx2}
 	}
 	if !kernels.HasAVX512VNNI() {
@@ -48,9 +49,12 @@ func avx2Set() *Set {
 
 func avx2Attention() Attention {
 	return Attention{
-		KeyTile:      [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX2, kernels.KeyTileQ8AVX2},
-		ValueTile:    [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX2, kernels.ValueTileQ8AVX2},
+		KeyTile:      kernels.KeyTileF16AVX2,
+		ValueTile:    kernels.ValueTileF16AVX2,
 		TileProduct:  kernels.TileProductAVX2,
+		QuantizeRows: kernels.QuantizeRowsAVX2,
+		KeyScores:    [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8AVX2, quant.KVQ4: kernels.KeyScoresQ4AVX2},
+		MixValues:    [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8AVX2, quant.KVQ4: kernels.MixValuesQ4AVX2},
 		SoftmaxTile:  kernels.SoftmaxTileAVX2,
 		FoldRows:     kernels.FoldRowsAVX2,
 		Rotate:       kernels.RotateAVX2,
@@ -58,11 +62,23 @@ func avx2Attention() Attention {
 	}
 }
 
+// avxvnniAttention is that of AVX2 but for the products of integers.
+func avxvnniAttention() Attention {
+	a := avx2Attention()
+	a.QuantizeRows = kernels.QuantizeRowsVNNI
+	a.KeyScores = [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8AVXVNNI, quant.KVQ4: kernels.KeyScoresQ4AVXVNNI}
+	a.MixValues = [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8AVXVNNI, quant.KVQ4: kernels.MixValuesQ4AVXVNNI}
+	return a
+}
+
 func avx512Attention() Attention {
 	return Attention{
-		KeyTile:      [quant.NumKVFormats]KeyTile{kernels.KeyTileF16AVX512, kernels.KeyTileQ8AVX512},
-		ValueTile:    [quant.NumKVFormats]ValueTile{kernels.ValueTileF16AVX512, kernels.ValueTileQ8AVX512},
+		KeyTile:      kernels.KeyTileF16AVX512,
+		ValueTile:    kernels.ValueTileF16AVX512,
 		TileProduct:  kernels.TileProductAVX512,
+		QuantizeRows: kernels.QuantizeRowsVNNI,
+		KeyScores:    [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8VNNI, quant.KVQ4: kernels.KeyScoresQ4VNNI},
+		MixValues:    [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8VNNI, quant.KVQ4: kernels.MixValuesQ4VNNI},
 		SoftmaxTile:  kernels.SoftmaxTileAVX512,
 		FoldRows:     kernels.FoldRowsAVX512,
 		Rotate:       kernels.RotateAVX2,

@@ -64,8 +64,8 @@ func armProduct(pool *sync.Pool, mul armMatMul, f kernels.Format, packed bool) M
 
 func neonAttention() Attention {
 	return Attention{
-		KeyTile:      [quant.NumKVFormats]KeyTile{kernels.KeyTileF16NEON, kernels.KeyTileQ8NEON},
-		ValueTile:    [quant.NumKVFormats]ValueTile{kernels.ValueTileF16NEON, kernels.ValueTileQ8NEON},
+		KeyTile:      kernels.KeyTileF16NEON,
+		ValueTile:    kernels.ValueTileF16NEON,
 		TileProduct:  kernels.TileProductNEON,
 		SoftmaxTile:  kernels.SoftmaxTileNEON,
 		FoldRows:     kernels.FoldRowsNEON,

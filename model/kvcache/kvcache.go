@@ -16,14 +16,14 @@ import (
 	"siskin/model/quant"
 )
 
-// Named returns the format of that name, "f16" or "q8".
+// Named returns the format of that name, "f16", "q8" or "q4".
 func Named(name string) (Format, error) {
 	for f := range quant.NumKVFormats {
 		if name == f.String() {
 			return f, nil
 		}
 	}
-	return F16, fmt.Errorf("%q is no format of keys and values: want f16 or q8", name)
+	return F16, fmt.Errorf("%q is no format of keys and values: want f16, q8 or q4", name)
 }
 
 // PageLen is the number of positions in a page.
@@ -36,6 +36,7 @@ type Format = quant.KVFormat
 const (
 	F16 = quant.KVF16 // little-endian binary16: 2 bytes a value
 	Q8  = quant.KVQ8  // int8 and a binary16 scale for 32 values, keys as differences: 1.094 bytes a value
+	Q4  = quant.KVQ4  // the same in 4 bits: 0.594 bytes a value
 )
 
 // Shape says what is stored per position.

@@ -66,7 +66,7 @@ func checkPages(t *testing.T, c *Cache, pages int) {
 
 // The blocks of all sequences, pages, layers, heads, keys and values are as long as the format says and lie apart.
 func TestBlocksDoNotOverlap(t *testing.T) {
-	for f, sizes := range map[Format][2]int{F16: {PageLen * 64, PageLen * 64}, Q8: {PageLen*34 + 4*32, PageLen * 34}} {
+	for f, sizes := range map[Format][2]int{F16: {PageLen * 64, PageLen * 64}, Q8: {PageLen*34 + 4*32, PageLen * 34}, Q4: {PageLen*18 + 4*32, PageLen * 18}} {
 		size := sizes[0] + sizes[1]
 		c := newCacheOf(t, f, 4, 2)
 		if got, want := c.Shape().PageBytes(), 2*3*size; got != want {
@@ -172,7 +172,7 @@ func TestBadArguments(t *testing.T) {
 	for name, shape := range map[string]Shape{
 		"a head of no columns":         {Layers: 1, KVHeads: 1},
 		"a head of 12 columns":         {Layers: 1, KVHeads: 1, HeadDim: 12},
-		"a head of 80 columns in Q8":   {Layers: 1, KVHeads: 1, HeadDim: 80, Format: Q8},
+		"a head of 2048 columns in Q8": {Layers: 1, KVHeads: 1, HeadDim: 2048, Format: Q8},
 		"a format that does not exist": {Layers: 1, KVHeads: 1, HeadDim: 64, Format: quant.NumKVFormats},
 	} {
 		if _, err := New(shape, 1, 1); err == nil {
@@ -207,12 +207,12 @@ func TestGrowingDoesNotAllocate(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	for _, f := range []Format{F16, Q8} {
+	for _, f := range []Format{F16, Q8, Q4} {
 		if got, err := Named(f.String()); got != f || err != nil {
 			t.Errorf("%v: %v, error %v", f, got, err)
 		}
 	}
-	for _, name := range []string{"", "q4", "F16"} {
+	for _, name := range []string{"", "q5", "F16"} {
 		if _, err := Named(name); err == nil {
 			t.Errorf("%q is a format", name)
 		}

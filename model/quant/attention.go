@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -9,39 +10,46 @@ import (
 // by log2(e)/sqrt(headDim) beforehand, so scores are exponents of two. With the maximum and the sum so far kept for each
 // query (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135) no row of all scores is needed:
 //
-//	KeyTile, TileProduct: scores = queries . keys
-//	SoftmaxTile:          weights = 2^(scores - maximum), and how far the maximum has moved
-//	ValueTile, TileProduct: output = moved*output + weights . values
+//	SoftmaxTile: weights = 2^(scores - maximum), and how far the maximum has moved
+//
+// stands between scores = queries . keys and output = moved*output + weights . values. For F16, keys and values are unpacked
+// to float32 (KeyTile, ValueTile) and multiplied by TileProduct. For Q8 and Q4, queries and weights become integers of 16
+// bits (QuantizeRows), and their products with the integers of the cache are exact (KeyScores, MixValues).
 //
 // Each number of a query is computed from its own row alone and in the order stated here, whatever the number of rows, so a
 // query's result does not depend on what shares its call.
 
-// KVWidth is the row length of a tile of values: headDim rounded up to whole vectors of 16.
-func KVWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLanes }
-
-// KeyTile writes the keys of a block to dst (headDim, 64) as float32, with one rounding for Q8; of the 64 positions those of the panels of
-// 16 that hold the first n, n in [1, 64]. It panics if a length does not fit.
+// KeyTile writes the keys of a block to dst (KVColumns, 64) as float32, with one rounding for Q8 and Q4; of the 64 positions
+// those of the panels of 16 that hold the first n, n in [1, 64]. It panics if a length does not fit.
 func KeyTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
-	checkTile(f, len(dst), headDim*KVPage, block, f.KeyBytes(headDim), headDim, n)
+	columns := f.KVColumns(headDim)
+	checkTile(f, len(dst), columns*KVPage, block, f.KeyBytes(headDim), headDim, n)
 	for pos := range (n + kvLanes - 1) / kvLanes * kvLanes {
-		for k := range headDim {
-			at := (pos/kvLanes*headDim+k)*kvLanes + pos%kvLanes
-			dst[k*KVPage+pos] = f.value(block, at, headDim, pos, k)
-			if f == KVQ8 {
-				dst[k*KVPage+pos] += f32At(block, KVQ8.ValueBytes(headDim)+4*k)
+		for k := range columns {
+			at := k*KVPage + pos
+			if f == KVF16 {
+				dst[at] = f16At(block, 2*((pos/kvLanes*headDim+k)*kvLanes+pos%kvLanes))
+				continue
 			}
+			difference := float32(f.integer(block, true, columns, pos, k)) * f.scale(block, columns, k/kvBlock, pos)
+			dst[at] = difference + f32At(block, f.ValueBytes(headDim)+4*k)
 		}
 	}
 }
 
-// ValueTile writes the values of the first n positions of a block to dst (64, KVWidth(headDim)) as float32, exactly; n in
-// [1, 64]. Columns from headDim on stay as they are. It panics if a length does not fit.
+// ValueTile writes the values of the first n positions of a block to dst (64, KVWidth) as float32, exactly; n in [1, 64].
+// Columns from KVColumns on stay as they are. It panics if a length does not fit.
 func ValueTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
-	width := KVWidth(headDim)
+	columns, width := f.KVColumns(headDim), f.KVWidth(headDim)
 	checkTile(f, len(dst), KVPage*width, block, f.ValueBytes(headDim), headDim, n)
 	for pos := range n {
-		for k := range headDim {
-			dst[pos*width+k] = f.value(block, pos*headDim+k, headDim, pos, k)
+		for k := range columns {
+			at := pos*width + k
+			if f == KVF16 {
+				dst[at] = f16At(block, 2*(pos*headDim+k))
+				continue
+			}
+			dst[at] = float32(f.integer(block, false, columns, pos, k)) * f.scale(block, columns, k/kvBlock, pos)
 		}
 	}
 }
@@ -55,14 +63,6 @@ func checkTile(f KVFormat, have, want int, block []byte, size, headDim, n int) {
 	if n < 1 || n > KVPage {
 		panic(fmt.Sprintf("quant: %d positions of a page", n))
 	}
-}
-
-// value returns the element number at of a block, which belongs to column k of position pos.
-func (f KVFormat) value(block []byte, at, headDim, pos, k int) float32 {
-	if f == KVF16 {
-		return f16At(block, 2*at)
-	}
-	return float32(int8(block[at])) * f16At(block, KVPage*headDim+(k/kvBlock*KVPage+pos)*2)
 }
 
 // TileProduct computes c[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i of a[r*aStride+i]*b[i*bStride+j], for r < m,
@@ -176,3 +176,156 @@ func Rotate(x []float32, heads, headDim int, cos, sin []float32, scale float32) 
 		}
 	}
 }
+
+const (
+	// rowLevels is the largest magnitude of QuantizeRows: two planes of signed bytes hold it, 127*256 + 127.
+	rowLevels = 127*256 + 127
+	// rowLeast is the largest magnitude that counts as none, so that the levels per unit stay finite.
+	rowLeast = 0x1p-100
+)
+
+// QuantizeRows turns m rows of float32, x[r*stride+i], into integers of 16 bits, one vector for each of some blocks of each
+// row: vector v = r*blocks + b has the n products x[r*stride+i]*factor[b*64+i], or plain x for no factor. With top the
+// largest magnitude of a vector,
+//
+//	scale[v] = top/32639;  dst[v*n+i] = round(x*factor * (32639/top)), to nearest even
+//	sum[v*(n/per)+s] = the sum of per integers from s*per on
+//
+// A vector whose top is at most 2^-100 becomes zeros with scale zero; one with a NaN or an infinity gets a scale that is no
+// finite number. Products with an x of zero are zero whatever the factor. factor is little-endian binary16; n and per are
+// multiples of 16, per divides n. Here dst has the integers in order, little endian; a kernel set may arrange them as its
+// products like it. It panics if a length does not fit.
+func QuantizeRows(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
+	checkRows(len(dst), len(scale), len(sum), len(x), stride, len(factor), m, blocks, n, per)
+	row := make([]float32, n)
+	for v := range m * blocks {
+		r, b := v/blocks, v%blocks
+		var top uint32
+		for i := range row {
+			row[i] = x[r*stride+i]
+			if len(factor) > 0 && row[i] != 0 {
+				row[i] *= f16At(factor, 2*(b*KVPage+i))
+			}
+			top = max(top, math.Float32bits(row[i])&0x7fffffff)
+		}
+		largest := math.Float32frombits(top)
+		scale[v] = largest / rowLevels
+		levels := rowLevels / largest
+		if largest <= rowLeast {
+			scale[v], levels = 0, 0
+		}
+		clear(sum[v*(n/per):][:n/per])
+		for i, f := range row {
+			q := int32(0)
+			if largest <= math.MaxFloat32 {
+				q = int32(math.RoundToEven(float64(f * levels)))
+			}
+			binary.LittleEndian.PutUint16(dst[2*(v*n+i):], uint16(q))
+			sum[v*(n/per)+i/per] += q
+		}
+	}
+}
+
+func checkRows(dst, scale, sum, x, stride, factor, m, blocks, n, per int) {
+	if m < 1 || blocks < 1 || n < kvLanes || per < kvLanes || n%per != 0 || per%kvLanes != 0 || stride < n {
+		panic(fmt.Sprintf("quant: %d rows of %d vectors of %d values, sums of %d, stride %d", m, blocks, n, per, stride))
+	}
+	mustAtLeast("integers", dst, 2*m*blocks*n)
+	mustAtLeast("scales", scale, m*blocks)
+	mustAtLeast("sums", sum, m*blocks*(n/per))
+	mustAtLeast("values", x, (m-1)*stride+n)
+	if factor > 0 {
+		mustAtLeast("factors", factor, 2*((blocks-1)*KVPage+n))
+	}
+}
+
+// KeyScores computes the scores of m query vectors with the keys of a block in f, Q8 or Q4: scores (m, 64), of which those of
+// the pairs of panels that hold the first n positions are computed; the others become x . first key. q, scale and sum are what
+// QuantizeRows makes of the queries, one vector for each, with sums of 32; x (m, columns) are the queries themselves. With d
+// the integer product of a block of 32 columns,
+//
+//	score = x . first key;  for each block: score = fma(d*scale, scale of the block, score)
+//
+// headDim is a multiple of 32. It panics if a length does not fit.
+func KeyScores(f KVFormat, scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys []byte, headDim, m, n int) {
+	checkIntegers(f, headDim, m, n)
+	mustLen("key bytes", len(keys), f.KeyBytes(headDim))
+	blocks := headDim / kvBlock
+	mustAtLeast("scores", len(scores), m*KVPage)
+	mustAtLeast("integers of queries", len(q), 2*m*headDim)
+	mustAtLeast("scales", len(scale), m)
+	mustAtLeast("sums", len(sum), m*blocks)
+	mustAtLeast("queries", len(x), m*headDim)
+	positions := (n + 2*kvLanes - 1) / (2 * kvLanes) * 2 * kvLanes
+	integers := f.unpack(keys, true, headDim, positions)
+	for r := range m {
+		var base float32
+		for k, v := range x[r*headDim:][:headDim] {
+			base = fma(v, f32At(keys, f.ValueBytes(headDim)+4*k), base)
+		}
+		for pos := range KVPage {
+			scores[r*KVPage+pos] = base
+		}
+		for pos := range positions {
+			score := base
+			for b := range blocks {
+				var d int32
+				for k, i := range integers[pos*headDim+b*kvBlock:][:kvBlock] {
+					d += i16At(q, r*headDim+b*kvBlock+k) * i
+				}
+				score = fma(float32(d)*scale[r], f.scale(keys, headDim, b, pos), score)
+			}
+			scores[r*KVPage+pos] = score
+		}
+	}
+}
+
+// MixValues adds weighted values of a block in f, Q8 or Q4, to m rows of results: out (m, headDim). p, scale and sum are what
+// QuantizeRows makes of the weights of n positions with the scales of the values as factors: one vector for each block of 32
+// columns, with one sum. With d the integer product of a column,
+//
+//	out = fma(d, scale of the block of columns, keep*out)
+//
+// n is a multiple of 16, headDim one of 32. It panics if a length does not fit.
+func MixValues(f KVFormat, out []float32, p []byte, scale []float32, sum []int32, keep []float32, values []byte, headDim, m, n int) {
+	checkIntegers(f, headDim, m, n)
+	mustLen("value bytes", len(values), f.ValueBytes(headDim))
+	blocks := headDim / kvBlock
+	mustAtLeast("results", len(out), m*headDim)
+	mustAtLeast("integers of weights", len(p), 2*m*blocks*n)
+	mustAtLeast("scales", len(scale), m*blocks)
+	mustAtLeast("sums", len(sum), m*blocks)
+	mustAtLeast("factors", len(keep), m)
+	integers := f.unpack(values, false, headDim, n)
+	for r := range m {
+		for k := range headDim {
+			var d int32
+			v := r*blocks + k/kvBlock
+			for pos := range n {
+				d += i16At(p, v*n+pos) * integers[pos*headDim+k]
+			}
+			at := &out[r*headDim+k]
+			*at = fma(float32(d), scale[v], float32(keep[r]**at))
+		}
+	}
+}
+
+// unpack returns the integers of some positions, (positions, columns), without their offset.
+func (f KVFormat) unpack(block []byte, keys bool, columns, positions int) []int32 {
+	all := make([]int32, 0, positions*columns)
+	for pos := range positions {
+		for k := range columns {
+			all = append(all, f.integer(block, keys, columns, pos, k))
+		}
+	}
+	return all
+}
+
+func checkIntegers(f KVFormat, headDim, m, n int) {
+	if f != KVQ8 && f != KVQ4 || headDim < kvBlock || headDim%kvBlock != 0 || m < 1 || n < 1 || n > KVPage {
+		panic(fmt.Sprintf("quant: attention in %v of %d rows, %d columns, %d positions", f, m, headDim, n))
+	}
+}
+
+// i16At reads little-endian integer i of 16 bits.
+func i16At(src []byte, i int) int32 { return int32(int16(binary.LittleEndian.Uint16(src[2*i:]))) }

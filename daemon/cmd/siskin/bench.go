@@ -30,7 +30,7 @@ type benchCommand struct {
 	Depths  []int  `help:"Tokens before the decoded ones; default: 0,512,2048. 0 is always measured."`
 	Batches []int  `help:"Sequences decoded together; default: 1 to 8."`
 	Tokens  int    `help:"Tokens to decode in one run; default: 64."`
-	KV      string `default:"f16" help:"How keys and values are kept: f16 or q8."`
+	KV      string `default:"f16" help:"How keys and values are kept: f16, q8 or q4."`
 	Rows    int    `default:"64" help:"Rows of one prefill pass."`
 	Runs    int    `default:"5" help:"Runs of everything; medians and extremes are reported."`
 	Roof    bool   `help:"Measure the machine's read bandwidth and int8 peak in the same runs, and print the shares of them."`

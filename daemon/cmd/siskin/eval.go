@@ -22,7 +22,7 @@ const evalRows = 32
 type logprobsCommand struct {
 	modelFlags
 	Tokens string `required:"" type:"path" help:"File with {\"tokens\": [ids]}."`
-	KV     string `default:"f16" help:"How keys and values are kept: f16 or q8."`
+	KV     string `default:"f16" help:"How keys and values are kept: f16, q8 or q4."`
 	Top    int    `default:"32" help:"How many of the most likely tokens to list."`
 }
 

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// rowLevels and rowLeast are those of quant.QuantizeRows.
+const (
+	rowLevels = 127*256 + 127
+	rowLeast  = 0x1p-100
+)
+
+// quantizeRows generates the quantiser of rows for the products with VPDPBUSD or VPMADDWD, with or without factors.
+func quantizeRows(a *asm, vnni, factors bool) {
+	name, signature := "quantizeRows", "func(dst *byte, scale *float32, sum *int32, x *float32, stride, m, blocks, n, per int)"
+	if factors {
+		name = "quantizeWeights"
+		signature = "func(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m, blocks, n, per int)"
+	}
+	isa, order := "AVX2", "as words 0, 2, 1, 3 of each four"
+	if vnni {
+		isa, order = "VNNI", "as four bytes of the high plane, then of the low one, of each four"
+	}
+	a.function(name+isa, signature, name+isa+" is quant.QuantizeRows with AVX2. The integers are stored "+order+".",
+		"stride and n are in values; m, blocks, n and per are positive, n and per multiples of 16.")
+	dst, scale, sum, x := a.param("dst"), a.param("scale"), a.param("sum"), a.param("x")
+	r := rowQuantizer{asm: a, vnni: vnni, dst: dst, scale: scale, sum: sum, x: x, n: a.param("n")}
+	a.Label("row")
+	blocks := a.param("blocks")
+	if factors {
+		r.factor = a.param("factor")
+	}
+	a.Label("vector")
+	r.vector()
+	if factors {
+		a.ADDQ(U32(128), r.factor)
+	}
+	a.DECQ(blocks)
+	a.JNZ(LabelRef("vector"))
+	stride := a.param("stride")
+	a.LEAQ(atIndex(x, stride, 4, 0), x)
+	a.DECQ(a.paramMem("m"))
+	a.JNZ(LabelRef("row"))
+	a.ret()
+}
+
+type rowQuantizer struct {
+	*asm
+	vnni                          bool
+	dst, scale, sum, x, factor, n reg.Register
+}
+
+// load returns the eight values from i + 8*half on, times their factors; a value of zero stays zero.
+func (r rowQuantizer) load(i reg.Register, half int) reg.VecVirtual {
+	v := r.YMM()
+	r.VMOVUPS(atIndex(r.x, i, 4, 32*half), v)
+	if r.factor == nil {
+		return v
+	}
+	by, some := r.YMM(), r.YMM()
+	r.VXORPS(some, some, some)
+	r.VCMPPS(Imm(4), some, v, some) // not equal, or not a number
+	r.VCVTPH2PS(atIndex(r.factor, i, 2, 16*half), by)
+	r.VMULPS(by, v, v)
+	r.VANDPS(some, v, v)
+	return v
+}
+
+// vector quantises one vector. As integers, magnitudes are in the order of their values, with infinity and NaN above all
+// finite ones.
+func (r rowQuantizer) vector() {
+	i, top, magnitude := r.GP64(), r.YMM(), r.YMM()
+	r.VPXOR(top, top, top)
+	r.VMOVDQU(r.constant("magnitude", 0x7fffffff), magnitude)
+	r.XORQ(i, i)
+	r.Label("top")
+	for half := range 2 {
+		v := r.load(i, half)
+		r.VPAND(magnitude, v, v)
+		r.VPMAXSD(v, top, top)
+	}
+	r.ADDQ(Imm(16), i)
+	r.CMPQ(i, r.n)
+	r.JLT(LabelRef("top"))
+
+	half, levels, enough := r.XMM(), r.YMM(), r.XMM()
+	t := top.AsX()
+	r.VEXTRACTI128(Imm(1), top, half)
+	r.VPMAXSD(half, t, t)
+	for _, order := range []uint64{0x4e, 0xb1} {
+		r.VPSHUFD(Imm(order), t, half)
+		r.VPMAXSD(half, t, t)
+	}
+	r.VCMPPS(Imm(6), r.float("rowLeast", rowLeast), t, enough) // not at most
+	r.VMOVUPS(r.float("rowLevels", rowLevels), half)
+	r.VDIVPS(t, half, levels.AsX())
+	r.VDIVPS(half, t, t)
+	r.VANDPS(enough, t, t)
+	r.VANDPS(enough, levels.AsX(), levels.AsX())
+	r.VMOVSS(t, at(r.scale, 0))
+	r.ADDQ(Imm(4), r.scale)
+	r.VBROADCASTSS(levels.AsX(), levels)
+	r.integers(i, levels)
+}
+
+// integers writes the integers of one vector and their sums.
+func (r rowQuantizer) integers(i reg.Register, levels reg.VecVirtual) {
+	order, total, per := r.YMM(), r.YMM(), r.param("per")
+	if r.vnni {
+		r.VMOVDQU(r.constant("planes", 0x07050301, 0x06040200, 0x0f0d0b09, 0x0e0c0a08), order)
+	} else {
+		r.VMOVDQU(r.constant("pairs", 0x05040100, 0x07060302, 0x0d0c0908, 0x0f0e0b0a), order)
+	}
+	r.VPXOR(total, total, total)
+	r.XORQ(i, i)
+	r.Label("integers")
+	v, w, some := r.load(i, 0), r.load(i, 1), r.YMM()
+	for _, f := range []reg.VecVirtual{v, w} {
+		r.VMULPS(levels, f, f)
+		r.VCVTPS2DQ(f, f)
+	}
+	r.VPACKSSDW(w, v, v)
+	r.VPERMQ(Imm(0xd8), v, v)
+	r.VPMADDWD(r.constant("ones16", 0x00010001), v, some)
+	r.VPADDD(some, total, total)
+	if r.vnni {
+		// q = 256*high + low with low signed: q + 128 has high above, and low + 128 below.
+		r.VPADDW(r.constant("half", 0x00800080), v, v)
+		r.VPSHUFB(order, v, v)
+		r.VPXOR(r.constant("lowSigns", 0, 0x80808080), v, v)
+	} else {
+		r.VPSHUFB(order, v, v)
+	}
+	r.VMOVDQU(v, at(r.dst, 0))
+	r.ADDQ(Imm(32), r.dst)
+	r.ADDQ(Imm(16), i)
+	r.SUBQ(Imm(16), per)
+	r.JNZ(LabelRef("more"))
+	half := r.XMM()
+	r.VEXTRACTI128(Imm(1), total, half)
+	r.VPADDD(half, total.AsX(), half)
+	r.VPHADDD(half, half, half)
+	r.VPHADDD(half, half, half)
+	r.VMOVD(half, at(r.sum, 0))
+	r.ADDQ(Imm(4), r.sum)
+	r.VPXOR(total, total, total)
+	r.MOVQ(r.paramMem("per"), per)
+	r.Label("more")
+	r.CMPQ(i, r.n)
+	r.JLT(LabelRef("integers"))
+}
+
+// firstScores generates what a score begins with.
+func firstScores(a *asm) {
+	a.function("firstScoresAVX2", "func(scores, x *float32, first *byte, ahead, dim, m int)",
+		fmt.Sprintf("firstScoresAVX2 sets all of the rows of scores, (m, %d), to the products of the rows of x, (m, dim), with first, (dim)", 64),
+		"float32. dim is a multiple of 32. What lies ahead bytes from first is prefetched.")
+	scores, x, rows, ahead := a.param("scores"), a.param("x"), a.param("m"), a.param("ahead")
+	a.Label("row")
+	first, left := a.param("first"), a.param("dim")
+	var sums [4]reg.VecVirtual
+	for i := range sums {
+		sums[i] = a.YMM()
+		a.VXORPS(sums[i], sums[i], sums[i])
+	}
+	a.Label("columns")
+	a.PREFETCHT0(atIndex(first, ahead, 1, 0))
+	a.PREFETCHT0(atIndex(first, ahead, 1, 64))
+	for i, s := range sums {
+		v := a.YMM()
+		a.VMOVUPS(at(x, 32*i), v)
+		a.VFMADD231PS(at(first, 32*i), v, s)
+	}
+	a.ADDQ(U32(128), x)
+	a.ADDQ(U32(128), first)
+	a.SUBQ(Imm(32), left)
+	a.JNZ(LabelRef("columns"))
+	a.VADDPS(sums[1], sums[0], sums[0])
+	a.VADDPS(sums[3], sums[2], sums[2])
+	a.VADDPS(sums[2], sums[0], sums[0])
+	s, half := sums[0].AsX(), a.XMM()
+	a.VEXTRACTF128(Imm(1), sums[0], half)
+	a.VADDPS(half, s, s)
+	a.VHADDPS(s, s, s)
+	a.VHADDPS(s, s, s)
+	all := a.YMM()
+	a.VBROADCASTSS(s, all)
+	for i := range 8 {
+		a.VMOVUPS(all, at(scores, 32*i))
+	}
+	a.ADDQ(U32(256), scores)
+	a.DECQ(rows)
+	a.JNZ(LabelRef("row"))
+	a.ret()
+}
