@@ -37,7 +37,8 @@ func TestTilesEqualReference(t *testing.T) {
 	rng := noise(71)
 	keys := [...]unpackTile{kernels.KeyTileF16NEON, kernels.KeyTileQ8NEON}
 	values := [...]unpackTile{kernels.ValueTileF16NEON, kernels.ValueTileQ8NEON}
-	for f := range quant.NumKVFormats {
+	for i := range keys { // KVQ4 is unpacked by the reference on arm64
+		f := quant.KVFormat(i)
 		for _, dim := range []int{8, 24, 32, 64, 80, 96, 256} {
 			if f.Check(dim) != nil {
 				continue
@@ -49,7 +50,7 @@ func TestTilesEqualReference(t *testing.T) {
 					ref         func(f quant.KVFormat, dst []float32, block []byte, headDim, n int)
 				}{
 					{dim, f.KeyBytes(dim), keys[f], quant.KeyTile},
-					{quant.KVWidth(dim), f.ValueBytes(dim), values[f], quant.ValueTile},
+					{f.KVWidth(dim), f.ValueBytes(dim), values[f], quant.ValueTile},
 				} {
 					block := kvBlock(&rng, f, dim, part.size)
 					want := make([]float32, quant.KVPage*part.width)

@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"siskin/model/arena"
 	"siskin/model/kernel"
@@ -116,7 +115,9 @@ func NewState(m *Model, set *kernel.Set, pool *kernel.Pool, limits Limits) (*Sta
 		}
 		s.attends = append(s.attends, attends)
 	}
-	s.ones = slices.Repeat([]float32{1}, m.Config.HeadDim)
+	for i := range s.ones {
+		s.ones[i] = 1
+	}
 	s.wanted, s.rows = make([]int, 0, limits.Logits), make([]Row, 0, limits.Rows)
 	s.blocks, s.stretches = make([]rowBlock, 0, limits.Rows), make([]stretch, 0, limits.Rows)
 	s.phase.bind(s)
@@ -192,6 +193,7 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte, err error) {
 		embeddingRow = max(embeddingRow, in.Embedding.rowBytes)
 	}
 	s.row = a.Bytes(embeddingRow)
+	s.ones = a.Floats(c.HeadDim)
 	if s.model.Weights.gatedAttention() {
 		s.wide = a.Floats(n * 2 * c.attentionWidth())
 	}
