@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -40,6 +41,9 @@ type Options struct {
 	StateFolder string
 	// Clock measures passes of the model; nil: time.Now.
 	Clock func() time.Time
+	// Listen opens the address of a part, "broker" for the embedded one; nil: net.Listen. It lets a service manager keep sockets
+	// over a restart.
+	Listen func(part, address string) (net.Listener, error)
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
 	// reached, which may be down while everything here is well.
 	Ready func()

@@ -103,7 +103,7 @@ var doors = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"mqtt/embedded"},
 	"github.com/pelletier/go-toml/v2":     {"daemon/config"},
 	"golang.org/x/sys/cpu":                {"kernels_amd64", "kernels_arm64"},
-	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/memory", "daemon/store"},
+	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/memory", "daemon/store", "systemd/notify"},
 	"golang.org/x/text/unicode/norm":      {"model/tokenizer"}, // canonical decomposition, for BERT
 	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/arena", "model/kernel", "model/quant"},
 	"os/exec":                             {"mqtt/mqtttest"}, // starts the broker that tests talk to

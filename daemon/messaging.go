@@ -18,7 +18,7 @@ func (d *Daemon) openMessaging() error {
 	c := &d.config
 	broker := c.MQTT.Broker
 	if c.MQTT.Embedded.Enabled {
-		b, err := embedded.New(embedded.Config{Listen: c.MQTT.Embedded.Listen, Limits: brokerLimits(c), Logger: d.Log})
+		b, err := d.openBroker()
 		if err != nil {
 			return fmt.Errorf("mqtt.embedded: %w", err)
 		}
@@ -47,6 +47,19 @@ func (d *Daemon) openMessaging() error {
 		return d.client.Publish(context.Background(), to, 0, false, payload)
 	}
 	return nil
+}
+
+// openBroker makes the embedded broker. Only an address that it would take itself is opened elsewhere.
+func (d *Daemon) openBroker() (*embedded.Broker, error) {
+	b := embedded.Config{Listen: d.config.MQTT.Embedded.Listen, Limits: brokerLimits(&d.config), Logger: d.Log}
+	if err := b.Validate(); err != nil || d.Listen == nil {
+		return embedded.New(b) // which says what is wrong
+	}
+	var err error
+	if b.Listener, err = d.Listen("broker", b.Listen); err != nil {
+		return nil, err
+	}
+	return embedded.New(b)
 }
 
 // brokerLimits lets the embedded broker hold as many bytes for clients that are away as the daemon queues.

@@ -49,14 +49,14 @@ func TestTilesEqualReference(t *testing.T) {
 					run         unpackTile
 					ref         func(f quant.KVFormat, dst []float32, block []byte, headDim, n int)
 				}{
-					{dim, f.KeyBytes(dim), keys[f], quant.KeyTile},
+					{f.KVColumns(dim), f.KeyBytes(dim), keys[f], quant.KeyTile},
 					{f.KVWidth(dim), f.ValueBytes(dim), values[f], quant.ValueTile},
 				} {
 					block := kvBlock(&rng, f, dim, part.size)
 					want := make([]float32, quant.KVPage*part.width)
 					part.ref(f, want, block, dim, n)
 					got := guard(t, make([]float32, len(want)), n%2 == 0)
-					part.run(got, guard(t, block, n%2 == 0), guard(t, block, n%2 == 1), dim, n)
+					part.run(got, guard(t, block, n%2 == 0), guard(t, block, n%2 == 1), f.KVColumns(dim), n)
 					sameBits(t, fmt.Sprintf("%v, %d columns, %d positions", f, dim, n), got, want)
 				}
 			}

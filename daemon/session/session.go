@@ -80,10 +80,13 @@ const passTime = 50 * time.Millisecond
 // minChunk rows of prefill are always taken, however slow the machine: fewer would read all weights for little.
 const minChunk = 8
 
-// Engine runs the loop. Cancel and SetDefaults may be called from any goroutine, all else is Run's.
+// Engine runs the loop. Cancel, SetDefaults, Relieve and Progress may be called from any goroutine, all else is Run's.
 type Engine struct {
 	Options
 	defaults atomic.Pointer[Defaults]
+
+	turns   atomic.Uint64 // of the loop
+	waiting atomic.Bool   // for a request: there is nothing to do
 
 	mu        sync.Mutex
 	cancelled map[string]bool    // ids to cancel
@@ -176,7 +179,7 @@ func (e *Engine) isCancelled(id string) bool {
 func (e *Engine) Run(ctx context.Context) error {
 	// A model file that is cut under its mapping is a fault of this goroutine or of a worker: a failed pass, see forward.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; e.turns.Add(1) {
 		if len(e.order)+len(e.pending) == 0 {
 			request, err := e.take(ctx)
 			switch {
@@ -198,6 +201,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
+// Progress returns how often the loop has turned, with one pass of the model at most in each turn, and whether it waits for a
+// request. An engine that neither turns nor waits is stuck.
+func (e *Engine) Progress() (turns uint64, waiting bool) { return e.turns.Load(), e.waiting.Load() }
+
 // errWoken ends a wait for which there is something else to do.
 var errWoken = errors.New("woken")
 
@@ -212,7 +219,9 @@ func (e *Engine) take(ctx context.Context) (message.Request, error) {
 	if due {
 		return message.Request{}, errWoken
 	}
+	e.waiting.Store(true)
 	request, err := e.Source.Take(waiting)
+	e.waiting.Store(false)
 	e.mu.Lock()
 	e.wake = nil
 	e.mu.Unlock()
@@ -265,7 +274,7 @@ func (e *Engine) drain() {
 	for len(e.pending) > 0 {
 		e.refuse(e.pending[0], stopping)
 	}
-	for len(e.order) > 0 && e.Now().Before(limit) {
+	for ; len(e.order) > 0 && e.Now().Before(limit); e.turns.Add(1) {
 		e.settle()
 		e.pass()
 	}

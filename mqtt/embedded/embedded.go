@@ -85,6 +85,9 @@ type Config struct {
 	// Listen is a numeric address and a port, such as "127.0.0.1:1883"; port 0
 	// takes a free one.
 	Listen string
+	// Listener is one that listens already, such as a service manager hands over; it must be at Listen, and the broker closes
+	// it. Nil: New makes one.
+	Listener net.Listener
 	// Authenticate decides on a client. Nil lets everybody in, which New allows
 	// on loopback only. It is called by several goroutines at once.
 	Authenticate func(clientID, username string, password []byte) bool
@@ -92,6 +95,17 @@ type Config struct {
 	Limits Limits
 	// Logger gets warnings; payloads are never logged. Nil is silent.
 	Logger *slog.Logger
+}
+
+// Validate checks the limits and the address without taking it.
+func (c *Config) Validate() error {
+	if err := c.Limits.Validate(); err != nil {
+		return fmt.Errorf("embedded broker: %w", err)
+	}
+	if err := checkListen(*c); err != nil {
+		return fmt.Errorf("embedded broker: %w", err)
+	}
+	return nil
 }
 
 // Broker is a broker that listens. Make one with New.
@@ -115,20 +129,19 @@ const (
 // Run on. It fails with all problems of the limits, with ErrExposed, or with the
 // error of listening.
 func New(cfg Config) (*Broker, error) {
-	if err := cfg.Limits.Validate(); err != nil {
-		return nil, fmt.Errorf("embedded broker: %w", err)
-	}
-	if err := checkListen(cfg); err != nil {
-		return nil, fmt.Errorf("embedded broker: %w", err)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	log = slog.New(quiet{log.Handler()})
-	tcp, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("embedded broker: %w", err)
+	tcp, err := cfg.Listener, error(nil)
+	if tcp == nil {
+		if tcp, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("embedded broker: %w", err)
+		}
 	}
 	b := &Broker{server: broker.New(options(cfg.Limits, log)), closed: make(chan struct{})}
 	b.listener = newListener(tcp, cfg.Limits.Connections, log, b.goodbye)

@@ -69,6 +69,12 @@ func (n *Notifier) Status(text string) error { return n.send("STATUS=" + oneLine
 // Watchdog says that the process is alive. It must be called more often than WatchdogInterval.
 func (n *Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
 
+// Extend asks for that much time from now on before a start, a reload or a stop counts as timed out (EXTEND_TIMEOUT_USEC). It
+// must be called again before the time is over, and the first time before the manager's own limit (TimeoutStartSec).
+func (n *Notifier) Extend(d time.Duration) error {
+	return n.send("EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(d.Microseconds(), 10))
+}
+
 // Close ends the connection; later calls fail.
 func (n *Notifier) Close() error {
 	if n.conn == nil {

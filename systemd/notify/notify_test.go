@@ -55,6 +55,7 @@ func TestMessages(t *testing.T) {
 			{func() error { return n.Ready("serving m.gguf") }, "READY=1\nSTATUS=serving m.gguf"},
 			{n.Stopping, "STOPPING=1"},
 			{n.Watchdog, "WATCHDOG=1"},
+			{func() error { return n.Extend(90 * time.Second) }, "EXTEND_TIMEOUT_USEC=90000000"},
 			{func() error { return n.Status("a\nREADY=1\x00") }, "STATUS=a READY=1 "},
 			{func() error { return n.Status(strings.Repeat("é", 300)) }, "STATUS=" + strings.Repeat("é", 256)},
 			{func() error { return n.Status("x" + strings.Repeat("é", 300)) }, "STATUS=x" + strings.Repeat("é", 255)},

@@ -16,7 +16,7 @@ type checkCommand struct {
 }
 
 func (c *checkCommand) Run(s *streams) error {
-	settings, err := config.Load(c.Config)
+	settings, err := loadConfig(c.Config)
 	if err != nil {
 		return usageError{err}
 	}

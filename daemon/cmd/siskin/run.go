@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,7 +20,6 @@ import (
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
 	"siskin/daemon/memory"
-	"siskin/systemd/notify"
 )
 
 type runCommand struct {
@@ -41,14 +41,14 @@ func (f *overrideFlags) override(c *config.Config) {
 }
 
 func (c *runCommand) Run(ctx context.Context, s *streams) error {
-	settings, err := config.Load(c.Config)
+	settings, err := loadConfig(c.Config)
 	if err != nil {
 		return usageError{err}
 	}
 	c.override(&settings)
 	var level slog.LevelVar
 	log := newLog(s.err, &settings, &level)
-	return serve(ctx, settings, log, func(ctx context.Context, d *daemon.Daemon, manager *notify.Notifier) {
+	return serve(ctx, settings, log, func(ctx context.Context, d *daemon.Daemon, m *manager) {
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
@@ -57,48 +57,74 @@ func (c *runCommand) Run(ctx context.Context, s *streams) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				warn(log, manager.Reloading())
+				warn(log, m.Reloading())
 				c.reload(d, log, &level)
-				warn(log, manager.Ready("answering as "+settings.Device))
+				warn(log, m.Ready("answering as "+settings.Device))
 			}
 		}
 	})
 }
 
-// companion is what a command does beside the running daemon, from READY until ctx ends.
-type companion func(ctx context.Context, d *daemon.Daemon, manager *notify.Notifier)
+// loadConfig reads the file; credentials are those that the service manager has handed over.
+func loadConfig(path string) (config.Config, error) {
+	c, err := config.Load(path)
+	if err != nil {
+		return c, err
+	}
+	return c.WithCredentials(os.Getenv("CREDENTIALS_DIRECTORY"))
+}
 
-// serve builds the daemon and runs it, with its companion, until ctx ends.
+// companion is what a command does beside the running daemon, from READY until ctx ends.
+type companion func(ctx context.Context, d *daemon.Daemon, m *manager)
+
+// serve builds the daemon and runs it, with its companion, until ctx ends. The service manager, if there is one, is told how it
+// goes.
 func serve(ctx context.Context, c config.Config, log *slog.Logger, beside companion) (err error) {
-	manager, err := notify.Open(os.Getenv("NOTIFY_SOCKET"))
+	m, err := openManager(log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, manager.Close()) }()
+	defer func() { err = errors.Join(err, m.Close()) }()
 	o := options(&c, log)
+	if o.Pressure, err = pressure(); err != nil {
+		return err
+	}
+	o.Listen = m.listen
 	// One more than compute: while all workers spin, messages and the garbage collector still find a processor.
 	runtime.GOMAXPROCS(max(daemon.Workers(&c, &o.Machine), runtime.NumCPU()) + 1)
 	var d *daemon.Daemon
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan struct{})
+	var running sync.WaitGroup
 	o.Ready = func() {
-		warn(log, manager.Ready("answering as "+c.Device))
-		go func() { beside(ctx, d, manager); close(ended) }()
+		warn(log, m.Ready("answering as "+c.Device))
+		running.Go(func() { m.watch(ctx, d, c.Device) })
+		running.Go(func() { beside(ctx, d, m) })
 	}
-	d, err = daemon.New(c, o)
-	if err != nil {
+	if d, err = load(c, o, m); err != nil {
 		return err
 	}
 	defer limitHeap(d.HeapLimit())()
 	go func() {
 		<-ctx.Done()
-		warn(log, manager.Stopping())
+		warn(log, m.Extend(c.Daemon.StopTimeout.Duration+stopSlack))
+		warn(log, m.Stopping())
 	}()
 	err = d.Run(ctx)
 	stop()
-	<-ended
+	running.Wait()
 	return errors.Join(err, d.Close())
+}
+
+// load builds the daemon and asks the manager for patience meanwhile: a large model on a slow card takes its time.
+func load(c config.Config, o daemon.Options, m *manager) (*daemon.Daemon, error) {
+	done := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() { m.loading(done) })
+	d, err := daemon.New(c, o)
+	close(done)
+	asking.Wait()
+	return d, err
 }
 
 // options are what a daemon of this machine and user gets beside its configuration. A user without a cache folder, and
@@ -124,15 +150,9 @@ func limitHeap(bytes int64) (restore func()) {
 // machine reads which cores this machine has.
 func machine() cores.Machine { return cores.Read(os.DirFS("/"), runtime.NumCPU()) }
 
-func warn(log *slog.Logger, err error) {
-	if err != nil {
-		log.Warn("service manager", "err", err)
-	}
-}
-
 // reload adopts what can change; a configuration with problems changes nothing.
 func (c *runCommand) reload(d *daemon.Daemon, log *slog.Logger, level *slog.LevelVar) {
-	next, err := config.Load(c.Config)
+	next, err := loadConfig(c.Config)
 	if err != nil {
 		log.Error("configuration not reloaded: the old one stays", "err", err)
 		return
@@ -188,7 +208,7 @@ func (c *demoCommand) Run(ctx context.Context, s *streams) error {
 	defer stop()
 	var failed error
 	begun := time.Now()
-	err := serve(ctx, settings, newLog(s.err, &settings, &level), func(ctx context.Context, d *daemon.Daemon, _ *notify.Notifier) {
+	err := serve(ctx, settings, newLog(s.err, &settings, &level), func(ctx context.Context, d *daemon.Daemon, _ *manager) {
 		fmt.Fprintf(s.out, "siskin %s is ready after %d ms; broker at %s\n", version, time.Since(begun).Milliseconds(), d.Broker())
 		failed = c.ask(ctx, settings.Device, d.Broker(), s)
 		if failed != nil || c.Once {
