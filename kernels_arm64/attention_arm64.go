@@ -20,22 +20,14 @@ const (
 
 // tileCall is what a function that unpacks a block was asked for, after the checks.
 type tileCall struct {
-	dst            *float32
-	block, ahead   *byte
-	scales, first  *byte // of Q8
-	dim, blocks, n int
+	dst          *float32
+	block, ahead *byte
 }
 
 // checkTile panics unless dst and block hold n positions of headDim columns, and tells the race detector.
-func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8, keys bool) tileCall {
-	unit, size := 8, 2*kvPage*headDim
-	if q8 {
-		unit, size = kvBlock, kvPage*headDim+headDim/kvBlock*kvPage*2
-	}
-	values := size
-	if q8 && keys {
-		size += 4 * headDim
-	}
+func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int) tileCall {
+	const unit = 8
+	size := 2 * kvPage * headDim
 	must(headDim > 0 && headDim%unit == 0, "columns of a head, in whole units of", headDim, unit)
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
 	must(len(dst) == kvPage*width, "tile", len(dst), kvPage*width)
@@ -43,15 +35,9 @@ func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int, q8
 	must(len(ahead) == 0 || len(ahead) == size, "block ahead", len(ahead), size)
 	raceRead(block)
 	raceWrite(dst)
-	c := tileCall{dst: &dst[0], block: &block[0], ahead: &block[0], dim: headDim, blocks: headDim / kvBlock, n: n}
+	c := tileCall{dst: &dst[0], block: &block[0], ahead: &block[0]}
 	if len(ahead) > 0 {
 		c.ahead = &ahead[0]
-	}
-	if q8 {
-		c.scales = &block[kvPage*headDim]
-	}
-	if values < size {
-		c.first = &block[values]
 	}
 	return c
 }
@@ -64,26 +50,14 @@ func kvWidth(headDim int) int { return (headDim + kvLanes - 1) / kvLanes * kvLan
 
 // KeyTileF16NEON is kernel.Attention.KeyTile for binary16, bit for bit that of the reference.
 func KeyTileF16NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, false, true)
-	keyTileF16NEON(c.dst, c.block, c.ahead, c.dim, kvPanels(n))
-}
-
-// KeyTileQ8NEON is kernel.Attention.KeyTile for Q8, bit for bit that of the reference.
-func KeyTileQ8NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, headDim, block, ahead, headDim, n, true, true)
-	keyTileQ8NEON(c.dst, c.block, c.scales, c.first, c.ahead, c.blocks, kvPanels(n))
+	c := checkTile(dst, headDim, block, ahead, headDim, n)
+	keyTileF16NEON(c.dst, c.block, c.ahead, headDim, kvPanels(n))
 }
 
 // ValueTileF16NEON is kernel.Attention.ValueTile for binary16, bit for bit that of the reference.
 func ValueTileF16NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, false, false)
-	valueTileF16NEON(c.dst, c.block, c.ahead, c.dim, n)
-}
-
-// ValueTileQ8NEON is kernel.Attention.ValueTile for Q8, bit for bit that of the reference.
-func ValueTileQ8NEON(dst []float32, block, ahead []byte, headDim, n int) {
-	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n, true, false)
-	valueTileQ8NEON(c.dst, c.block, c.scales, c.ahead, c.blocks, n)
+	c := checkTile(dst, kvWidth(headDim), block, ahead, headDim, n)
+	valueTileF16NEON(c.dst, c.block, c.ahead, headDim, n)
 }
 
 // checkTileProduct panics unless the tiles hold what a product touches.
@@ -241,13 +215,7 @@ func foldRowsNEON(dst, src *float32, width, m int, keep, add *float32)
 func keyTileF16NEON(dst *float32, src, ahead *byte, dim, panels int)
 
 //go:noescape
-func keyTileQ8NEON(dst *float32, src, scales, first, ahead *byte, blocks, panels int)
-
-//go:noescape
 func valueTileF16NEON(dst *float32, src, ahead *byte, dim, n int)
-
-//go:noescape
-func valueTileQ8NEON(dst *float32, src, scales, ahead *byte, blocks, n int)
 
 //go:noescape
 func rotateNEON(x *float32, heads, stride, pairs int, cos, sin *float32, scale float32)

@@ -361,82 +361,6 @@ column:
 	BNE panel
 	RET
 
-// Q8 values: V4-V7 = the 16 int8 of V0 times V16-V19, scales * 2^-24, because each byte goes to the top of a word; V31 is
-// zero. Exact.
-#define WIDEN \
-	VZIP1 V0.B16, V31.B16, V1.B16; \
-	VZIP2 V0.B16, V31.B16, V2.B16; \
-	VZIP1 V1.H8, V31.H8, V4.H8; \
-	VZIP2 V1.H8, V31.H8, V5.H8; \
-	VZIP1 V2.H8, V31.H8, V6.H8; \
-	VZIP2 V2.H8, V31.H8, V7.H8; \
-	SCVTF_4S(4, 4); \
-	SCVTF_4S(5, 5); \
-	SCVTF_4S(6, 6); \
-	SCVTF_4S(7, 7)
-
-// func keyTileQ8NEON(dst *float32, src, scales, first, ahead *byte, blocks, panels int)
-//
-// Panels of int8 keys, (panels, blocks*32, 16), with binary16 scales, (blocks, 64), and first, (blocks*32) float32, added,
-// to columns of dst, (blocks*32, 64).
-// Registers: R0 dst, R1 src, R2 scales, R3 ahead, R4 blocks, R5 panels left, R6 place in dst, R7 place in scales, R8 blocks
-// left, R9 columns left, R10 bytes of a row, R11 place in first; F30 = 2^-24.
-TEXT ·keyTileQ8NEON(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD scales+16(FP), R2
-	MOVD ahead+32(FP), R3
-	MOVD blocks+40(FP), R4
-	MOVD panels+48(FP), R5
-	MOVD $256, R10
-	MOVW $0x33800000, R9
-	FMOVS R9, F30
-	VEOR V31.B16, V31.B16, V31.B16
-
-panel:
-	MOVD R0, R6
-	MOVD R2, R7
-	MOVD R4, R8
-	MOVD first+24(FP), R11
-
-block:
-	VLD1 (R7), [V2.H8, V3.H8]
-	ADD $128, R7
-	FCVTL_4S(2, 16)
-	FCVTL2_4S(2, 17)
-	FCVTL_4S(3, 18)
-	FCVTL2_4S(3, 19)
-	FMULE_4S(0, 30, 16, 16)
-	FMULE_4S(0, 30, 17, 17)
-	FMULE_4S(0, 30, 18, 18)
-	FMULE_4S(0, 30, 19, 19)
-	MOVD $32, R9
-
-column:
-	PRFM (R3), PLDL1KEEP
-	ADD $16, R3
-	VLD1.P 16(R1), [V0.B16]
-	WIDEN
-	VLD1R.P 4(R11), [V20.S4]
-	VMOV V20.B16, V21.B16
-	VMOV V20.B16, V22.B16
-	VMOV V20.B16, V23.B16
-	FMLA_4S(16, 4, 20)
-	FMLA_4S(17, 5, 21)
-	FMLA_4S(18, 6, 22)
-	FMLA_4S(19, 7, 23)
-	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R6)
-	ADD R10, R6
-	SUBS $1, R9
-	BNE column
-	SUBS $1, R8
-	BNE block
-	ADD $64, R0
-	ADD $32, R2
-	SUBS $1, R5
-	BNE panel
-	RET
-
 // func valueTileF16NEON(dst *float32, src, ahead *byte, dim, n int)
 //
 // n rows of binary16 values, (n, dim), to rows of dst whose length is dim rounded up to 16; what is beyond dim stays. dim is
@@ -476,54 +400,6 @@ rest:
 
 end:
 	SUBS $1, R4
-	BNE row
-	RET
-
-// func valueTileQ8NEON(dst *float32, src, scales, ahead *byte, blocks, n int)
-//
-// n rows of int8 values, (n, blocks*32), with binary16 scales, (blocks, 64), to dst, (n, blocks*32). Registers: R0 dst, R1
-// src, R2 scales, R3 ahead, R4 blocks, R5 rows left, R6 place in scales, R7 blocks left, R8 bits; F16 scale, F30 = 2^-24.
-TEXT ·valueTileQ8NEON(SB), NOSPLIT, $0-48
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD scales+16(FP), R2
-	MOVD ahead+24(FP), R3
-	MOVD blocks+32(FP), R4
-	MOVD n+40(FP), R5
-	MOVW $0x33800000, R8
-	FMOVS R8, F30
-	VEOR V31.B16, V31.B16, V31.B16
-
-row:
-	MOVD R2, R6
-	MOVD R4, R7
-
-block:
-	PRFM (R3), PLDL1KEEP
-	ADD $32, R3
-	MOVHU (R6), R8
-	ADD $128, R6
-	FMOVS R8, F16
-	FCVTHS F16, F16
-	FMULS F30, F16, F16
-	VLD1.P 16(R1), [V0.B16]
-	WIDEN
-	FMULE_4S(0, 16, 4, 4)
-	FMULE_4S(0, 16, 5, 5)
-	FMULE_4S(0, 16, 6, 6)
-	FMULE_4S(0, 16, 7, 7)
-	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R0)
-	VLD1.P 16(R1), [V0.B16]
-	WIDEN
-	FMULE_4S(0, 16, 4, 4)
-	FMULE_4S(0, 16, 5, 5)
-	FMULE_4S(0, 16, 6, 6)
-	FMULE_4S(0, 16, 7, 7)
-	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R0)
-	SUBS $1, R7
-	BNE block
-	ADD $2, R2
-	SUBS $1, R5
 	BNE row
 	RET
 

@@ -21,8 +21,8 @@ func kvBlock(rng *noise, f quant.KVFormat, dim, size int) []byte {
 		block[i] = byte(rng.next() >> 8)
 	}
 	from, end := 0, f.ValueBytes(dim)
-	if f == quant.KVQ8 {
-		from = quant.KVPage * dim
+	if f != quant.KVF16 {
+		from = end - dim/32*quant.KVPage*2
 	}
 	quant.ToF16(block[from:end], rng.floats((end-from)/2))
 	for i := end; i < size; i += 4 {
@@ -35,30 +35,23 @@ func kvBlock(rng *noise, f quant.KVFormat, dim, size int) []byte {
 func TestTilesEqualReference(t *testing.T) {
 	needNEON(t)
 	rng := noise(71)
-	keys := [...]unpackTile{kernels.KeyTileF16NEON, kernels.KeyTileQ8NEON}
-	values := [...]unpackTile{kernels.ValueTileF16NEON, kernels.ValueTileQ8NEON}
-	for i := range keys { // KVQ4 is unpacked by the reference on arm64
-		f := quant.KVFormat(i)
-		for _, dim := range []int{8, 24, 32, 64, 80, 96, 256} {
-			if f.Check(dim) != nil {
-				continue
-			}
-			for _, n := range []int{1, 16, 17, 63, 64} {
-				for _, part := range []struct {
-					width, size int
-					run         unpackTile
-					ref         func(f quant.KVFormat, dst []float32, block []byte, headDim, n int)
-				}{
-					{f.KVColumns(dim), f.KeyBytes(dim), keys[f], quant.KeyTile},
-					{f.KVWidth(dim), f.ValueBytes(dim), values[f], quant.ValueTile},
-				} {
-					block := kvBlock(&rng, f, dim, part.size)
-					want := make([]float32, quant.KVPage*part.width)
-					part.ref(f, want, block, dim, n)
-					got := guard(t, make([]float32, len(want)), n%2 == 0)
-					part.run(got, guard(t, block, n%2 == 0), guard(t, block, n%2 == 1), f.KVColumns(dim), n)
-					sameBits(t, fmt.Sprintf("%v, %d columns, %d positions", f, dim, n), got, want)
-				}
+	const f = quant.KVF16
+	for _, dim := range []int{8, 24, 32, 64, 80, 96, 256} {
+		for _, n := range []int{1, 16, 17, 63, 64} {
+			for _, part := range []struct {
+				width, size int
+				run         unpackTile
+				ref         func(f quant.KVFormat, dst []float32, block []byte, headDim, n int)
+			}{
+				{dim, f.KeyBytes(dim), kernels.KeyTileF16NEON, quant.KeyTile},
+				{f.KVWidth(dim), f.ValueBytes(dim), kernels.ValueTileF16NEON, quant.ValueTile},
+			} {
+				block := kvBlock(&rng, f, dim, part.size)
+				want := make([]float32, quant.KVPage*part.width)
+				part.ref(f, want, block, dim, n)
+				got := guard(t, make([]float32, len(want)), n%2 == 0)
+				part.run(got, guard(t, block, n%2 == 0), guard(t, block, n%2 == 1), dim, n)
+				sameBits(t, fmt.Sprintf("%v, %d columns, %d positions", f, dim, n), got, want)
 			}
 		}
 	}
@@ -114,10 +107,9 @@ func TestAttentionSteps(t *testing.T) {
 func TestBrokenAttentionLengths(t *testing.T) {
 	needNEON(t)
 	f, block := make([]float32, 64*64), make([]byte, quant.KVF16.KeyBytes(64))
-	q8 := block[:quant.KVQ8.KeyBytes(64)]
 	for what, call := range map[string]func(){
 		"keys: short tile":   func() { kernels.KeyTileF16NEON(f[1:], block, nil, 64, 64) },
-		"keys: short block":  func() { kernels.KeyTileQ8NEON(f, q8[1:], nil, 64, 64) },
+		"keys: short block":  func() { kernels.KeyTileF16NEON(f, block[1:], nil, 64, 64) },
 		"values: positions":  func() { kernels.ValueTileF16NEON(f, block, nil, 64, 65) },
 		"product: right":     func() { kernels.TileProductNEON(f, 64, f, 64, f[:511], 64, 2, 8, 64, nil) },
 		"product: scale":     func() { kernels.TileProductNEON(f, 64, f, 64, f, 64, 2, 8, 64, f[:1]) },

@@ -33,6 +33,10 @@ var encodings = []struct {
 	{"SMULL2", []int{17, 10, 31}, 0x4E31C15F, "smull2 v31.8h, v10.16b, v17.16b"},
 	{"SMLAL", []int{17, 10, 31}, 0x0E31815F, "smlal v31.8h, v10.8b, v17.8b"},
 	{"SMLAL2", []int{17, 10, 31}, 0x4E31815F, "smlal2 v31.8h, v10.16b, v17.16b"},
+	{"SMLALE_4S", []int{5, 7, 10, 31}, 0x0F57295F, "smlal v31.4s, v10.4h, v7.h[5]"},
+	{"SMLALE_4S", []int{2, 15, 21, 0}, 0x0F6F22A0, "smlal v0.4s, v21.4h, v15.h[2]"},
+	{"SMLALE2_4S", []int{5, 7, 10, 31}, 0x4F57295F, "smlal2 v31.4s, v10.8h, v7.h[5]"},
+	{"SMLALE2_4S", []int{3, 0, 31, 21}, 0x4F7023F5, "smlal2 v21.4s, v31.8h, v0.h[3]"},
 	{"ADDP_8H", []int{17, 10, 31}, 0x4E71BD5F, "addp v31.8h, v10.8h, v17.8h"},
 	{"ADDP_4S", []int{17, 10, 31}, 0x4EB1BD5F, "addp v31.4s, v10.4s, v17.4s"},
 	{"SADDLP_8H", []int{21, 10}, 0x4E202AAA, "saddlp v10.8h, v21.16b"},
@@ -137,8 +141,9 @@ func word(t *testing.T, macros map[string]macro, name string, args []int) uint32
 	if !ok {
 		t.Fatalf("%s is not WORD $(...): %s", name, m.body)
 	}
-	expr = regexp.MustCompile(`ELEM\((\d+)\)`).ReplaceAllStringFunc(expr, func(s string) string {
-		return macros["ELEM"].expand([]string{s[len("ELEM(") : len(s)-1]})
+	expr = regexp.MustCompile(`ELEMH?\(\d+\)`).ReplaceAllStringFunc(expr, func(s string) string {
+		name, index, _ := strings.Cut(s, "(")
+		return macros[name].expand([]string{strings.TrimSuffix(index, ")")})
 	})
 	v, err := types.Eval(token.NewFileSet(), nil, token.NoPos, expr)
 	if err != nil {
@@ -154,7 +159,7 @@ func word(t *testing.T, macros map[string]macro, name string, args []int) uint32
 // TestEncodings evaluates every macro and compares with the published words; a macro without a line here fails.
 func TestEncodings(t *testing.T) {
 	macros := readMacros(t)
-	seen := map[string]bool{"ELEM": true}
+	seen := map[string]bool{"ELEM": true, "ELEMH": true}
 	for _, e := range encodings {
 		seen[e.macro] = true
 		if got := word(t, macros, e.macro, e.args); got != e.word {

@@ -11,6 +11,9 @@
 // Index of a 32-bit element: bit 0 is L (bit 21), bit 1 is H (bit 11).
 #define ELEM(i) (((i)&1)<<21 | ((i)>>1)<<11)
 
+// Index of a 16-bit element: bit 0 is M (bit 20), bit 1 is L (bit 21), bit 2 is H (bit 11); the register is one of 0 to 15.
+#define ELEMH(i) (((i)&1)<<20 | ((i)>>1&1)<<21 | ((i)>>2)<<11)
+
 // Dot product, d.4S += n.16B . m.16B in fours; by element: m.4B[i]. Needs FEAT_DotProd.
 #define SDOT(m, n, d) WORD $(0x4E809400 | (m)<<16 | (n)<<5 | (d))
 #define SDOTE(i, m, n, d) WORD $(0x4F80E000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
@@ -20,6 +23,10 @@
 #define SMULL2(m, n, d) WORD $(0x4E20C000 | (m)<<16 | (n)<<5 | (d))
 #define SMLAL(m, n, d) WORD $(0x0E208000 | (m)<<16 | (n)<<5 | (d))
 #define SMLAL2(m, n, d) WORD $(0x4E208000 | (m)<<16 | (n)<<5 | (d))
+
+// Widening int16 products by element, d.4S += n.4H * m.H[i]; the 2 form takes the upper half of n.
+#define SMLALE_4S(i, m, n, d) WORD $(0x0F402000 | ELEMH(i) | (m)<<16 | (n)<<5 | (d))
+#define SMLALE2_4S(i, m, n, d) WORD $(0x4F402000 | ELEMH(i) | (m)<<16 | (n)<<5 | (d))
 
 // Pairwise sums: ADDP of the concatenation m:n; SADDLP widens neighbours, SADALP adds them to d; SADDLV sums all.
 #define ADDP_8H(m, n, d) WORD $(0x4E60BC00 | (m)<<16 | (n)<<5 | (d))
