@@ -39,7 +39,7 @@ type Options struct {
 	Pressure memory.Pressure
 	// StateFolder is where the daemon keeps what it finds out. Empty: nowhere, so it finds out only what costs nothing.
 	StateFolder string
-	// Clock measures passes of the model; nil: time.Now.
+	// Clock measures passes of the model and deadlines; nil: time.Now.
 	Clock func() time.Time
 	// Listen opens the address of a part, "broker" for the embedded one; nil: net.Listen. It lets a service manager keep sockets
 	// over a restart.
@@ -47,6 +47,13 @@ type Options struct {
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
 	// reached, which may be down while everything here is well.
 	Ready func()
+}
+
+func (o *Options) clock() func() time.Time {
+	if o.Clock == nil {
+		return time.Now
+	}
+	return o.Clock
 }
 
 // Daemon is an assistant that is loaded and can run.
@@ -78,7 +85,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	if err != nil {
 		return d, err
 	}
-	p := &pipeline{device: device, log: o.Log, now: time.Now}
+	p := &pipeline{device: device, log: o.Log, now: o.clock()}
 	d.pipeline = p
 	r, err := newRules(&c)
 	if err != nil {
@@ -90,7 +97,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	fits := &d.engine.config
-	p.queue, err = queue.New(queue.Options{Limits: queueLimits(fits), Now: time.Now, Expired: p.expire})
+	p.queue, err = queue.New(queue.Options{Limits: queueLimits(fits), Now: p.now, Expired: p.expire})
 	if err != nil {
 		return d, err
 	}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"siskin/daemon/config"
 	"siskin/daemon/session"
@@ -144,7 +143,7 @@ func (e *engine) options(p *pipeline) session.Options {
 	return session.Options{
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
 		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
-		Reload: e.reload, Answer: p.answer, Delta: p.delta, Now: time.Now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
+		Reload: e.reload, Answer: p.answer, Delta: p.delta, Now: p.now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
 	}
 }
 

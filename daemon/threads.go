@@ -71,10 +71,7 @@ func (e *engine) tuneThreads(c *config.Config, o *Options, most int, measure boo
 		if !measure {
 			return nil
 		}
-		now := o.Clock
-		if now == nil {
-			now = time.Now
-		}
+		now := o.clock()
 		begun := now()
 		if r, err = tune.Measure(tune.PassesOf(e.state, e.pool), most, now); err != nil {
 			return err

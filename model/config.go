@@ -239,7 +239,8 @@ func (m *metadata) checkShape(c *Config) {
 		what  string
 		value float64
 	}{
-		{"embedding_scale", float64(c.EmbeddingScale)}, {"residual_scale", float64(c.ResidualScale)},
+		{"embedding_scale", float64(c.EmbeddingScale)},
+		{"residual_scale", float64(c.ResidualScale)},
 		{"logit_scale", float64(c.LogitScale)},
 	} {
 		if !(s.value > 0 && s.value < 1e6) {

@@ -69,7 +69,7 @@ func plainLayer(l *loader, c *Config, i int) Layer {
 		MixNorm:   l.norm(block(i)+"attn_norm", c.Dim),
 		Attention: l.attention(c, i),
 		FeedNorm:  l.norm(block(i)+"ffn_norm", c.Dim),
-		Feed:      l.gated(c, i, SiLU),
+		Feed:      l.gated(c, i),
 	}
 }
 
@@ -78,7 +78,7 @@ func normsBehindLayer(l *loader, c *Config, i int) Layer {
 	return Layer{
 		Attention:    l.attention(c, i),
 		MixPostNorm:  l.norm(block(i)+"post_attention_norm", c.Dim),
-		Feed:         l.gated(c, i, SiLU),
+		Feed:         l.gated(c, i),
 		FeedPostNorm: l.norm(block(i)+"post_ffw_norm", c.Dim),
 	}
 }

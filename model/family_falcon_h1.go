@@ -13,7 +13,7 @@ func falconH1() family {
 				MixNorm:   l.norm(block(i)+"attn_norm", c.Dim),
 				Attention: l.attention(c, i),
 				Recurrent: l.mamba2(c, i, i),
-				Feed:      l.gated(c, i, SiLU),
+				Feed:      l.gated(c, i),
 			}
 			if name := block(i) + "ffn_norm"; l.has(name) { // the converter writes no suffix
 				layer.FeedNorm = Norm{Weight: l.vector(name, c.Dim)}

@@ -22,7 +22,7 @@ func graniteHybrid() family {
 			if c.Experts.Count > 0 {
 				layer.Experts = l.experts(c, i, SiLU)
 			} else {
-				layer.Feed = l.gated(c, i, SiLU)
+				layer.Feed = l.gated(c, i)
 			}
 			return layer
 		},

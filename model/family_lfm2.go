@@ -16,7 +16,7 @@ func lfm2() family {
 			layer := Layer{
 				MixNorm:  l.norm(block(i)+"attn_norm", c.Dim),
 				FeedNorm: l.norm(block(i)+"ffn_norm", c.Dim),
-				Feed:     l.gated(c, i, SiLU),
+				Feed:     l.gated(c, i),
 			}
 			if c.PerLayer[i].KVHeads > 0 {
 				layer.Attention = l.attention(c, i)

@@ -17,7 +17,7 @@ func qwen35() family {
 			layer := Layer{
 				MixNorm:  l.norm(block(i)+"attn_norm", c.Dim),
 				FeedNorm: l.norm(block(i)+"post_attention_norm", c.Dim),
-				Feed:     l.gated(c, i, SiLU),
+				Feed:     l.gated(c, i),
 			}
 			if c.PerLayer[i].KVHeads > 0 {
 				layer.Attention = l.gatedAttention(c, i)

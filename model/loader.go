@@ -159,11 +159,11 @@ func (l *loader) headNorms(a *Attention, i int, wide bool) {
 	}
 }
 
-// gated takes the three matrices of a gated unit of layer i, with the biases that are there. Where ffn_up has twice the rows,
+// gated takes the three matrices of a unit of layer i that is gated by SiLU, with the biases that are there. Where ffn_up has twice the rows,
 // the gate is its first half.
-func (l *loader) gated(c *Config, i int, act Activation) *Feed {
+func (l *loader) gated(c *Config, i int) *Feed {
 	p, ffn := block(i), c.PerLayer[i].FFN
-	f := &Feed{Activation: act}
+	f := &Feed{Activation: SiLU}
 	if t, ok := l.file.Tensor(p + "ffn_up.weight"); ok && !l.has(p+"ffn_gate.weight") && t.Rows() == 2*ffn {
 		if both := l.matrix(t.Name, 2*ffn, c.Dim); both.Rows > 0 {
 			f.Gate, f.Up = both.part(0, ffn), both.part(ffn, 2*ffn)

@@ -34,8 +34,6 @@ const (
 // ErrSaved is wrapped by Restore when the data is not a sequence of this model and these limits, or is damaged.
 var ErrSaved = errors.New("saved sequence")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // savedHeader is the beginning of a saved sequence of length tokens.
 func (s *State) savedHeader(length int) ([]byte, error) {
 	stamp, err := pack.Stamp(bytes.NewReader(s.model.data), int64(len(s.model.data)))
@@ -60,7 +58,7 @@ func (s *State) Save(w io.Writer, seq int) error {
 	if err != nil {
 		return fmt.Errorf("save sequence: %w", err)
 	}
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	out := io.MultiWriter(w, sum)
 	if _, err := out.Write(head); err != nil {
 		return fmt.Errorf("save sequence: %w", err)
@@ -92,7 +90,7 @@ func (s *State) Restore(r io.Reader, seq int) (length int, err error) {
 	if _, err := s.Truncate(seq, 0); err != nil {
 		return 0, err
 	}
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	if length, err = s.restore(io.TeeReader(r, sum), seq); err == nil {
 		err = checkSum(r, sum)
 	}

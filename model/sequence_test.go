@@ -207,13 +207,23 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
+// leastAllocs counts the allocations of run in the best of some runs: others of the process, such as the test runner's own,
+// are counted with them on a busy machine.
+func leastAllocs(run func()) float64 {
+	least := testing.AllocsPerRun(3, run)
+	for range 4 {
+		least = min(least, testing.AllocsPerRun(3, run))
+	}
+	return least
+}
+
 // A pass allocates nothing, drafts and checkpoints included.
 func TestRecurrentPassesDoNotAllocate(t *testing.T) {
 	for _, path := range architectures(t) {
 		m := open(t, path)
 		s := newState(t, m, testSets(t)[0], sequenceLimits)
 		rows := []model.Row{{Logits: true}, {Pos: 1}, {Pos: 2, Draft: true, Logits: true}}
-		if n := testing.AllocsPerRun(10, func() {
+		if n := leastAllocs(func() {
 			if err := s.Forward(rows); err != nil {
 				t.Fatal(err)
 			}

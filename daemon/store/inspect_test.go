@@ -51,7 +51,8 @@ func TestInspectGolden(t *testing.T) {
 		{"archs/qwen3.gguf", true, ""},
 		{"archs/llama-lora.gguf", false, `of the type "adapter"`},
 		{"tokenizers/ggml-vocab-llama-bpe.gguf", false, "only a vocabulary"},
-		{"archs/lfm2.gguf", false, "lfm2"},
+		{"archs/lfm2.gguf", true, ""},
+		{"archs/bert.gguf", false, "bert"},
 	} {
 		info, err := Inspect(goldentest.Path(t, c.file))
 		if err != nil {

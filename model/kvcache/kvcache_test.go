@@ -155,10 +155,14 @@ func TestFree(t *testing.T) {
 }
 
 func TestFormats(t *testing.T) {
-	for headDim, want := range map[int]int{64: int(quant.NumKVFormats), 16: 1, 12: 0} {
+	for headDim, want := range map[int][]Format{
+		64: {F16, quant.KVQ8, quant.KVQ4},
+		16: {quant.KVQ8, F16, quant.KVQ4}, // heads are filled up to 32 columns in 8 and 4 bits
+		12: {quant.KVQ8, quant.KVQ4},      // F16 takes eight columns at a time
+	} {
 		got := Formats(headDim)
-		if len(got) != want || want > 0 && got[0] != F16 {
-			t.Errorf("heads of %d columns: %v", headDim, got)
+		if !slices.Equal(got, want) {
+			t.Errorf("heads of %d columns: %v, want %v", headDim, got, want)
 		}
 		for i := 1; i < len(got); i++ {
 			if a, b := (Shape{1, 1, headDim, got[i-1]}), (Shape{1, 1, headDim, got[i]}); b.PageBytes() >= a.PageBytes() {

@@ -333,7 +333,11 @@ func TestPassesDoNotAllocate(t *testing.T) {
 			r.state.Checkpoint(0)
 		}
 		again()
-		if n := testing.AllocsPerRun(20, again); n != 0 {
+		n := testing.AllocsPerRun(5, again)
+		for range 4 { // those of others in the process are counted with them
+			n = min(n, testing.AllocsPerRun(5, again))
+		}
+		if n != 0 {
 			t.Errorf("%s: %g allocations in a pass", l.name, n)
 		}
 	}

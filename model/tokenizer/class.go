@@ -121,8 +121,19 @@ var (
 	dsKanas  = [][2]rune{{0x4E00, 0x9FA5}, {0x3040, 0x309F}, {0x30A0, 0x30FF}}
 
 	bloomEnds = [][2]rune{
-		{'(', ')'}, {'|', '|'}, {'.', '.'}, {',', ','}, {'!', '!'}, {'?', '?'}, {0x2026, 0x2026}, {0x3002, 0x3002}, {0xFF0C, 0xFF0C},
-		{0x3001, 0x3001}, {0x0964, 0x0964}, {0x06D4, 0x06D4}, {0x060C, 0x060C},
+		{'(', ')'},
+		{'|', '|'},
+		{'.', '.'},
+		{',', ','},
+		{'!', '!'},
+		{'?', '?'},
+		{0x2026, 0x2026},
+		{0x3002, 0x3002},
+		{0xFF0C, 0xFF0C},
+		{0x3001, 0x3001},
+		{0x0964, 0x0964},
+		{0x06D4, 0x06D4},
+		{0x060C, 0x060C},
 	}
 )
 
@@ -141,9 +152,19 @@ func newClasses() *classes {
 		table *unicode.RangeTable
 		class class
 	}{
-		{unicode.L, letter}, {unicode.N, number}, {unicode.White_Space, space}, {unicode.P, punct}, {unicode.M, combining | upperish | lowerish | wordly},
-		{unicode.S, symbolic}, {unicode.Lu, upperish}, {unicode.Lt, upperish}, {unicode.Lm, upperish | lowerish}, {unicode.Lo, upperish | lowerish},
-		{unicode.Ll, lowerish}, {unicode.Nd, decimal}, {unicode.Pc, wordly},
+		{unicode.L, letter},
+		{unicode.N, number},
+		{unicode.White_Space, space},
+		{unicode.P, punct},
+		{unicode.M, combining | upperish | lowerish | wordly},
+		{unicode.S, symbolic},
+		{unicode.Lu, upperish},
+		{unicode.Lt, upperish},
+		{unicode.Lm, upperish | lowerish},
+		{unicode.Lo, upperish | lowerish},
+		{unicode.Ll, lowerish},
+		{unicode.Nd, decimal},
+		{unicode.Pc, wordly},
 	} {
 		for _, r := range t.table.R16 {
 			mark(all, rune(r.Lo), rune(r.Hi), rune(r.Stride), t.class)

@@ -52,9 +52,16 @@ type unigramCase struct {
 
 func (c *unigramCase) kvs() []modeltest.KV {
 	return []modeltest.KV{
-		{Key: keyModel, Value: "t5"}, {Key: keyTokens, Value: c.Tokens}, {Key: keyScores, Value: c.Scores}, {Key: keyTypes, Value: c.Types},
-		{Key: keyCharsmap, Value: c.Charsmap}, {Key: keySpacePrefix, Value: c.SpacePrefix}, {Key: keyMergeSpace, Value: c.MergeSpaces},
-		{Key: keyUNK, Value: c.Unknown}, {Key: keyEOS, Value: c.EOS}, {Key: keyBOS, Value: c.BOS},
+		{Key: keyModel, Value: "t5"},
+		{Key: keyTokens, Value: c.Tokens},
+		{Key: keyScores, Value: c.Scores},
+		{Key: keyTypes, Value: c.Types},
+		{Key: keyCharsmap, Value: c.Charsmap},
+		{Key: keySpacePrefix, Value: c.SpacePrefix},
+		{Key: keyMergeSpace, Value: c.MergeSpaces},
+		{Key: keyUNK, Value: c.Unknown},
+		{Key: keyEOS, Value: c.EOS},
+		{Key: keyBOS, Value: c.BOS},
 	}
 }
 
@@ -85,8 +92,14 @@ func TestGemma4(t *testing.T) {
 	}
 	fixture(t, "gemma4.json", &c)
 	kvs := []modeltest.KV{
-		{Key: keyModel, Value: "gemma4"}, {Key: keyTokens, Value: c.Tokens}, {Key: keyTypes, Value: c.Types}, {Key: keyMerges, Value: c.Merges},
-		{Key: keyBOS, Value: uint32(2)}, {Key: keyEOS, Value: uint32(1)}, {Key: keyUNK, Value: uint32(3)}, {Key: keyAddBOS, Value: false},
+		{Key: keyModel, Value: "gemma4"},
+		{Key: keyTokens, Value: c.Tokens},
+		{Key: keyTypes, Value: c.Types},
+		{Key: keyMerges, Value: c.Merges},
+		{Key: keyBOS, Value: uint32(2)},
+		{Key: keyEOS, Value: uint32(1)},
+		{Key: keyUNK, Value: uint32(3)},
+		{Key: keyAddBOS, Value: false},
 	}
 	tok := build(t, kvs)
 	equalIDs(t, tok, c.Texts, c.IDs)
@@ -135,8 +148,12 @@ func tinyWPM(words ...string) []modeltest.KV {
 		v.add(w, 1, 0)
 	}
 	return []modeltest.KV{
-		{Key: keyModel, Value: "bert"}, {Key: keyTokens, Value: v.tokens}, {Key: keyTypes, Value: v.types},
-		{Key: keyUNK, Value: uint32(1)}, {Key: keyCLS, Value: uint32(2)}, {Key: keySEP, Value: uint32(3)},
+		{Key: keyModel, Value: "bert"},
+		{Key: keyTokens, Value: v.tokens},
+		{Key: keyTypes, Value: v.types},
+		{Key: keyUNK, Value: uint32(1)},
+		{Key: keyCLS, Value: uint32(2)},
+		{Key: keySEP, Value: uint32(3)},
 	}
 }
 

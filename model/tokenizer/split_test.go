@@ -37,7 +37,7 @@ const (
 		`|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	gpt4oExpr = `[^\r\n\p{L}\p{N}]?` + upperSet + `*` + lowerSet + `+` + suffixExpr + `|[^\r\n\p{L}\p{N}]?` + upperSet + `+` + lowerSet + `*` +
 		suffixExpr + `|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	// \b behind digits, written out: engines differ in what a word is
+	// \b behind digits, written out: engines differ in what a word is.
 	groupsExpr    = `\d{1,3}(?=(?:\d{3})*(?![\p{L}\p{N}\p{M}\p{Pc}]))`
 	deepseek3Expr = `[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_` + "`" + `{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|` +
 		`\s*[\r\n]+|\s+(?!\S)|\s+`
