@@ -71,6 +71,27 @@ func (e *engine) planMemory(c *config.Config, o *Options, workers int) (budget.P
 	return budget.Fit(bytes, from, ask)
 }
 
+// storageBytes of weights are read to measure how fast the storage is: 15 ms of a good drive, a second of a poor card.
+const storageBytes = 32 << 20
+
+// streamWeights lets the weights come and go that do not fit, and adds to the plan how fast that can be at best.
+func (e *engine) streamWeights(o *Options) {
+	n := e.plan.Choice.StreamedBytes
+	if n == 0 {
+		return
+	}
+	if e.reader = e.state.Stream(e.model.WeightBytes()-n, windowLayers); e.reader == nil {
+		return
+	}
+	bytes, took := e.reader.Time(storageBytes, o.clock())
+	if took <= 0 {
+		return
+	}
+	speed := float64(bytes) / took.Seconds()
+	e.plan.Steps = append(e.plan.Steps, fmt.Sprintf("%s come from the file for every token, which it delivers at %.0f MB/s: at most %.1f tok/s",
+		budget.MiB(e.reader.Bytes()), speed/1e6, speed/float64(e.reader.Bytes())))
+}
+
 // chosen is the configuration with what the plan has chosen.
 func chosen(c config.Config, p *budget.Plan) config.Config {
 	c.Queue.MaxBytes = config.Size(p.Choice.QueueBytes)

@@ -165,6 +165,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
+	if d.engine.reader != nil {
+		start(transport, &parts, "weights", func(ctx context.Context) error { d.engine.reader.Run(ctx); return nil })
+	}
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
 	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })

@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"model/quant/encode":      {"model/quant"}, // apart from quant, which only decodes: what runs needs no encoder
 	"model/kvcache":           {"model/quant"},
 	"model/recurrent":         {"model/arena", "model/kernel"},
+	"model/stream":            {"model/mapfile"},
 	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/requant":           {"model/gguf", "model/mapfile", "model/quant", "model/quant/encode"},
 	"model/tokenizer":         {"model/gguf"},
@@ -60,7 +61,7 @@ var allowed = map[string][]string{
 
 	// Level 3: the model.
 	"model": {
-		"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant", "model/recurrent",
+		"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant", "model/recurrent", "model/stream",
 	},
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
@@ -77,7 +78,7 @@ var allowed = map[string][]string{
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
 		"daemon/config", "daemon/cores", "daemon/memory", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
-		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/tokenizer",
+		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {

@@ -18,6 +18,7 @@ import (
 	"siskin/model/kernel"
 	"siskin/model/kvcache"
 	"siskin/model/sample"
+	"siskin/model/stream"
 	"siskin/model/tokenizer"
 )
 
@@ -34,6 +35,7 @@ type engine struct {
 	config    config.Config // with what the plan has chosen
 	threads   threads
 	packing   packing
+	reader    *stream.Reader // of weights that do not stay in memory; nil: all stay
 	log       *slog.Logger
 }
 
@@ -80,6 +82,7 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	if e.state, err = model.NewState(e.model, set, e.pool, limits); err != nil {
 		return e, err
 	}
+	e.streamWeights(o)
 	return e, e.chooseThreads(c, o, measure)
 }
 

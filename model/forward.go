@@ -8,6 +8,7 @@ func (s *State) Forward(rows []Row) error {
 		return err
 	}
 	s.pool.Begin(len(rows))
+	s.stream.begin(s.model)
 	s.beginRecurrent()
 	w := &s.model.Weights
 	s.divide()
@@ -18,15 +19,18 @@ func (s *State) Forward(rows []Row) error {
 	}
 	for i := range w.Layers {
 		layer := &w.Layers[i]
+		s.stream.need(i)
 		s.mix(layer)
 		s.feed(layer)
 		s.inject(layer, i)
 		if layer.Scale != 0 {
 			scale(s.x[:len(s.rows)*s.model.Config.Dim], layer.Scale)
 		}
+		s.stream.done(i)
 	}
 	s.endRecurrent()
 	s.head()
+	s.stream.end()
 	return nil
 }
 
@@ -157,5 +161,5 @@ func (s *State) head() {
 	s.rows = s.rows[:len(s.wanted)]
 	in := s.normed(&w.OutputNorm)
 	in.refined = true
-	s.multiply(in, product{w: &w.Output, dst: s.logits, scale: c.LogitScale, cap: c.LogitCap})
+	s.multiplyOutput(in, product{w: &w.Output, dst: s.logits, scale: c.LogitScale, cap: c.LogitCap})
 }

@@ -23,9 +23,11 @@ type input struct {
 type product struct {
 	w   *Matrix
 	dst []float32
-	add bool // add to dst instead of replacing it: the residual connection
-	act Activation
-	up  *Matrix // if set: dst = act(w·x) * (up·x), the gated unit in one region
+	// stride of the rows of dst; 0: w.Rows.
+	stride int
+	add    bool // add to dst instead of replacing it: the residual connection
+	act    Activation
+	up     *Matrix // if set: dst = act(w·x) * (up·x), the gated unit in one region
 	// The biases (w.Rows) are added to the products, or nil; then comes scale, 0 as 1, and cap, see Config.LogitCap.
 	bias, upBias []float32
 	scale, cap   float32
@@ -176,7 +178,7 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	if from >= to {
 		return // the pieces before were rounded up
 	}
-	stride := pr.w.Rows
+	stride := pr.rowStride()
 	switch {
 	case pr.act != NoActivation:
 		s.gateChunk(pr, from, to, s.workerScratch(worker))
@@ -200,6 +202,13 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	}
 }
 
+func (pr *product) rowStride() int {
+	if pr.stride != 0 {
+		return pr.stride
+	}
+	return pr.w.Rows
+}
+
 // finish applies bias, scale and cap to results of the matrix rows from from on.
 func (pr *product) finish(x []float32, from int) {
 	if pr.bias != nil {
@@ -221,7 +230,7 @@ func addBias(x, bias []float32) {
 
 // gateChunk computes columns [from, to) of the unit and quantises them for the matrix that follows.
 func (s *State) gateChunk(pr *product, from, to int, up []float32) {
-	stride, n := pr.w.Rows, len(s.rows)
+	stride, n := pr.rowStride(), len(s.rows)
 	s.product(pr.w, from, to, pr.dst[from:], stride)
 	if pr.up != nil {
 		s.product(pr.up, from, to, up, to-from)

@@ -79,6 +79,7 @@ type State struct {
 	mixer     mixer              // of recurrent layers
 	entangled bool               // rows of a sequence have rows of others in between, so stretches of one page are not independent
 	splits    splitAttention
+	stream    streaming
 
 	phase phase
 }

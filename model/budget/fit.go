@@ -15,7 +15,7 @@ type fitting struct {
 //  2. the prefill batch, halved: prompts are read more slowly;
 //  3. the format of keys and values: a little less exact;
 //  4. the context, down to the minimum: conversations are forgotten earlier;
-//  5. the weights: some are read from the file in every pass, which is slow.
+//  5. the weights: some are read from the file in every pass, which is slow. The batch then gets back what costs little.
 //
 // What then is left goes back to the context, then to the batch, then to the queue. Errors: *OverBudget; those of Ask.Cost.
 func Fit(budget int64, source string, ask Ask) (Plan, error) {
@@ -95,7 +95,24 @@ func (f *fitting) search() (Choice, bool) {
 		return least, false
 	}
 	least.StreamedBytes = over
-	return least, true
+	return f.widenStreamed(least), true
+}
+
+// streamShare of the weights may be streamed beyond what must be, for a larger batch of prefill.
+const streamShare = 8
+
+// widenStreamed gives the batch more while weights are streamed: every pass reads them, so a prompt takes as many times longer
+// as its batches are smaller.
+func (f *fitting) widenStreamed(c Choice) Choice {
+	for n := f.ask.Want.PrefillBatch; n > c.PrefillBatch; n /= 2 {
+		wider := c
+		wider.PrefillBatch = n
+		wider.StreamedBytes = f.need(wider) - f.budget
+		if wider.StreamedBytes <= f.ask.Weights-f.ask.Window && wider.StreamedBytes-c.StreamedBytes <= f.ask.Weights/streamShare {
+			return wider
+		}
+	}
+	return c
 }
 
 // lengthen gives the context what is left.

@@ -72,7 +72,7 @@ func TestFit(t *testing.T) {
 		{10000 + 80 + 2048 + 100, choice(8, "q4", 2048, 0), 2},
 		{10000 + 80 + 2047 + 100, choice(8, "q4", 1984, 0), 3},
 		{10000 + 80 + 512 + 100, choice(8, "q4", 512, 0), 3},
-		{10000 + 80 + 511 + 100, choice(8, "q4", 512, 1), 4},
+		{10000 + 80 + 511 + 100, choice(64, "q4", 512, 561), 3}, // streamed anyway: the batch gets back what costs little
 		{500 + 80 + 512 + 100, choice(8, "q4", 512, 9500), 4},
 	} {
 		p, err := budget.Fit(c.budget, "test", ask())
@@ -153,7 +153,7 @@ func TestMoreIsNotWorse(t *testing.T) {
 			if p.Total() > b {
 				t.Fatalf("%d bytes: the plan takes %d: %+v", b, p.Total(), a)
 			}
-			if last != nil && (p.Choice.StreamedBytes > last.Choice.StreamedBytes ||
+			if last != nil && (p.Choice.StreamedBytes > last.Choice.StreamedBytes && p.Choice.PrefillBatch <= last.Choice.PrefillBatch ||
 				slices.Index(a.Formats, p.Choice.KV) > slices.Index(a.Formats, last.Choice.KV) ||
 				p.Choice.KV == last.Choice.KV && p.Choice.Context < last.Choice.Context) {
 				t.Fatalf("%d bytes: %+v, with fewer %+v", b, p.Choice, last.Choice)

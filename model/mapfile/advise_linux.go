@@ -1,7 +1,9 @@
 package mapfile
 
 import (
+	"errors"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,4 +19,21 @@ func advise(b []byte, a Advice) error {
 		return fs.ErrInvalid
 	}
 	return unix.Madvise(b, calls[a])
+}
+
+// populate calls madvise(2) with MADV_POPULATE_READ, or, before Linux 5.14, MADV_WILLNEED.
+func populate(b []byte) error {
+	err := unix.Madvise(b, unix.MADV_POPULATE_READ)
+	if errors.Is(err, unix.EINVAL) {
+		return unix.Madvise(b, unix.MADV_WILLNEED)
+	}
+	return err
+}
+
+// drop removes b from this process and, unless others have it mapped, from the page cache: madvise(2), posix_fadvise(2).
+func drop(f *os.File, b []byte, from int64) error {
+	if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+		return err
+	}
+	return unix.Fadvise(int(f.Fd()), from, int64(len(b)), unix.FADV_DONTNEED)
 }

@@ -52,8 +52,9 @@ type File struct {
 	path string
 	info fs.FileInfo // at the time of mapping
 
-	mu   sync.Mutex
-	data mmap.MMap // nil when closed
+	mu   sync.RWMutex // written to by Close only
+	data mmap.MMap    // nil when closed
+	file *os.File     // for Drop; nil when closed
 }
 
 // Open maps a regular, non-empty file read-only. Every failure is an *Error.
@@ -70,8 +71,18 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	defer f.Close() // nothing was written; the mapping outlives it
-	if info, err = f.Stat(); err != nil {
+	mapped, err := open(path, f)
+	if err != nil {
+		_ = f.Close() // nothing was written
+		return nil, err
+	}
+	return mapped, nil
+}
+
+// open maps f, which it keeps on success.
+func open(path string, f *os.File) (*File, error) {
+	info, err := f.Stat()
+	if err != nil {
 		return nil, openError(path, err)
 	}
 	if err := checkInfo(path, info); err != nil {
@@ -81,7 +92,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, &Error{path, fmt.Sprintf("cannot be mapped (%v): check the limits on address space and the file system", err), err}
 	}
-	return &File{path: path, info: info, data: data}, nil
+	return &File{path: path, info: info, data: data, file: f}, nil
 }
 
 // checkInfo refuses what cannot be mapped.
@@ -116,17 +127,31 @@ func openError(path string, err error) error {
 
 // Bytes is the whole file; nil after Close. Writing to it is a fault of the machine. The pages come from disk on first use.
 func (f *File) Bytes() []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	return f.data
 }
 
 // Contains reports whether addr lies in the mapping.
 func (f *File) Contains(addr uintptr) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	start := reflect.ValueOf([]byte(f.data)).Pointer()
 	return f.data != nil && addr >= start && addr-start < uintptr(len(f.data))
+}
+
+// Offset is where part, a part of Bytes, begins in the file; false if it lies elsewhere or is empty.
+func (f *File) Offset(part []byte) (off int64, ok bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.data == nil || len(part) == 0 {
+		return 0, false
+	}
+	start, at := reflect.ValueOf([]byte(f.data)).Pointer(), reflect.ValueOf(part).Pointer()
+	if at < start || at-start > uintptr(len(f.data)-len(part)) {
+		return 0, false
+	}
+	return int64(at - start), true
 }
 
 // Size is the length in bytes.
@@ -145,8 +170,7 @@ func (f *File) Close() error {
 	if f.data == nil {
 		return nil
 	}
-	err := f.data.Unmap()
-	if err != nil {
+	if err := errors.Join(f.data.Unmap(), f.file.Close()); err != nil {
 		return &Error{f.path, fmt.Sprintf("cannot be unmapped: %v", err), err}
 	}
 	return nil
@@ -188,8 +212,25 @@ const (
 // Advise gives advice for n bytes from byte off; the range is widened to whole pages. It does nothing where the system has no
 // such call. Errors: ErrClosed; a range outside the file; what the system said.
 func (f *File) Advise(a Advice, off, n int64) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	return f.with(off, n, func(pages []byte, _ int64) error { return advise(pages, a) })
+}
+
+// Populate reads n bytes from byte off into memory and maps them, before it returns where the system can (Linux 5.14); elsewhere it
+// begins to. Errors are those of Advise; reading has failed where the file was cut.
+func (f *File) Populate(off, n int64) error {
+	return f.with(off, n, func(pages []byte, _ int64) error { return populate(pages) })
+}
+
+// Drop gives n bytes from byte off back to the system, out of the page cache as well: nobody else should need them soon. They
+// come from disk again when they are touched. Errors are those of Advise.
+func (f *File) Drop(off, n int64) error {
+	return f.with(off, n, func(pages []byte, from int64) error { return drop(f.file, pages, from) })
+}
+
+// with calls do for the whole pages around n bytes from byte off, which begin at byte from.
+func (f *File) with(off, n int64, do func(pages []byte, from int64) error) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	switch {
 	case f.data == nil:
 		return &Error{f.path, "is closed, so it takes no advice", ErrClosed}
@@ -199,7 +240,7 @@ func (f *File) Advise(a Advice, off, n int64) error {
 		return nil
 	}
 	start := off &^ int64(os.Getpagesize()-1)
-	if err := advise(f.data[start:off+n], a); err != nil {
+	if err := do(f.data[start:off+n], start); err != nil {
 		return &Error{f.path, fmt.Sprintf("takes no advice: %v", err), err}
 	}
 	return nil
