@@ -86,6 +86,10 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	return e, e.chooseThreads(c, o, measure)
 }
 
+// checkpointsEach is how many positions of a conversation a recurrent model can go back to: the end of its last prompt, and one
+// before.
+const checkpointsEach = 2
+
 // stateLimits gives all answers that grow at the same time one context together: a long conversation takes the room
 // that short ones leave.
 func stateLimits(c *config.Config) (model.Limits, error) {
@@ -103,6 +107,7 @@ func stateLimits(c *config.Config) (model.Limits, error) {
 		Sequences: c.Model.Parallel,
 		Context:   c.Model.Context,
 		KV:        kv,
+		Drafts:    draft.MaxDraft, Checkpoints: checkpointsEach * c.Model.Parallel, // of recurrent layers, if there are any
 	}, nil
 }
 

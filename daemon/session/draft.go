@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"siskin/model"
 	"siskin/model/draft"
 	"siskin/mqtt/message"
 )
@@ -34,7 +35,7 @@ func (e *Engine) addDraft(s *slot) {
 	}
 	var tokens [draft.MaxDraft]int32
 	for _, token := range s.draft.Draft(tokens[:s.draft.Drafts]) {
-		e.addRow(s, token, true)
+		e.addRow(s, model.Row{Token: token, Logits: true, Draft: true})
 		s.drafted++
 	}
 }

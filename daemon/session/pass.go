@@ -26,7 +26,7 @@ func (e *Engine) admit(j *job) bool {
 			return true
 		}
 	}
-	s := e.bestSlot(j.prompt)
+	s := e.bestSlot(j)
 	if s == nil {
 		return false
 	}
@@ -44,8 +44,12 @@ func (e *Engine) admit(j *job) bool {
 
 func pagesOf(positions int) int { return (positions + kvcache.PageLen - 1) / kvcache.PageLen }
 
-// bestSlot returns the idle slot that shares the longest beginning with the prompt, of equal ones the longest unused.
-func (e *Engine) bestSlot(prompt []int32) *slot {
+// reusable returns how many tokens of the prompt of j need not be run again in slot s: those that it shares, and where the model
+// has recurrent layers, which cannot go back to any position, those up to the checkpoint before.
+func (e *Engine) reusable(s *slot, j *job) int { return e.State.Resumable(s.seq, s.shared(j.prompt)) }
+
+// bestSlot returns the idle slot that has the longest beginning of the job's prompt, of equal ones the longest unused.
+func (e *Engine) bestSlot(j *job) *slot {
 	var best *slot
 	shared := 0
 	for i := range e.slots {
@@ -53,7 +57,7 @@ func (e *Engine) bestSlot(prompt []int32) *slot {
 		if s.job != nil {
 			continue
 		}
-		n := s.shared(prompt)
+		n := e.reusable(s, j)
 		if best == nil || n > shared || n == shared && s.used < best.used {
 			best, shared = s, n
 		}
@@ -63,7 +67,7 @@ func (e *Engine) bestSlot(prompt []int32) *slot {
 
 // start puts a job into a slot: what the slot shares with the prompt stays in the cache.
 func (e *Engine) start(j *job, s *slot, pages int) {
-	j.usage.CachedTokens = s.shared(j.prompt)
+	j.usage.CachedTokens = e.reusable(s, j)
 	e.truncate(s, j.usage.CachedTokens)
 	j.slot, s.job, s.pages, s.drafted = s, j, pages, 0
 	e.reclaim(s)
@@ -104,10 +108,11 @@ func (e *Engine) reclaim(keep *slot) {
 	}
 }
 
-// truncate keeps the first n tokens of a slot.
+// truncate keeps the first n tokens of a slot; n is 0, what reusable says, or takes back drafts only.
 func (e *Engine) truncate(s *slot, n int) {
-	if err := e.State.Cache.Truncate(s.seq, n); err != nil {
-		panic("session: " + err.Error()) // the slot's tokens are what the cache holds: a broken invariant
+	left, err := e.State.Truncate(s.seq, n)
+	if err != nil || left != n {
+		panic(fmt.Sprintf("session: %d tokens are left of %d: %v", left, n, err)) // a broken invariant
 	}
 	s.tokens = s.tokens[:n]
 }
@@ -126,6 +131,9 @@ func (e *Engine) pass() {
 	}
 	now := e.Now()
 	e.measure(now.Sub(begun), decodes, prefills)
+	if prefills > 0 {
+		e.checkpoint()
+	}
 	for i, wanted := 0, 0; i < len(e.rows); i++ {
 		if !e.rows[i].Logits {
 			continue
@@ -139,13 +147,26 @@ func (e *Engine) pass() {
 	}
 }
 
+// checkpoint keeps what a recurrent model needs to come back to the ends of the prompts that the pass has read, or to where it has
+// got in them: the next request of a conversation begins alike.
+func (e *Engine) checkpoint() {
+	if !e.State.Recurrent() {
+		return
+	}
+	for _, j := range e.order {
+		if n := len(j.slot.tokens); n > 0 && n <= len(j.prompt) {
+			e.State.Checkpoint(j.slot.seq)
+		}
+	}
+}
+
 // collect chooses the rows of the pass and appends their tokens to the slots.
 func (e *Engine) collect() (decodes, prefills int) {
 	e.rows = e.rows[:0]
 	e.draft()
 	for _, j := range e.order {
 		if j.grows() {
-			e.addRow(j.slot, j.last, true)
+			e.addRow(j.slot, model.Row{Token: j.last, Logits: true})
 			e.addDraft(j.slot)
 			decodes++
 		}
@@ -155,16 +176,18 @@ func (e *Engine) collect() (decodes, prefills int) {
 		s := j.slot
 		for len(s.tokens) < len(j.prompt) && prefills < room {
 			next := len(s.tokens)
-			e.addRow(s, j.prompt[next], next == len(j.prompt)-1)
+			e.addRow(s, model.Row{Token: j.prompt[next], Logits: next == len(j.prompt)-1})
 			prefills++
 		}
 	}
 	return decodes, prefills
 }
 
-func (e *Engine) addRow(s *slot, token int32, logits bool) {
-	e.rows = append(e.rows, model.Row{Seq: s.seq, Pos: len(s.tokens), Token: token, Logits: logits})
-	s.tokens = append(s.tokens, token)
+// addRow adds a row to the pass, at the end of a slot.
+func (e *Engine) addRow(s *slot, row model.Row) {
+	row.Seq, row.Pos = s.seq, len(s.tokens)
+	e.rows = append(e.rows, row)
+	s.tokens = append(s.tokens, row.Token)
 	s.used = e.passes
 }
 
