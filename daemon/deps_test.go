@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"model/kvcache":           {"model/quant"},
 	"model/recurrent":         {"model/arena", "model/kernel"},
 	"model/stream":            {"model/mapfile"},
+	"model/lora":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/pack":              {"model/gguf", "model/mapfile", "model/quant"},
 	"model/requant":           {"model/gguf", "model/mapfile", "model/quant", "model/quant/encode"},
 	"model/tokenizer":         {"model/gguf"},
@@ -61,7 +62,7 @@ var allowed = map[string][]string{
 
 	// Level 3: the model.
 	"model": {
-		"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/pack", "model/quant", "model/recurrent", "model/stream",
+		"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/pack", "model/quant", "model/recurrent", "model/stream",
 	},
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.

@@ -9,6 +9,7 @@ func (s *State) Forward(rows []Row) error {
 	}
 	s.pool.Begin(len(rows))
 	s.stream.begin(s.model)
+	s.adapters.begin(s.rows)
 	s.beginRecurrent()
 	w := &s.model.Weights
 	s.divide()
@@ -40,6 +41,7 @@ func (s *State) embed() {
 	for i, row := range s.rows {
 		x := s.x[i*c.Dim : (i+1)*c.Dim]
 		table.values(x, int(row.Token), s.row) // admit has checked the token
+		s.adaptEmbedding(i, row.Token, x)
 		if c.EmbeddingScale != 1 {
 			scale(x, c.EmbeddingScale)
 		}
@@ -158,6 +160,7 @@ func (s *State) head() {
 	for to, from := range s.wanted {
 		copy(s.x[to*c.Dim:(to+1)*c.Dim], s.x[from*c.Dim:(from+1)*c.Dim])
 	}
+	s.adapters.keepRows(s.wanted, len(s.rows))
 	s.rows = s.rows[:len(s.wanted)]
 	in := s.normed(&w.OutputNorm)
 	in.refined = true

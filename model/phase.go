@@ -116,6 +116,7 @@ func (s *State) multiply(in input, products ...product) {
 	if in.norm != nil || quantised && !in.ready {
 		s.each(p.prepareTask)
 	}
+	s.adaptRegion()
 	s.pool.Run(total, p.multiplyTask)
 	if p.products[0].next != nil {
 		p.acts, p.next = p.next, p.acts
@@ -181,10 +182,11 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	stride := pr.rowStride()
 	switch {
 	case pr.act != NoActivation:
-		s.gateChunk(pr, from, to, s.workerScratch(worker))
+		s.gateChunk(worker, which, from, to)
 	case pr.add || s.twoPlanes(pr.w):
 		sum := s.workerScratch(worker)
 		s.product(pr.w, from, to, sum, to-from)
+		s.adapt(worker, which*factorsOf, pr.w, from, to, sum, to-from)
 		for i := range s.rows {
 			dst, src := pr.dst[i*stride+from:i*stride+to], sum[i*(to-from):(i+1)*(to-from)]
 			pr.finish(src, from)
@@ -196,6 +198,7 @@ func (s *State) multiplyChunk(worker, chunk int) {
 		}
 	default:
 		s.product(pr.w, from, to, pr.dst[from:], stride)
+		s.adapt(worker, which*factorsOf, pr.w, from, to, pr.dst[from:], stride)
 		for i := range s.rows {
 			pr.finish(pr.dst[i*stride+from:i*stride+to], from)
 		}
@@ -229,11 +232,14 @@ func addBias(x, bias []float32) {
 }
 
 // gateChunk computes columns [from, to) of the unit and quantises them for the matrix that follows.
-func (s *State) gateChunk(pr *product, from, to int, up []float32) {
+func (s *State) gateChunk(worker, which, from, to int) {
+	pr, up := &s.phase.products[which], s.workerScratch(worker)
 	stride, n := pr.rowStride(), len(s.rows)
 	s.product(pr.w, from, to, pr.dst[from:], stride)
+	s.adapt(worker, which*factorsOf, pr.w, from, to, pr.dst[from:], stride)
 	if pr.up != nil {
 		s.product(pr.up, from, to, up, to-from)
+		s.adapt(worker, which*factorsOf+1, pr.up, from, to, up, to-from)
 	}
 	quantised := pr.next != nil && !pr.next.Type.IsFloat()
 	for i := range n {

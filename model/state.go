@@ -80,6 +80,7 @@ type State struct {
 	entangled bool               // rows of a sequence have rows of others in between, so stretches of one page are not independent
 	splits    splitAttention
 	stream    streaming
+	adapters  adapting
 
 	phase phase
 }
