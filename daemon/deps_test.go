@@ -67,9 +67,9 @@ var allowed = map[string][]string{
 
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
-	"daemon/store": {"model", "model/gguf", "model/kernel", "model/mapfile", "model/pack", "model/quant"},
+	"daemon/store": {"model", "model/gguf", "model/kernel", "model/lora", "model/mapfile", "model/pack", "model/quant"},
 	"daemon/session": {
-		"model", "model/chat", "model/draft", "model/kvcache", "model/sample", "model/tokenizer",
+		"model", "model/chat", "model/draft", "model/kvcache", "model/lora", "model/sample", "model/tokenizer",
 		"mqtt/message",
 	},
 
@@ -84,7 +84,7 @@ var allowed = map[string][]string{
 	},
 	"daemon/cmd/siskin": {
 		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/memory", "daemon/store",
-		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/mapfile", "model/quant",
+		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/quant",
 		"model/quant/encode", "model/requant", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",

@@ -86,6 +86,14 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	return e, e.chooseThreads(c, o, measure)
 }
 
+// adaptersDir is the folder of adapters.
+func adaptersDir(m *config.Model) string {
+	if m.Adapters != "" {
+		return m.Adapters
+	}
+	return store.AdaptersBeside(m.Path)
+}
+
 // checkpointsEach is how many positions of a conversation a recurrent model can go back to: the end of its last prompt, and one
 // before.
 const checkpointsEach = 2
@@ -152,6 +160,7 @@ func (e *engine) options(p *pipeline) session.Options {
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
 		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
 		Reload: e.reload, Answer: p.answer, Delta: p.delta, Now: p.now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
+		Adapters: store.Adapters{Dir: adaptersDir(&c.Model)},
 	}
 }
 

@@ -88,8 +88,10 @@ func adapterFile(t testing.TB, m *model.Model, seed uint64, rank int, kind quant
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	kvs := []modeltest.KV{
-		{Key: "general.type", Value: "adapter"}, {Key: "general.architecture", Value: m.Config.Architecture},
-		{Key: "adapter.type", Value: "lora"}, {Key: "adapter.lora.alpha", Value: float32(2 * rank)},
+		{Key: "general.type", Value: "adapter"},
+		{Key: "general.architecture", Value: m.Config.Architecture},
+		{Key: "adapter.type", Value: "lora"},
+		{Key: "adapter.lora.alpha", Value: float32(2 * rank)},
 	}
 	var tensors []modeltest.TensorData
 	for _, base := range m.File().Tensors() {
@@ -305,9 +307,13 @@ func TestInvocation(t *testing.T) {
 		a, b []model.Adapted
 		same int
 	}{
-		{nil, nil, -1}, {[]model.Adapted{one(a, 1, 0), one(b, 1, 0)}, []model.Adapted{one(b, 1, 0), one(a, 1, 0)}, -1},
-		{nil, []model.Adapted{one(a, 1, 9)}, 9}, {[]model.Adapted{one(b, 1, 4)}, []model.Adapted{one(a, 1, 9)}, 4},
-		{[]model.Adapted{one(a, 1, 0)}, nil, 0}, {[]model.Adapted{one(a, 1, 0)}, []model.Adapted{one(a, 2, 0)}, 0}, {[]model.Adapted{one(a, 0, 0)}, nil, -1},
+		{nil, nil, -1},
+		{[]model.Adapted{one(a, 1, 0), one(b, 1, 0)}, []model.Adapted{one(b, 1, 0), one(a, 1, 0)}, -1},
+		{nil, []model.Adapted{one(a, 1, 9)}, 9},
+		{[]model.Adapted{one(b, 1, 4)}, []model.Adapted{one(a, 1, 9)}, 4},
+		{[]model.Adapted{one(a, 1, 0)}, nil, 0},
+		{[]model.Adapted{one(a, 1, 0)}, []model.Adapted{one(a, 2, 0)}, 0},
+		{[]model.Adapted{one(a, 0, 0)}, nil, -1},
 	} {
 		if got := model.SameAdapters(c.a, c.b); got != c.same && !(c.same < 0 && got > 1<<30) {
 			t.Errorf("%v and %v: %d, want %d", c.a, c.b, got, c.same)

@@ -66,6 +66,8 @@ type Model struct {
 	// TokenizerPre names the rule by which text is cut into words before it becomes tokens, such as "llama-bpe" or "qwen2",
 	// for a model file that names none or one that is not known. Empty: what the file says.
 	TokenizerPre string `toml:"tokenizer_pre"`
+	// Adapters is the folder of adapters that requests may name. Empty: adapters, beside the model.
+	Adapters string `toml:"adapters"`
 	// Speculate is "auto": tokens of an answer are guessed from what was read and written before, and checked several in
 	// one pass, where that is measured to be faster; or "off". Answers are the same. Empty is refused.
 	Speculate string `toml:"speculate"`

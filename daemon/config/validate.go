@@ -104,6 +104,7 @@ func (k *checker) model(m Model) {
 	k.oneOf("model.kv", m.KV, "f16", "q8", "q4")
 	k.oneOf("model.pack", m.Pack, "auto", "off")
 	k.text("model.pack_dir", m.PackDir, 4096)
+	k.text("model.adapters", m.Adapters, 4096)
 	k.text("model.tokenizer_pre", m.TokenizerPre, 64)
 	k.oneOf("model.speculate", m.Speculate, SpeculateAuto, SpeculateOff)
 }

@@ -3,6 +3,7 @@ package session_test
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -140,7 +141,7 @@ func TestDraftsChangeNothing(t *testing.T) {
 			for _, drafts := range lengths {
 				got, drafted, accepted := askAll(with(drafts), requests)
 				for i := range got {
-					if got[i] != want[i] {
+					if !reflect.DeepEqual(got[i], want[i]) {
 						t.Errorf("%d drafts, case %d:\ngot  %+v\nwant %+v", drafts, i, got[i], want[i])
 					}
 				}
@@ -166,7 +167,7 @@ func TestDraftsOfSeveralAnswers(t *testing.T) {
 			drafted += a.Usage.DraftedTokens
 			a = plain(a)
 			a.Usage.CachedTokens = alone[i].Usage.CachedTokens // follows the order in which slots get free
-			if a != alone[i] {
+			if !reflect.DeepEqual(a, alone[i]) {
 				t.Errorf("%d drafts, case %d:\ngot  %+v\nwant %+v", drafts, i, a, alone[i])
 			}
 		}
@@ -210,7 +211,7 @@ func TestDraftsEndInTheMiddle(t *testing.T) {
 				want = got
 				continue
 			}
-			if first.Code != how || got[0] != want[0] || got[1] != want[1] {
+			if first.Code != how || !reflect.DeepEqual(got[0], want[0]) || !reflect.DeepEqual(got[1], want[1]) {
 				t.Errorf("%s:\ngot  %+v\nwant %+v", how, got, want)
 			}
 			if first.Usage.AcceptedTokens == 0 {

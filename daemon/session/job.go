@@ -1,10 +1,14 @@
 package session
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"siskin/model"
+	"siskin/model/chat"
 	"siskin/model/draft"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
@@ -14,6 +18,8 @@ import (
 // job is one request under way.
 type job struct {
 	request  message.Request
+	adapters []model.Adapted   // of the request
+	thinking bool              // the prompt ends inside a chain of thought
 	turns    []message.Message // of the conversation, without what the template adds
 	prompt   []int32           // token ids
 	params   sample.Params
@@ -23,8 +29,9 @@ type job struct {
 	slot    *slot // nil while it is pending
 	decoder *tokenizer.Decoder
 	stopper *sample.Stopper
-	text    strings.Builder
-	last    int32 // the token to run next, once the prompt is through
+	speech  *chat.Speech
+	text    strings.Builder // without thoughts and calls
+	last    int32           // the token to run next, once the prompt is through
 	usage   message.Usage
 	seq     int // number of the next delta
 
@@ -43,8 +50,9 @@ type slot struct {
 	pages   int    // reserved for the job
 	sampler *sample.Sampler
 
-	draft   *draft.Answer // nil if nothing is drafted
-	drafted int           // tokens at the end of tokens that the pass under way checks
+	adapters []model.Adapted // that the tokens were computed with
+	draft    *draft.Answer   // nil if nothing is drafted
+	drafted  int             // tokens at the end of tokens that the pass under way checks
 }
 
 // grows reports whether the prompt of a job that has a slot is through: its next row is the last token of the answer.
@@ -106,8 +114,12 @@ func (e *Engine) deliver(j *job, answer message.Answer) {
 func (e *Engine) finish(j *job, code message.Code) {
 	if j.decoder != nil {
 		e.emit(j, j.flush())
+		e.show(j, j.speech.Flush())
 	}
 	answer := message.Answer{Status: message.OK, Code: code, Text: j.text.String()}
+	if j.speech != nil {
+		answer.Reasoning, answer.ToolCalls = j.speech.Reasoning, j.toolCalls()
+	}
 	if j.request.Sampling.TopLogProbs != nil {
 		answer.LogProbs = &j.logProbs
 	}
@@ -129,8 +141,15 @@ func (j *job) flush() string {
 	return out + j.stopper.Flush()
 }
 
-// emit adds text to the answer and streams it if asked to.
+// emit takes text that the model has written.
 func (e *Engine) emit(j *job, text string) {
+	if text != "" {
+		e.show(j, j.speech.Add(text))
+	}
+}
+
+// show adds text to the answer and streams it if asked to.
+func (e *Engine) show(j *job, text string) {
 	if text == "" {
 		return
 	}
@@ -139,4 +158,29 @@ func (e *Engine) emit(j *job, text string) {
 		e.Delta(j.request, message.Delta{ID: j.request.ID, Seq: j.seq, Delta: text})
 		j.seq++
 	}
+}
+
+// toolCalls is what the answer of a job wants called; ids count within the answer.
+func (j *job) toolCalls() (out []message.ToolCall) {
+	if j.speech == nil {
+		return nil
+	}
+	for i, c := range j.speech.Calls {
+		out = append(out, message.ToolCall{
+			ID: fmt.Sprintf("call%05d", i+1), Type: "function", Function: message.FunctionCall{Name: c.Name, Arguments: c.Arguments},
+		})
+	}
+	return out
+}
+
+// callsJSON is the form of tool calls in a conversation.
+func callsJSON(calls []message.ToolCall) json.RawMessage {
+	if len(calls) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(calls)
+	if err != nil {
+		return nil // cannot occur: the arguments were valid JSON
+	}
+	return raw
 }

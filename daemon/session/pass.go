@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"siskin/model"
+	"siskin/model/chat"
 	"siskin/model/kvcache"
 	"siskin/model/sample"
 	"siskin/mqtt/message"
@@ -46,7 +47,11 @@ func pagesOf(positions int) int { return (positions + kvcache.PageLen - 1) / kvc
 
 // reusable returns how many tokens of the prompt of j need not be run again in slot s: those that it shares, and where the model
 // has recurrent layers, which cannot go back to any position, those up to the checkpoint before.
-func (e *Engine) reusable(s *slot, j *job) int { return e.State.Resumable(s.seq, s.shared(j.prompt)) }
+//
+// What other adapters have computed is of no use.
+func (e *Engine) reusable(s *slot, j *job) int {
+	return e.State.Resumable(s.seq, min(s.shared(j.prompt), model.SameAdapters(s.adapters, j.adapters)))
+}
 
 // bestSlot returns the idle slot that has the longest beginning of the job's prompt, of equal ones the longest unused.
 func (e *Engine) bestSlot(j *job) *slot {
@@ -69,6 +74,10 @@ func (e *Engine) bestSlot(j *job) *slot {
 func (e *Engine) start(j *job, s *slot, pages int) {
 	j.usage.CachedTokens = e.reusable(s, j)
 	e.truncate(s, j.usage.CachedTokens)
+	if err := e.State.Adapt(s.seq, j.adapters); err != nil {
+		panic("session: " + err.Error()) // they were checked, and their number too
+	}
+	s.adapters = j.adapters
 	j.slot, s.job, s.pages, s.drafted = s, j, pages, 0
 	e.reclaim(s)
 	s.sampler.Reset(j.params)
@@ -79,6 +88,7 @@ func (e *Engine) start(j *job, s *slot, pages int) {
 		s.draft.Begin(j.prompt)
 	}
 	j.decoder, j.stopper = e.Tokenizer.NewDecoder(), sample.NewStopper(j.request.Stop)
+	j.speech = chat.NewSpeech(len(j.request.Tools) > 0, j.thinking)
 	j.started = e.Now()
 	e.pending = slices.DeleteFunc(e.pending, func(o *job) bool { return o == j })
 	e.order = append(e.order, j)

@@ -1,8 +1,11 @@
 package session
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"siskin/model/chat"
 	"siskin/mqtt/message"
@@ -33,6 +36,10 @@ func (e *Engine) prepare(j *job) error {
 		if len(j.prompt)+reserve <= context || !dropOldest(&j.turns) {
 			break
 		}
+	}
+	var err error
+	if j.adapters, err = e.adaptersOf(j); err != nil {
+		return err
 	}
 	room := context - len(j.prompt)
 	if room < 1 {
@@ -81,11 +88,10 @@ func dropOldest(turns *[]message.Message) bool {
 // tokenize renders the turns with the model's template. Text of the asker never becomes a control token: the template
 // marks it and the tokenizer keeps it plain.
 func (e *Engine) tokenize(j *job) error {
-	messages := make([]chat.Message, len(j.turns))
-	for i, turn := range j.turns {
-		messages[i] = chat.Message{Role: turn.Role, Content: turn.Content}
+	conversation, err := e.turnsOf(j)
+	if err != nil {
+		return err
 	}
-	conversation := chat.NewConversation(messages)
 	conversation.AddGenerationPrompt, conversation.Now = true, e.Now()
 	conversation.BOS, conversation.EOS = e.controlText(e.Tokenizer.BOS()), e.controlText(e.Tokenizer.EOS())
 	pieces, err := e.Template.RenderFolded(conversation)
@@ -100,6 +106,7 @@ func (e *Engine) tokenize(j *job) error {
 		return fmt.Errorf("render conversation: %w", err)
 	}
 	j.prompt = e.Tokenizer.EncodePieces(j.prompt[:0], pieces, true)
+	j.thinking = len(pieces) > 0 && strings.HasSuffix(strings.TrimRight(pieces[len(pieces)-1].Text, "\r\n"), "<think>")
 	// Templates that write the beginning-of-sequence token themselves meet files whose flag adds it: one is enough.
 	if bos, ok := e.Tokenizer.BOS(); ok && len(j.prompt) > 1 && j.prompt[0] == bos && j.prompt[1] == bos {
 		j.prompt = j.prompt[1:]
@@ -108,6 +115,76 @@ func (e *Engine) tokenize(j *job) error {
 		return &message.Error{Code: message.CodeBadRequest, Text: "The conversation renders to no tokens at all."}
 	}
 	return nil
+}
+
+// turnsOf makes the conversation of a template: plain turns, or with what belongs to tools, and the variables of the request.
+func (e *Engine) turnsOf(j *job) (chat.Conversation, error) {
+	messages := make([]chat.Message, len(j.turns))
+	plain := true
+	for i, turn := range j.turns {
+		messages[i] = chat.Message{Role: turn.Role, Content: turn.Content}
+		plain = plain && turn.ToolCalls == nil && turn.ToolCallID == "" && turn.Name == ""
+	}
+	conversation := chat.NewConversation(messages)
+	if !plain {
+		raw, err := toolTurns(j.turns)
+		if err != nil {
+			return conversation, err
+		}
+		if err := conversation.SetJSON("messages", raw); err != nil {
+			return conversation, fmt.Errorf("messages of the conversation: %w", err)
+		}
+	}
+	if len(j.request.Tools) > 0 {
+		if !e.Template.Caps().Tools {
+			return conversation, &message.Error{Code: message.CodeUnsupported, Field: "tools", Text: "The model's chat template knows no tools."}
+		}
+		if err := conversation.SetJSON("tools", j.request.Tools); err != nil {
+			return conversation, &message.Error{Code: message.CodeBadRequest, Field: "tools", Text: "The tools cannot be read: " + err.Error() + "."}
+		}
+	}
+	if name := e.Template.Caps().Thinking; j.request.Think != nil && name != "" {
+		if err := conversation.SetJSON(name, strconv.AppendBool(nil, *j.request.Think)); err != nil {
+			return conversation, fmt.Errorf("variable %s of the template: %w", name, err)
+		}
+	}
+	return conversation, nil
+}
+
+// toolTurns writes turns as templates of models with tools want them: arguments of calls are objects, not objects in strings.
+func toolTurns(turns []message.Message) ([]byte, error) {
+	type turn struct {
+		message.Message
+		ToolCalls []any `json:"tool_calls,omitempty"`
+	}
+	out := make([]turn, len(turns))
+	for i, t := range turns {
+		out[i] = turn{Message: t}
+		out[i].Message.ToolCalls = nil
+		if t.ToolCalls == nil {
+			continue
+		}
+		var calls []map[string]json.RawMessage
+		if err := json.Unmarshal(t.ToolCalls, &calls); err != nil {
+			return nil, &message.Error{Code: message.CodeBadRequest, Field: "messages", Text: fmt.Sprintf("The tool calls of message %d cannot be read: %v.", i+1, err)}
+		}
+		for _, c := range calls {
+			var f map[string]json.RawMessage
+			if json.Unmarshal(c["function"], &f) == nil {
+				text := ""
+				if args := f["arguments"]; json.Unmarshal(args, &text) == nil && json.Valid([]byte(text)) {
+					f["arguments"] = json.RawMessage(text)
+				}
+				raw, err := json.Marshal(f)
+				if err != nil {
+					return nil, fmt.Errorf("tool call: %w", err)
+				}
+				c["function"] = raw
+			}
+			out[i].ToolCalls = append(out[i].ToolCalls, c)
+		}
+	}
+	return json.Marshal(out)
 }
 
 // controlText is the text of a control token, as templates write it; empty where the vocabulary has none.

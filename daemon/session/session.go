@@ -18,6 +18,7 @@ import (
 	"siskin/model"
 	"siskin/model/chat"
 	"siskin/model/draft"
+	"siskin/model/lora"
 	"siskin/model/sample"
 	"siskin/model/tokenizer"
 	"siskin/mqtt/message"
@@ -42,7 +43,7 @@ type Defaults struct {
 	SessionIdle time.Duration
 }
 
-// Options is what an engine is made of. All of it is required but Reload.
+// Options is what an engine is made of. All of it is required but Reload and Adapters.
 type Options struct {
 	Model     *model.Model
 	State     *model.State
@@ -67,7 +68,9 @@ type Options struct {
 	// draft.MaxDraft, always that many where there are some, for measurements. It changes no answer. Unless it is 0, the
 	// state must have draft.MaxRows rows of logits, and a draft.FinderBytes of memory is used for each of its sequences.
 	Drafts int
-	Log    *slog.Logger
+	// Adapters opens those that requests name; nil: there are none.
+	Adapters Adapters
+	Log      *slog.Logger
 }
 
 // Adaptive is the value of Options.Drafts that lets passes and answers decide.
@@ -97,6 +100,9 @@ type Engine struct {
 	order   []*job // jobs under way in order of admission; each holds a slot
 	pending []*job // taken from the source, waiting for room or for their session's turn
 	histories
+	adapters map[string]*adapter // open ones, by name
+	retired  []*lora.Adapter     // to be closed when nobody uses them
+
 	rows    []model.Row
 	faulty  bool          // the model cannot be read
 	rowTime time.Duration // smoothed duration of one prefill row
@@ -127,6 +133,7 @@ func New(o Options) (*Engine, error) {
 		slots:     make([]slot, limits.Sequences),
 		rows:      make([]model.Row, 0, limits.Rows),
 		histories: newHistories(),
+		adapters:  make(map[string]*adapter),
 		chooser:   draft.Chooser{Fixed: max(0, o.Drafts)},
 		drafting:  make([]*draft.Answer, 0, limits.Sequences),
 	}
@@ -198,6 +205,11 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.pass()
 	}
 	e.drain()
+	for _, a := range e.adapters {
+		e.retired = append(e.retired, a.Adapter)
+	}
+	clear(e.adapters)
+	e.closeAdapters()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"siskin/daemon/session"
@@ -35,7 +36,7 @@ func TestDefaultModelDrafts(t *testing.T) {
 	}}
 	want := smollmRig(t, 0).ask(q)[0]
 	got := smollmRig(t, 4).ask(q)[0]
-	if plain(got) != plain(want) {
+	if !reflect.DeepEqual(plain(got), plain(want)) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if got.Usage.AcceptedTokens == 0 {

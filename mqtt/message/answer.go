@@ -30,13 +30,30 @@ type Answer struct {
 	Status Outcome `json:"status"`
 	Code   Code    `json:"code,omitempty"`
 	// Text is what the model wrote, possibly cut; in a refusal it is the reason.
-	Text   string `json:"text"`
-	Usage  Usage  `json:"usage"`
-	Timing Timing `json:"timing"`
+	Text string `json:"text"`
+	// Reasoning is the chain of thought before Text, where the model wrote one.
+	Reasoning string `json:"reasoning,omitempty"`
+	// ToolCalls is what the model wants called, if the request had tools; Text is what it wrote beside them.
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+	Usage     Usage      `json:"usage"`
+	Timing    Timing     `json:"timing"`
 	// LogProbs has the tokens of Text, if the request asked for them; else it is nil.
 	LogProbs *[]TokenLogProb `json:"logprobs,omitempty"`
 	// Model names the model that answered; "" if none ran.
 	Model string `json:"model,omitempty"`
+}
+
+// ToolCall is a function that the model wants called, in the form that a conversation takes back.
+type ToolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"` // "function"
+	Function FunctionCall `json:"function"`
+}
+
+// FunctionCall is the name and the arguments, a JSON object.
+type FunctionCall struct {
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
 }
 
 // Accepted says that a request is in the queue and will get an answer.

@@ -51,7 +51,7 @@ func TestForms(t *testing.T) {
 
 func TestParseReplies(t *testing.T) {
 	a := Answer{ID: "a", Status: Failed, Code: CodeInternal, Text: "x", Usage: Usage{1, 2, 3, 4, 5}, Timing: Timing{4, 5, 6}, Model: "m"}
-	if got, err := ParseAnswer(a.Encode()); err != nil || got != a {
+	if got, err := ParseAnswer(a.Encode()); err != nil || !reflect.DeepEqual(got, a) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err := ParseAccepted(Accepted{"a", 3}.Encode()); err != nil || got != (Accepted{"a", 3}) {
@@ -96,7 +96,7 @@ func TestParseCancel(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	e := fault(CodeExpired, "", "Too late.")
 	e.ID = "mine"
-	if got, want := Refusal("", fmt.Errorf("queue: %w", e)), (Answer{ID: "mine", Status: Expired, Code: CodeExpired, Text: "Too late."}); got != want {
+	if got, want := Refusal("", fmt.Errorf("queue: %w", e)), (Answer{ID: "mine", Status: Expired, Code: CodeExpired, Text: "Too late."}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	got := Refusal("a", errors.New("open /secret: no such file"))

@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+const (
+	// MaxAdapters is how many adapters a request may name.
+	MaxAdapters = 8
+	// maxTools is how many tools, and calls of a turn, a request may have.
+	maxTools = 128
+)
+
 // reader takes typed values out of an object, key by key. The first fault stays
 // in err and makes the later calls do nothing.
 type reader struct {
@@ -191,13 +198,67 @@ func (d *reader) messages(key string, most int) []Message {
 			return nil
 		}
 		m := reader{field: field, keys: keys}
-		out = append(out, Message{Role: m.text("role"), Content: m.text("content")})
+		out = append(out, Message{
+			Role: m.text("role"), Content: m.text("content"), ToolCalls: m.objects("tool_calls"), ToolCallID: m.text("tool_call_id"), Name: m.text("name"),
+		})
 		if m.err != nil {
 			d.fail(m.err)
 			return nil
 		}
 	}
 	return out
+}
+
+// objects keeps a list of objects as it is; absent or empty gives nil.
+func (d *reader) objects(key string) json.RawMessage {
+	list := d.list(key, maxTools)
+	for i, raw := range list {
+		if raw[0] != '{' {
+			d.fail(wrongType(fmt.Sprintf("%s[%d]", join(d.field, key), i), "an object {…}", raw))
+		}
+	}
+	if d.err != nil || len(list) == 0 {
+		return nil
+	}
+	return d.keys[key]
+}
+
+// adapters reads a list of names, or of objects with a name and a scale.
+func (d *reader) adapters(key string) []Adapter {
+	var out []Adapter
+	for i, raw := range d.list(key, MaxAdapters) {
+		field := fmt.Sprintf("%s[%d]", join(d.field, key), i)
+		if raw[0] == '"' {
+			name := reader{field: field, keys: map[string]json.RawMessage{"": raw}}
+			out = append(out, Adapter{Name: name.text(""), Scale: 1})
+			continue
+		}
+		keys, err := object(field, raw)
+		if err != nil {
+			d.fail(err)
+			return nil
+		}
+		a := reader{field: field, keys: keys}
+		one := Adapter{Name: a.text("name"), Scale: 1}
+		if scale := a.number("scale", -MaxScale, MaxScale); scale != nil {
+			one.Scale = *scale
+		}
+		if a.err != nil {
+			d.fail(a.err)
+			return nil
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// flag reads true or false; absent gives nil.
+func (d *reader) flag(key string) *bool {
+	if d.value(key) == nil {
+		return nil
+	}
+	v := d.boolean(key)
+	return &v
 }
 
 // decodeRequest reads the known keys. What it leaves to check is in
@@ -219,6 +280,9 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 		MinP:        d.number("min_p", 0, 1),
 		Seed:        d.unsigned("seed"),
 		Sampling:    d.sampling(),
+		Adapters:    d.adapters("adapters"),
+		Tools:       d.objects("tools"),
+		Think:       d.flag("think"),
 		Stop:        d.texts("stop", lim.Stops),
 	}
 	if n, ok := d.integer("max_tokens", 1, int64(lim.MaxTokens)); ok {

@@ -17,6 +17,7 @@ const Version = 1
 const (
 	MaxTemperature = 5.0
 	MaxTopK        = 1_000_000
+	MaxScale       = 100
 	MinPriority    = -9
 	MaxPriority    = 9
 )
@@ -27,6 +28,19 @@ type Message struct {
 	Role string `json:"role"`
 	// Content is the text of the turn; it may be empty.
 	Content string `json:"content"`
+	// ToolCalls is what an assistant has asked for, a JSON list as in Answer; nil is none.
+	ToolCalls json.RawMessage `json:"tool_calls,omitempty"`
+	// ToolCallID and Name say which call a tool's result answers.
+	ToolCallID string `json:"tool_call_id,omitempty"`
+	Name       string `json:"name,omitempty"`
+}
+
+// Adapter names an adapter that an answer is made with.
+type Adapter struct {
+	// Name is that of a file in the folder of adapters, without its ending; its alphabet is that of an id.
+	Name string `json:"name"`
+	// Scale multiplies what it adds, in [-MaxScale, MaxScale]; the sender's default is 1.
+	Scale float32 `json:"scale"`
 }
 
 // Request is one question to the model. Exactly one of Prompt and Messages is
@@ -60,6 +74,12 @@ type Request struct {
 	TopK *int
 	// Sampling has the rarer parameters.
 	Sampling Sampling
+	// Adapters are added to the model for this answer, MaxAdapters at most.
+	Adapters []Adapter
+	// Tools is a JSON list of what the model may call, as its template wants it; nil is none.
+	Tools json.RawMessage
+	// Think asks models that can for a chain of thought, or for none; nil leaves it to the template.
+	Think *bool
 	// Seed makes the answer repeatable.
 	Seed *uint64
 	// Stop holds texts that end the answer; they are not part of it.
@@ -92,6 +112,10 @@ type wireRequest struct {
 	Stop        []string  `json:"stop,omitempty"`
 	DeadlineMs  int64     `json:"deadline_ms,omitempty"`
 	Priority    int       `json:"priority,omitempty"`
+	Adapters    []Adapter `json:"adapters,omitempty"`
+	Think       *bool     `json:"think,omitempty"`
+
+	Tools json.RawMessage `json:"tools,omitempty"`
 	Sampling
 }
 
@@ -105,6 +129,7 @@ func (r Request) Encode() ([]byte, error) {
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP,
 		TopK: r.TopK, MinP: r.MinP, Seed: r.Seed, Stop: r.Stop,
 		DeadlineMs: r.Deadline.Milliseconds(), Priority: r.Priority, Sampling: r.Sampling,
+		Adapters: r.Adapters, Think: r.Think, Tools: r.Tools,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("request %q: encode: %w", r.ID, err)

@@ -41,7 +41,30 @@ func (r Request) check(lim Limits) *Error {
 	if e := r.checkStop(lim); e != nil {
 		return e
 	}
+	if e := r.checkAdapters(); e != nil {
+		return e
+	}
 	return r.checkNumbers(lim)
+}
+
+func (r Request) checkAdapters() *Error {
+	if len(r.Adapters) > MaxAdapters {
+		return fault(CodeTooLarge, "adapters", "The request names %d adapters; at most %d are allowed.", len(r.Adapters), MaxAdapters)
+	}
+	for i, a := range r.Adapters {
+		if e := checkName(fmt.Sprintf("adapters[%d].name", i), "name of an adapter", a.Name); e != nil {
+			return e
+		}
+		if !(a.Scale >= -MaxScale && a.Scale <= MaxScale) {
+			return fault(CodeBadRequest, fmt.Sprintf("adapters[%d].scale", i), "The scale of adapter %q must be from %d to %d, not %v.", a.Name, -MaxScale, MaxScale, a.Scale)
+		}
+		for _, b := range r.Adapters[:i] {
+			if a.Name == b.Name {
+				return fault(CodeBadRequest, "adapters", "The adapter %q is named twice; name it once.", a.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // checkContent checks that there is something to answer and that it fits.
@@ -50,7 +73,7 @@ func (r Request) checkContent(lim Limits) *Error {
 		if strings.TrimSpace(r.Prompt) == "" {
 			return fault(CodeBadRequest, "prompt", "The prompt is empty; write a question in it.")
 		}
-		return checkText("prompt", r.Prompt, lim.PromptBytes)
+		return checkText("prompt", r.Prompt, lim.PromptBytes-min(len(r.Tools), lim.PromptBytes))
 	}
 	if r.Prompt != "" {
 		return fault(CodeBadRequest, "prompt", `The request has both "prompt" and "messages"; give one of them.`)
@@ -58,7 +81,10 @@ func (r Request) checkContent(lim Limits) *Error {
 	if len(r.Messages) > lim.Messages {
 		return fault(CodeTooLarge, "messages", "The conversation has %d messages; at most %d are allowed.", len(r.Messages), lim.Messages)
 	}
-	left := lim.PromptBytes
+	left := lim.PromptBytes - len(r.Tools)
+	if left < 0 {
+		return fault(CodeTooLarge, "tools", "The tools have more than %d bytes.", lim.PromptBytes)
+	}
 	for i, m := range r.Messages {
 		switch m.Role {
 		case "system", "user", "assistant", "tool":
@@ -66,10 +92,10 @@ func (r Request) checkContent(lim Limits) *Error {
 			return fault(CodeBadRequest, fmt.Sprintf("messages[%d].role", i),
 				"The role of message %d must be system, user, assistant or tool, not %q.", i+1, clip(m.Role))
 		}
-		if len(m.Content) > left {
+		if len(m.Content)+len(m.ToolCalls)+len(m.ToolCallID)+len(m.Name) > left {
 			return fault(CodeTooLarge, "messages", "The messages have more than %d bytes of text together, from message %d on.", lim.PromptBytes, i+1)
 		}
-		left -= len(m.Content)
+		left -= len(m.Content) + len(m.ToolCalls) + len(m.ToolCallID) + len(m.Name)
 		if e := checkText(fmt.Sprintf("messages[%d].content", i), m.Content, lim.PromptBytes); e != nil {
 			return e
 		}

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 
 	"siskin/mqtt/message"
@@ -20,14 +23,39 @@ type requestFlags struct {
 	TopK        *int     `help:"Default: the daemon's."`
 	MinP        *float32 `help:"Default: the daemon's."`
 	Seed        *uint64  `help:"Makes an answer repeatable."`
+	Adapter     []string `help:"Adapter to answer with, or NAME=SCALE; may be given several times." sep:"none"`
+	Think       *bool    `help:"Whether models that can write a chain of thought do; --think or --think=false."`
+	Tools       string   `type:"existingfile" help:"File with a JSON list of tools that the model may call."`
 	Stop        []string `help:"Text that ends the answer; may be given several times." sep:"none"`
 }
 
-func (f *requestFlags) request() message.Request {
-	return message.Request{
+func (f *requestFlags) request() (message.Request, error) {
+	r := message.Request{
 		MaxTokens: f.MaxTokens, Temperature: f.Temperature, TopP: f.TopP, TopK: f.TopK,
-		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true,
+		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true, Think: f.Think,
 	}
+	for _, text := range f.Adapter {
+		a := message.Adapter{Name: text, Scale: 1}
+		if name, scale, ok := strings.Cut(text, "="); ok {
+			v, err := strconv.ParseFloat(scale, 32)
+			if err != nil {
+				return r, usagef("--adapter %s: the scale %q is no number", text, scale)
+			}
+			a = message.Adapter{Name: name, Scale: float32(v)}
+		}
+		r.Adapters = append(r.Adapters, a)
+	}
+	if f.Tools != "" {
+		tools, err := os.ReadFile(f.Tools)
+		if err != nil {
+			return r, err
+		}
+		if !json.Valid(tools) {
+			return r, usagef("--tools %s: the file is not JSON", f.Tools)
+		}
+		r.Tools = tools
+	}
+	return r, nil
 }
 
 type askCommand struct {
@@ -39,7 +67,10 @@ type askCommand struct {
 }
 
 func (c *askCommand) Run(ctx context.Context, s *streams) (err error) {
-	r := c.request()
+	r, err := c.request()
+	if err != nil {
+		return err
+	}
 	r.Session = c.Session
 	if r.Prompt = strings.Join(c.Text, " "); r.Prompt == "" {
 		text, err := io.ReadAll(io.LimitReader(s.in, maxLineBytes))
@@ -72,8 +103,15 @@ func converse(ctx context.Context, a *asker, r message.Request, s *streams) (mes
 	if answer.Status != message.OK {
 		return answer, fmt.Errorf("%s (%s): %s", answer.Status, answer.Code, answer.Text)
 	}
-	_, err = fmt.Fprintln(s.out)
-	return answer, err
+	if _, err = fmt.Fprintln(s.out); err != nil {
+		return answer, err
+	}
+	for _, call := range answer.ToolCalls {
+		if _, err := fmt.Fprintf(s.out, "%s(%s)\n", call.Function.Name, call.Function.Arguments); err != nil {
+			return answer, err
+		}
+	}
+	return answer, nil
 }
 
 func statsLine(a message.Answer) string {
@@ -122,7 +160,10 @@ func (c *chatCommand) Run(ctx context.Context, s *streams) (err error) {
 			return err
 		case line = <-lines:
 		}
-		r := c.request()
+		r, err := c.request()
+		if err != nil {
+			return err
+		}
 		r.Session, r.Prompt = session, strings.TrimSpace(line)
 		if r.Prompt == "" {
 			return nil

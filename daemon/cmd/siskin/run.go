@@ -20,6 +20,7 @@ import (
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
 	"siskin/daemon/memory"
+	"siskin/mqtt/message"
 )
 
 type runCommand struct {
@@ -228,10 +229,8 @@ func (c *demoCommand) ask(ctx context.Context, device, broker string, s *streams
 	defer func() { err = errors.Join(err, a.close()) }()
 	fmt.Fprintf(s.out, "\n%s ← %s\n", a.device.Prompt(), c.Prompt)
 	fmt.Fprintf(s.out, "%s → ", a.device.Answer("…"))
-	r := (&requestFlags{}).request()
-	r.Prompt = c.Prompt
 	greedy := float32(0)
-	r.Temperature = &greedy
+	r := message.Request{Prompt: c.Prompt, Temperature: &greedy, Stream: true}
 	answer, err := converse(ctx, a, r, s)
 	if err != nil {
 		return err
