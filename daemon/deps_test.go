@@ -65,6 +65,8 @@ var allowed = map[string][]string{
 		"model/arena", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/pack", "model/quant", "model/recurrent", "model/stream",
 	},
 
+	"model/embed": {"model"},
+
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/lora", "model/mapfile", "model/pack", "model/quant"},
@@ -84,7 +86,7 @@ var allowed = map[string][]string{
 	},
 	"daemon/cmd/siskin": {
 		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/memory", "daemon/store",
-		"model", "model/budget", "model/chat", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/quant",
+		"model", "model/budget", "model/chat", "model/embed", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/quant",
 		"model/quant/encode", "model/requant", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
 		"systemd/notify",

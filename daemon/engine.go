@@ -54,6 +54,9 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	if e.model, err = model.Open(c.Model.Path); err != nil {
 		return e, fmt.Errorf("model.path: %w", err)
 	}
+	if e.model.Config.Encoder {
+		return e, fmt.Errorf("model.path: %s is an encoder: it makes embeddings (siskin embed), not answers", e.name)
+	}
 	if c.Model.Context > e.model.Config.Context {
 		return e, fmt.Errorf("model.context: %d is more than the %d tokens that %s was trained for", c.Model.Context, e.model.Config.Context, e.name)
 	}

@@ -45,14 +45,32 @@ func softCap(x []float32, limit float32) {
 
 // gate computes gate = act(gate)*up, with up as memory.
 func (s *State) activate(act Activation, gate, up []float32) {
-	if act == GELUTanh {
+	switch act {
+	case GELU:
+		gelu(gate)
+		for i, u := range up[:len(gate)] {
+			gate[i] *= u
+		}
+		return
+	case GELUTanh:
 		geluGate(gate, up)
 	}
 	s.set.SiluMul(gate, gate, up)
 }
 
+// gelu computes GELU in place, by way of float64: encoders are small.
+func gelu(x []float32) {
+	for i, v := range x {
+		x[i] = float32(float64(v) / 2 * (1 + math.Erf(float64(v)/math.Sqrt2)))
+	}
+}
+
 // activateAlone computes x = act(x).
 func (s *State) activateAlone(act Activation, x, ones []float32) {
+	if act == GELU {
+		gelu(x)
+		return
+	}
 	for i := range ones {
 		ones[i] = 1
 	}

@@ -76,6 +76,9 @@ func (s *State) divide() {
 			continue
 		}
 		pages := row.Pos/kvcache.PageLen + 1
+		if s.model.Config.Encoder {
+			pages = (s.seen(i) + kvcache.PageLen - 1) / kvcache.PageLen
+		}
 		b := rowBlock{from: i, to: i + 1, pages: pages, each: max(partPages, (pages+maxParts-1)/maxParts)}
 		if last >= 0 {
 			b.task = s.blocks[last].task + s.blocks[last].parts()
@@ -266,7 +269,10 @@ func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, me
 	page, end := part*block.each, min((part+1)*block.each, block.pages)
 	a.Begin(memory)
 	sees := kernel.Span{From: kernel.NoWindow, To: row.Pos + 1, Group: c.Heads / c.KVHeads}
-	if c.Window > 0 {
+	if s.model.Config.Encoder {
+		sees = s.seesBothSides(block, sees.Group)
+		page = max(page, sees.From/kvcache.PageLen)
+	} else if c.Window > 0 {
 		sees.From = row.Pos + 1 - c.Window
 		page = max(page, sees.From/kvcache.PageLen)
 	}
@@ -280,9 +286,22 @@ func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, me
 			p.NextKeys, p.NextValues = s.keys(row.Seq, page+1, head), s.values(row.Seq, page+1, head)
 		}
 		start := page * kvcache.PageLen
-		a.Page(p, kernel.Span{From: sees.From - start, To: sees.To - start, Group: sees.Group})
+		span := kernel.Span{From: sees.From - start, To: sees.To - start, Group: sees.Group}
+		if sees.End > 0 {
+			span.End = sees.End - start
+		}
+		a.Page(p, span)
 		p.Keys, p.Values = p.NextKeys, p.NextValues
 	}
+}
+
+// seesBothSides is what the rows of a block of an encoder see: all positions, or half a window on each side.
+func (s *State) seesBothSides(block *rowBlock, group int) kernel.Span {
+	length, row := s.seen(block.from), s.rows[block.from]
+	if half := s.phase.of.Window / 2; half > 0 {
+		return kernel.Span{From: row.Pos - half, To: row.Pos + half + 1, Group: group, End: length}
+	}
+	return kernel.Span{From: kernel.NoWindow, To: length, Group: kernel.AllAlike, End: length}
 }
 
 // keys returns the block of the cache with the keys of the layer under way. Heads that are narrower than the widest of the

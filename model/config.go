@@ -32,6 +32,10 @@ type Config struct {
 	Temperature    Temperature
 	LayerInput     int // columns of the input of a layer's Inject; 0 = none
 
+	// Encoder: every position sees all others, so a sequence is one pass, and what comes of it are hidden states, not logits.
+	Encoder bool
+	Pooling Pooling // how hidden states become one embedding
+
 	Ropes    []Rope        // the rotations that layers use
 	PerLayer []LayerConfig // (Layers)
 	Experts  ExpertConfig  // zero where no layer is a mixture of experts
@@ -141,6 +145,7 @@ func readConfig(f *gguf.File) (Config, family, error) {
 	}
 	c.NormEpsilon = m.epsilon()
 	m.layers(&c)
+	c.Pooling = m.pooling()
 	c.sharedFrom = c.Layers
 	c.Ropes = []Rope{m.rope(&c, fam.rope)}
 	if fam.configure != nil {

@@ -7,8 +7,11 @@ type family struct {
 	configure func(m *metadata, c *Config)            // reads what only this architecture has; nil: nothing
 	layer     func(l *loader, c *Config, i int) Layer // takes the tensors of layer i
 	extras    func(l *loader, c *Config, w *Weights)  // takes tensors beside the layers; nil: none
-	lastNorm  string                                  // name of the norm before the output; "": output_norm
+	lastNorm  string                                  // name of the norm before the output; "": output_norm; noNorm: none
 }
+
+// noNorm as family.lastNorm.
+const noNorm = "-"
 
 // familyOf returns the family of an architecture, as general.architecture names it.
 func familyOf(architecture string) (family, bool) {
@@ -51,6 +54,12 @@ func familyOf(architecture string) (family, bool) {
 		return falconH1(), true
 	case "granitehybrid":
 		return graniteHybrid(), true
+	case "bert":
+		return bert(), true
+	case "nomic-bert":
+		return nomicBERT(), true
+	case "gemma-embedding":
+		return gemmaEmbedding(), true
 	default:
 		return family{}, false
 	}

@@ -45,6 +45,7 @@ func (s *State) embed() {
 		if c.EmbeddingScale != 1 {
 			scale(x, c.EmbeddingScale)
 		}
+		s.position(i, row.Pos, x)
 	}
 }
 
@@ -89,6 +90,7 @@ func (s *State) attention(layer *Layer) {
 	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, ready: ready},
 		s.toResidual(product{w: &a.O, bias: a.OBias}, &layer.MixPostNorm))
 	s.addNormed(&layer.MixPostNorm)
+	s.end(&layer.MixEnd)
 }
 
 // feed is x += Down·(act(Gate·norm(x)) * Up·norm(x)), or the sum of it over some experts.
@@ -98,6 +100,7 @@ func (s *State) feed(layer *Layer) {
 		s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true},
 			s.toResidual(product{w: &f.Down, bias: f.DownBias}, &layer.FeedPostNorm))
 		s.addNormed(&layer.FeedPostNorm)
+		s.end(&layer.FeedEnd)
 	}
 	if layer.Experts != nil {
 		s.experts(layer)

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -156,4 +157,50 @@ func logSoftmax(logits []float32) []float64 {
 		out[i] = float64(l) - top - math.Log(sum)
 	}
 	return out
+}
+
+// Encoders: the states behind the last layer, of all tokens at once. The reference rounds nothing; keys and values are in binary16 here.
+func TestGoldenEncoder(t *testing.T) {
+	var want golden
+	goldentest.JSON(t, &want, "archs", "bert.json")
+	m := open(t, goldentest.Path(t, "archs", "bert.gguf"))
+	for _, set := range kernel.All() {
+		s := newState(t, m, set, model.Limits{Rows: 2 * len(want.Tokens), Logits: 1, Sequences: 3, Context: 128, Positions: 384})
+		// Beside it another text, whose keys were longer before: neither sees the other, nor what was there.
+		noise := rowsOf(want.Tokens[:40], 0, func(int) bool { return false })
+		for i := range noise {
+			noise[i].Seq = 1
+		}
+		for _, again := range []int{40, 9} {
+			if _, err := s.Truncate(1, 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Truncate(0, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Forward(append(slices.Clone(noise[:again]), rowsOf(want.Tokens, 0, func(int) bool { return false })...)); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]float32, m.Config.Dim)
+			var diff, square float64
+			for i, pos := range want.Positions {
+				s.Hidden(again+pos, got)
+				for j, g := range got {
+					diff += (float64(g) - want.Rows[i][j]) * (float64(g) - want.Rows[i][j])
+					square += want.Rows[i][j] * want.Rows[i][j]
+				}
+			}
+			t.Logf("%s: NMSE %.2e (at most 1e-4)", set.Name, diff/square)
+			if !(diff/square <= 1e-4) {
+				t.Errorf("%s: NMSE %.2e, want at most 1e-4", set.Name, diff/square)
+			}
+		}
+		for what, rows := range map[string][]model.Row{
+			"logits": {{Seq: 2, Logits: true}}, "the end alone": {{Seq: 0, Pos: 48}}, "two parts": {{Seq: 2}, {Seq: 1, Pos: 9}},
+		} {
+			if err := s.Forward(rows); !errors.Is(err, model.ErrRow) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
 }

@@ -4,17 +4,21 @@ package model
 //
 //	x += residualScale * mixPostNorm(mixer(mixNorm(x)))
 //	x += residualScale * feedPostNorm(feed(feedNorm(x)))
+//
+// Encoders normalise x itself behind each of both, by MixEnd and FeedEnd.
 type Layer struct {
 	MixNorm Norm
 	// The mixer takes from other positions. Where there are both kinds, each adds what it makes of the same input.
 	Attention   *Attention
 	Recurrent   *Recurrent
 	MixPostNorm Norm
+	MixEnd      Norm
 
 	FeedNorm     Norm
 	Feed         *Feed    // one of Feed and Experts
 	Experts      *Experts //
 	FeedPostNorm Norm
+	FeedEnd      Norm
 
 	Inject *Inject // a third block
 	Scale  float32 // x is multiplied by it at the end; 0 = none
@@ -57,6 +61,7 @@ type Activation uint8
 const (
 	NoActivation Activation = iota
 	SiLU                    // x*sigmoid(x)
+	GELU                    // x/2*(1+erf(x/sqrt(2))) (arXiv 1606.08415)
 	GELUTanh                // x/2*(1+tanh(sqrt(2/pi)*(x+0.044715x^3))) (Hendrycks and Gimpel 2016, arXiv 1606.08415)
 )
 

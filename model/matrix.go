@@ -53,6 +53,9 @@ func (m *Matrix) values(dst []float32, i int, row []byte) {
 	_ = quant.Dequantize(m.Type, dst, data)
 }
 
+// Row writes the values of row i to dst (Cols). It allocates where rows are interleaved.
+func (m *Matrix) Row(dst []float32, i int) { m.values(dst, i, make([]byte, m.rowBytes)) }
+
 // matmul multiplies rows [from, to) of w with n rows of quantised activations, as kernel.MatMulQ8 does. Of a packed matrix
 // from is a multiple of quant.PackRows, and so is to, unless it is w.Rows.
 func (s *State) matmul(w *Matrix, dst []float32, dstStride, from, to int, acts []byte, n int) {

@@ -67,11 +67,12 @@ type phase struct {
 	next     []byte           // the same for the region that follows
 	scratch  []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
 
-	multiplyTask, prepareTask, addNormedTask, wideNormTask, rotateTask, attendTask, partTask func(worker, i int)
+	multiplyTask, prepareTask, addNormedTask, endTask, wideNormTask, rotateTask, attendTask, partTask func(worker, i int)
 }
 
 func (p *phase) bind(s *State) {
 	p.multiplyTask, p.prepareTask, p.addNormedTask = s.multiplyChunk, s.prepareRow, s.addNormedRow
+	p.endTask = s.endRow
 	p.wideNormTask, p.rotateTask, p.attendTask, p.partTask = s.wideNormRow, s.rotateStretch, s.attendBlock, s.attendOne
 }
 

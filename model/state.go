@@ -189,12 +189,10 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte, err error) {
 	s.v = a.Floats(n * c.kvWidth())
 	s.heads = a.Floats(n * c.attentionWidth())
 	s.gate = a.Floats(n * c.FFN)
-	embeddingRow := s.model.Weights.TokenEmbedding.rowBytes
-	if in := s.model.Weights.LayerInputs; in != nil {
+	if s.model.Weights.LayerInputs != nil {
 		s.inputs, s.inputRow = a.Floats(n*c.Layers*c.LayerInput), a.Floats(c.Layers*c.LayerInput)
-		embeddingRow = max(embeddingRow, in.Embedding.rowBytes)
 	}
-	s.row = a.Bytes(embeddingRow)
+	s.row = a.Bytes(s.model.Weights.embeddingRowBytes())
 	s.ones = a.Floats(c.HeadDim)
 	if s.model.Weights.gatedAttention() {
 		s.wide = a.Floats(n * 2 * c.attentionWidth())
@@ -266,6 +264,10 @@ func (s *State) admit(rows []Row) error {
 		if row.Logits {
 			s.wanted = append(s.wanted, i)
 		}
+	}
+	if err := s.admitWhole(); err != nil {
+		s.withdraw()
+		return err
 	}
 	return nil
 }

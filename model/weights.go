@@ -15,6 +15,8 @@ type Weights struct {
 	Output         Matrix // (vocab, dim); the token embedding where the file has no output.weight
 	Layers         []Layer
 	LayerInputs    *LayerInputs // of the layers' Inject, or nil
+	Embeddings     Embeddings   // what encoders add to tokens
+	Dense          []Matrix     // what an embedding goes through behind its pooling
 }
 
 // readWeights takes the tensors of the architecture from the file. A tensor that is missing, of another shape, or of no
@@ -30,7 +32,9 @@ func readWeights(f *gguf.File, c *Config, fam family) (Weights, error) {
 	l := &loader{file: f, taken: make(map[string]bool)}
 	w := Weights{
 		TokenEmbedding: l.matrix("token_embd.weight", c.Vocab, c.Dim),
-		OutputNorm:     l.norm(fam.outputNorm(), c.Dim),
+	}
+	if name := fam.outputNorm(); name != noNorm {
+		w.OutputNorm = l.norm(name, c.Dim)
 	}
 	w.Output = w.TokenEmbedding
 	if _, ok := f.Tensor("output.weight"); ok {
@@ -102,6 +106,12 @@ func (w *Weights) matrices(visit func(*Matrix)) {
 	if w.LayerInputs != nil {
 		visit(&w.LayerInputs.Embedding)
 		visit(&w.LayerInputs.Project)
+	}
+	if w.Embeddings.Positions.Rows > 0 {
+		visit(&w.Embeddings.Positions)
+	}
+	for i := range w.Dense {
+		visit(&w.Dense[i])
 	}
 	for i := range w.Layers {
 		for _, m := range w.Layers[i].matrices() {

@@ -226,7 +226,9 @@ func (a *Attend) Begin(memory []float32) {
 // there may be none, and which may reach beyond the page on either side. Group is the number of query vectors of a row, so
 // that each row sees one position more; with AllAlike all see the same, as in an encoder. From is 1 - window and more where
 // attention slides, and NoWindow where a row sees all that came before.
-type Span struct{ From, To, Group int }
+//
+// End is the number of positions that there are, where vectors may see beyond those; 0: as many as they see.
+type Span struct{ From, To, Group, End int }
 
 const (
 	// NoWindow is the From of a span without a lower end.
@@ -237,7 +239,11 @@ const (
 
 // Of returns the positions of the page, [from, to), that query vector r sees; none if from >= to.
 func (s Span) Of(r int) (from, to int) {
-	return max(0, s.From+r/s.Group), min(quant.KVPage, s.To+r/s.Group)
+	end := quant.KVPage
+	if s.End > 0 {
+		end = min(end, s.End)
+	}
+	return max(0, s.From+r/s.Group), min(end, s.To+r/s.Group)
 }
 
 // Rows returns the query vectors, [first, last) of m, that see something of the page. They follow each other.

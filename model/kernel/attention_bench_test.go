@@ -45,7 +45,7 @@ func BenchmarkAttendDecode(b *testing.B) {
 							if page+1 < pages {
 								p.NextKeys, p.NextValues = blocks(layer, page+1, head)
 							}
-							a.Page(p, Span{NoWindow, quant.KVPage * (pages - page), benchGroup})
+							a.Page(p, Span{From: NoWindow, To: quant.KVPage * (pages - page), Group: benchGroup})
 						}
 					}
 				}
@@ -82,7 +82,7 @@ func BenchmarkAttendPrefill(b *testing.B) {
 						a.Start(rows * benchGroup)
 						a.Begin(nil)
 						for page := range (first + rows + quant.KVPage - 1) / quant.KVPage {
-							a.Page(Page{Keys: c.keys[page], Values: c.vals[page]}, Span{NoWindow, first + 1 - page*quant.KVPage, benchGroup})
+							a.Page(Page{Keys: c.keys[page], Values: c.vals[page]}, Span{From: NoWindow, To: first + 1 - page*quant.KVPage, Group: benchGroup})
 						}
 					}
 				}

@@ -47,7 +47,7 @@ func attendAll(s *Set, f quant.KVFormat, dst, q, rows []float32, dim, positions 
 			row := rows[(base+pos)*2*dim:]
 			a.Store(p.Keys, p.Values, pos, row[:dim], row[dim:2*dim])
 		}
-		a.Page(p, Span{NoWindow, positions - base, group})
+		a.Page(p, Span{From: NoWindow, To: positions - base, Group: group})
 	}
 	a.Fold(nil)
 	for g := range group {

@@ -186,3 +186,64 @@ func TestCheck(t *testing.T) {
 		t.Errorf("check: exit code %d, %q, %s", code, out, stderr)
 	}
 }
+
+// eval hidden prints a row for every position, those of the reference among them; embed prints one for every text.
+func TestHiddenAndEmbed(t *testing.T) {
+	bert, reference := goldentest.Path(t, "archs", "bert.gguf"), goldentest.Path(t, "archs", "bert.json")
+	code, out, stderr := cli(t, "", "eval", "hidden", "--model", bert, "--tokens", reference)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	var want struct {
+		Tokens    []int32
+		Positions []int
+		Rows      [][]float64
+	}
+	goldentest.JSON(t, &want, "archs", "bert.json")
+	rows := strings.Split(strings.TrimSpace(out), "\n")
+	if len(rows) != len(want.Tokens) {
+		t.Fatalf("%d rows for %d tokens", len(rows), len(want.Tokens))
+	}
+	for i, pos := range want.Positions {
+		var got []float64
+		if err := json.Unmarshal([]byte(rows[pos]), &got); err != nil || len(got) != len(want.Rows[i]) {
+			t.Fatalf("position %d: %d values, %v", pos, len(got), err)
+		}
+		for j, v := range got {
+			if math.Abs(v-want.Rows[i][j]) > 0.01 {
+				t.Fatalf("position %d, column %d: %g, want %g", pos, j, v, want.Rows[i][j])
+			}
+		}
+	}
+	if code, _, stderr := cli(t, "", "eval", "logprobs", "--model", bert, "--tokens", reference); code != 1 || !strings.Contains(stderr, "encoder") {
+		t.Errorf("log-probabilities of an encoder: %d, %s", code, stderr)
+	}
+	code, out, stderr = cli(t, "one\n\ntwo words\n", "embed", "--model", tinyModel(t), "--pooling", "mean", "--json")
+	if code != 0 || strings.Count(out, "\n") != 2 || !strings.Contains(out, `{"text":"two words","tokens":`) {
+		t.Errorf("exit code %d: %s%s", code, out, stderr)
+	}
+	if code, _, stderr := cli(t, "", "embed", "--model", tinyModel(t), "x"); code != 1 || !strings.Contains(stderr, "choose mean") {
+		t.Errorf("no pooling: %d, %s", code, stderr)
+	}
+}
+
+// An adapter is added, listed and removed by name.
+func TestAdapterCommands(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "adapters")
+	source, base := goldentest.Path(t, "archs", "llama-lora.gguf"), goldentest.Path(t, "archs", "llama.gguf")
+	if code, out, stderr := cli(t, "", "adapter", "add", "--dir", dir, "--name", "kitchen", "--model", base, source); code != 0 || !strings.Contains(out, "kitchen.gguf") {
+		t.Fatalf("add: %d, %s%s", code, out, stderr)
+	}
+	if code, out, _ := cli(t, "", "adapter", "list", "--dir", dir); code != 0 || !strings.Contains(out, "kitchen  llama  rank 8  alpha 16  24 matrices") {
+		t.Errorf("list: %d, %s", code, out)
+	}
+	if code, _, stderr := cli(t, "", "adapter", "add", "--dir", dir, base); code != 1 || !strings.Contains(stderr, "adapter") {
+		t.Errorf("a model: %d, %s", code, stderr)
+	}
+	if code, _, stderr := cli(t, "", "adapter", "remove", "--dir", dir, "kitchen"); code != 0 {
+		t.Errorf("remove: %d, %s", code, stderr)
+	}
+	if code, out, _ := cli(t, "", "adapter", "list", "--dir", dir); code != 0 || out != "" {
+		t.Errorf("list: %d, %q", code, out)
+	}
+}

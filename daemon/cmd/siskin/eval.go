@@ -14,6 +14,7 @@ import (
 
 type evalCommand struct {
 	Logprobs logprobsCommand `cmd:"" help:"Print the log-probabilities of every next token, one JSON line per position."`
+	Hidden   hiddenCommand   `cmd:"" help:"Print the hidden state of every position behind the last layer, one JSON row per position; of encoders as well."`
 }
 
 // evalRows is the number of positions of one pass, which bounds the memory for logits.

@@ -37,6 +37,7 @@ type commands struct {
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print what the daemon would do."`
 	Plan     planCommand     `cmd:"" help:"Show what memory a model takes, and what gives way in a smaller budget."`
 	Bench    benchCommand    `cmd:"" help:"Measure the speed of a model, and the machine beside it."`
+	Embed    embedCommand    `cmd:"" help:"Turn texts into embeddings."`
 	Tokenize tokenizeCommand `cmd:"" help:"Turn text into the token ids of a model."`
 	Eval     evalCommand     `cmd:"" help:"Machine-readable output of a model, for verification."`
 	Template templateCommand `cmd:"" help:"Render chat templates, for verification."`
