@@ -10,7 +10,7 @@ import (
 	"siskin/model"
 )
 
-// ErrPooling: the model's file does not say how states are pooled, and nobody else did.
+// ErrPooling says that the model's file does not tell how states are pooled, and nobody else did.
 var ErrPooling = errors.New("no pooling")
 
 // Embedder computes embeddings with one state. It belongs to one goroutine.
