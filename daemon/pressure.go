@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"siskin/daemon/memory"
+	"siskin/model/budget"
 	"siskin/mqtt/message"
 )
 
@@ -88,6 +89,9 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 				watching = nil // there is nothing to watch
 				continue
 			}
+			if d.streams() {
+				continue
+			}
 			level, changed := d.pressure.pressed(time.Now())
 			d.relieve(level, changed)
 			rest.Reset(calm)
@@ -102,6 +106,12 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 			d.publishStatus(ctx)
 		}
 	}
+}
+
+// streams reports whether waiting for memory is how the daemon works: weights come from the file all the time, and what it has of
+// its own is within the plan.
+func (d *Daemon) streams() bool {
+	return d.engine.reader != nil && memory.ReadUsage(d.Root).Anonymous <= d.engine.plan.Sum(budget.Anonymous)
 }
 
 // relieve does what a level asks for. New is set if it is another than before.

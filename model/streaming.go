@@ -24,17 +24,17 @@ func (s *State) Stream(resident int64, window int) *stream.Reader {
 		return nil // the weights are not those of a file
 	}
 	s.stream = streaming{resident: resident, window: window}
-	units := s.stream.divide(s.model)
+	units, keep := s.stream.divide(s.model)
 	if len(units) == 0 {
 		s.stream = streaming{}
 		return nil
 	}
-	s.stream.reader = stream.New(units, window)
+	s.stream.reader = stream.New(units, keep, window)
 	return s.stream.reader
 }
 
-// divide finds the units, and returns those that do not stay.
-func (t *streaming) divide(m *Model) []stream.Unit {
+// divide finds the units, and returns those that do not stay, and the places of those that do.
+func (t *streaming) divide(m *Model) (units []stream.Unit, keep []stream.Span) {
 	var all []stream.Unit
 	largest := int64(0)
 	for i := range m.Weights.Layers {
@@ -65,9 +65,10 @@ func (t *streaming) divide(m *Model) []stream.Unit {
 		if stay -= all[t.first].Bytes(); stay < 0 {
 			break
 		}
+		keep = append(keep, all[t.first].Drop...)
 	}
 	t.mapping = m.mapping
-	return all[t.first:]
+	return all[t.first:], keep
 }
 
 // spans are the places of matrices in the files; those that touch are one.

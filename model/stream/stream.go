@@ -55,16 +55,16 @@ type Reader struct {
 	ended bool
 }
 
-// New makes a reader over units, of which window, the one in use included, may be in memory; at least 2.
-func New(units []Unit, window int) *Reader {
+// New makes a reader over units, of which window, the one in use included, may be in memory; at least 2. What keep names stays.
+func New(units []Unit, keep []Span, window int) *Reader {
 	r := &Reader{window: max(2, window)}
 	r.moved.L = &r.mu
-	r.Reset(units)
+	r.Reset(units, keep)
 	return r
 }
 
 // Reset replaces the units, which are given back first, so that a reader begins with nothing in memory. No pass may be under way.
-func (r *Reader) Reset(units []Unit) {
+func (r *Reader) Reset(units []Unit, keep []Span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.state {
@@ -72,9 +72,9 @@ func (r *Reader) Reset(units []Unit) {
 			r.moved.Wait()
 		}
 	}
-	r.units, r.state, r.at = units, make([]state, len(units)), 0
-	for i := range units {
-		drop(&units[i])
+	r.units, r.state, r.at = widen(units, keep), make([]state, len(units)), 0
+	for i := range r.units {
+		drop(&r.units[i])
 	}
 	r.moved.Broadcast()
 }
@@ -187,6 +187,29 @@ func (r *Reader) load(i int) {
 	r.mu.Lock()
 	r.state[i] = present
 	r.moved.Broadcast()
+}
+
+// straddle is the largest piece that the page cache keeps and drops as one (a huge page of amd64 and arm64 with 4 KiB pages). Of
+// what is dropped, a piece that reaches into what lies before in the file had to stay when that went, so the range begins so much
+// earlier, but not where something stays. Without it the default model in 64 MiB filled its control group with such pieces.
+const straddle = 2 << 20
+
+// widen lets the ranges that are dropped begin earlier, up to the end of what stays.
+func widen(units []Unit, keep []Span) []Unit {
+	out := make([]Unit, len(units))
+	for i, u := range units {
+		out[i] = Unit{Load: u.Load, Drop: make([]Span, len(u.Drop))}
+		for j, s := range u.Drop {
+			from := max(0, s.Off-straddle)
+			for _, k := range keep {
+				if k.File == s.File && k.Off < s.Off {
+					from = max(from, min(s.Off, k.Off+k.Len))
+				}
+			}
+			out[i].Drop[j] = Span{File: s.File, Off: from, Len: s.Off + s.Len - from}
+		}
+	}
+	return out
 }
 
 // drop gives a unit back; where the system does not take it there is nothing to be done.

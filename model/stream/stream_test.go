@@ -97,7 +97,7 @@ func TestWindow(t *testing.T) {
 	for _, beside := range []bool{false, true} {
 		t.Run(fmt.Sprint("beside ", beside), func(t *testing.T) {
 			m, all := mapped(t, units)
-			r := New(all, window)
+			r := New(all, nil, window)
 			if r.Bytes() != units*unitBytes {
 				t.Errorf("a pass reads %d bytes", r.Bytes())
 			}
@@ -125,7 +125,7 @@ func TestWindow(t *testing.T) {
 // A pass that ends early gives back what the next one does not begin with, and the next one is right.
 func TestEarlyEnd(t *testing.T) {
 	m, all := mapped(t, 12)
-	r := New(all, 3)
+	r := New(all, nil, 3)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
@@ -146,9 +146,30 @@ func TestEarlyEnd(t *testing.T) {
 	<-done
 	r.Need(1) // without Run it reads by itself
 	check(t, m, 1)
-	r.Reset(all[:2])
+	r.Reset(all[:2], nil)
 	if n := resident(t, m.Path()); n > 4*unitBytes {
 		t.Errorf("after Reset: %d bytes are resident", n)
+	}
+}
+
+// What stays is not dropped with what lies behind it in the file; pieces that reach over the beginning are, where nothing stays.
+func TestKeep(t *testing.T) {
+	m, all := mapped(t, 8)
+	r := New([]Unit{all[4], all[7]}, all[3].Load, 2)
+	for i, want := range []int64{4 * unitBytes, 5 * unitBytes} {
+		if got := r.units[i].Drop[0]; got.Off != want || got.Off+got.Len != all[[]int{4, 7}[i]].Drop[0].Off+unitBytes {
+			t.Errorf("unit %d: drops %d bytes from %d, want it from %d", i, got.Len, got.Off, want)
+		}
+	}
+	check(t, m, 3)
+	before := resident(t, m.Path())
+	for i := range 2 {
+		r.Need(i)
+		r.Done(i)
+	}
+	r.End()
+	if after := resident(t, m.Path()); before < unitBytes || after < unitBytes {
+		t.Errorf("%d bytes were resident, %d are", before, after)
 	}
 }
 
@@ -158,7 +179,7 @@ func TestTime(t *testing.T) {
 	now := time.Unix(0, 0)
 	clock := func() time.Time { now = now.Add(time.Millisecond); return now }
 	for most, want := range map[int64]int64{0: 1, 3*unitBytes + 5: 3, 1 << 40: 6} {
-		if bytes, took := New(all, 2).Time(most, clock); bytes != want*unitBytes || took != time.Duration(want)*time.Millisecond {
+		if bytes, took := New(all, nil, 2).Time(most, clock); bytes != want*unitBytes || took != time.Duration(want)*time.Millisecond {
 			t.Errorf("at most %d bytes: %d in %v", most, bytes, took)
 		}
 	}
@@ -170,7 +191,7 @@ func TestUnreadable(t *testing.T) {
 	if err := os.Truncate(m.Path(), unitBytes); err != nil {
 		t.Fatal(err)
 	}
-	r := New(all, 2)
+	r := New(all, nil, 2)
 	for i := range all {
 		r.Need(i)
 		r.Done(i)
