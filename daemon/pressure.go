@@ -28,6 +28,10 @@ func (r relief) String() string { return [...]string{"", "caches", "shrunk", "re
 const (
 	// calm is how long there must be no pressure for one level less: longer than the ten seconds over which averages run.
 	calm = 15 * time.Second
+	// roomEvery is how often weights that are streamed get the room that nothing else uses, and roomReserve what stays free of
+	// it: keys and values of a second, and garbage.
+	roomEvery   = time.Second
+	roomReserve = 3 << 20
 	// statusEvery is how often the status is published while nothing happens.
 	statusEvery = time.Minute
 )
@@ -78,6 +82,8 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 	defer every.Stop()
 	rest := time.NewTimer(calm)
 	defer rest.Stop()
+	room := time.NewTicker(roomEvery)
+	defer room.Stop()
 	for watching := pressed; ; {
 		select {
 		case <-ctx.Done():
@@ -102,10 +108,22 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 			if relief(d.pressure.level.Load()) != reliefNone {
 				rest.Reset(calm)
 			}
+		case <-room.C:
+			d.lendRoom()
 		case <-every.C:
 			d.publishStatus(ctx)
 		}
 	}
+}
+
+// lendRoom lets streamed weights stay where the plan has set memory aside that is not used now. They are pages of a file: the
+// system can take them back at once.
+func (d *Daemon) lendRoom() {
+	if d.engine.reader == nil {
+		return
+	}
+	p := &d.engine.plan
+	d.engine.reader.Keep(p.Sum(budget.Anonymous) - p.Bytes("margin") - p.Bytes("system") - memory.ReadUsage(d.Root).Anonymous - roomReserve)
 }
 
 // streams reports whether waiting for memory is how the daemon works: weights come from the file all the time, and what it has of

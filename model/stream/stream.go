@@ -50,8 +50,10 @@ type Reader struct {
 	mu    sync.Mutex
 	moved sync.Cond // the state of a unit, or at, has changed
 	units []Unit
+	keep  []Span // stays
 	state []state
 	at    int // unit that the pass uses, or will use next
+	kept  int // the first units, which stay once they have been read, for now
 	ended bool
 }
 
@@ -72,9 +74,10 @@ func (r *Reader) Reset(units []Unit, keep []Span) {
 			r.moved.Wait()
 		}
 	}
-	r.units, r.state, r.at = widen(units, keep), make([]state, len(units)), 0
+	r.units, r.state, r.at, r.kept = units, make([]state, len(units)), 0, 0
+	r.keep = keep
 	for i := range r.units {
-		drop(&r.units[i])
+		r.drop(i)
 	}
 	r.moved.Broadcast()
 }
@@ -100,7 +103,7 @@ func (r *Reader) Time(most int64, now func() time.Time) (bytes int64, took time.
 		took += now().Sub(begun)
 		bytes += r.units[i].Bytes()
 		r.state[i] = absent
-		drop(&r.units[i])
+		r.drop(i)
 	}
 	return bytes, took
 }
@@ -123,10 +126,32 @@ func (r *Reader) Need(i int) {
 func (r *Reader) Done(i int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state[i] = absent
-	drop(&r.units[i])
+	if i >= r.kept {
+		r.state[i] = absent
+		r.drop(i)
+	}
 	r.at = (i + 1) % len(r.units)
 	r.moved.Broadcast()
+}
+
+// Keep lets the first units, as many as have so many bytes together, stay in memory for now: there is room that was set aside for
+// other things and is not used. Units beyond are given back, but for the one in use and those read ahead.
+func (r *Reader) Keep(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.kept
+	for r.kept = 0; r.kept < len(r.units); r.kept++ {
+		if bytes -= r.units[r.kept].Bytes(); bytes < 0 {
+			break
+		}
+	}
+	for i := r.kept; i < before; i++ {
+		ahead := (i - r.at + len(r.units)) % len(r.units)
+		if r.state[i] == present && ahead >= r.window {
+			r.state[i] = absent
+			r.drop(i)
+		}
+	}
 }
 
 // End says that the pass has ended, perhaps before the last unit: what the next one does not begin with is given back.
@@ -138,9 +163,9 @@ func (r *Reader) End() {
 		for r.state[i] == loading {
 			r.moved.Wait()
 		}
-		if i >= r.window && r.state[i] == present {
+		if i >= max(r.window, r.kept) && r.state[i] == present {
 			r.state[i] = absent
-			drop(&r.units[i])
+			r.drop(i)
 		}
 	}
 	r.moved.Broadcast()
@@ -194,27 +219,25 @@ func (r *Reader) load(i int) {
 // earlier, but not where something stays. Without it the default model in 64 MiB filled its control group with such pieces.
 const straddle = 2 << 20
 
-// widen lets the ranges that are dropped begin earlier, up to the end of what stays.
-func widen(units []Unit, keep []Span) []Unit {
-	out := make([]Unit, len(units))
-	for i, u := range units {
-		out[i] = Unit{Load: u.Load, Drop: make([]Span, len(u.Drop))}
-		for j, s := range u.Drop {
-			from := max(0, s.Off-straddle)
-			for _, k := range keep {
-				if k.File == s.File && k.Off < s.Off {
-					from = max(from, min(s.Off, k.Off+k.Len))
-				}
+// drop gives unit i back; where the system does not take it there is nothing to be done.
+func (r *Reader) drop(i int) {
+	for _, s := range r.units[i].Drop {
+		from := r.behind(r.keep, s, max(0, s.Off-straddle))
+		for j := range r.units {
+			if j != i && r.state[j] != absent {
+				from = r.behind(r.units[j].Load, s, from)
 			}
-			out[i].Drop[j] = Span{File: s.File, Off: from, Len: s.Off + s.Len - from}
 		}
+		_ = s.File.Drop(from, s.Off+s.Len-from)
 	}
-	return out
 }
 
-// drop gives a unit back; where the system does not take it there is nothing to be done.
-func drop(u *Unit) {
-	for _, s := range u.Drop {
-		_ = s.File.Drop(s.Off, s.Len)
+// behind moves the place from, before span s, behind what of spans lies between.
+func (r *Reader) behind(spans []Span, s Span, from int64) int64 {
+	for _, k := range spans {
+		if k.File == s.File && k.Off < s.Off {
+			from = max(from, min(s.Off, k.Off+k.Len))
+		}
 	}
+	return from
 }
