@@ -42,8 +42,9 @@ type Info struct {
 
 	Packed []PackedInfo `json:"packed,omitempty"` // files beside it that hold its matrices for faster kernels
 
-	Supported bool   `json:"supported"`        // architecture and formats can be run by this version
-	Reason    string `json:"reason,omitempty"` // why not
+	Encoder   bool   `json:"encoder,omitempty"` // it makes embeddings, not answers
+	Supported bool   `json:"supported"`         // architecture and formats can be run by this version
+	Reason    string `json:"reason,omitempty"`  // why not
 }
 
 // Format is one number format and its part of a file.
@@ -65,7 +66,8 @@ func Inspect(path string) (Info, error) {
 	}
 	err = withModel(path, func(data []byte, f *gguf.File) error {
 		odd := info.fill(f)
-		info.Reason = cmp.Or(unsupported(data, f), odd)
+		why, encoder := unsupported(data, f)
+		info.Reason, info.Encoder = cmp.Or(why, odd), encoder
 		info.Supported = info.Reason == ""
 		return nil
 	})
@@ -150,21 +152,23 @@ func (i *Info) count(f *gguf.File) {
 }
 
 // unsupported says why the file in data cannot be run; empty if it can.
-func unsupported(data []byte, f *gguf.File) string {
-	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" {
-		return fmt.Sprintf("it is of the type %q, not a model", clip(kind))
+func unsupported(data []byte, f *gguf.File) (why string, encoder bool) {
+	if kind, _ := f.Str("general.type"); kind == "adapter" {
+		return "it is an adapter: siskin adapter add makes it one that requests can name", false
+	} else if kind != "" && kind != "model" {
+		return fmt.Sprintf("it is of the type %q, not a model", clip(kind)), false
 	}
 	if n, _ := f.Uint("split.count"); n > 1 {
-		return fmt.Sprintf("it is one of %d parts: join them into one file", n)
+		return fmt.Sprintf("it is one of %d parts: join them into one file", n), false
 	}
 	if len(f.Tensors()) == 0 {
-		return "it has no weights, only a vocabulary"
+		return "it has no weights, only a vocabulary", false
 	}
 	m, err := model.Parse(data)
-	if err == nil {
-		err = m.Check(kernel.Generic())
+	if err != nil {
+		return oneLine(err), false
 	}
-	return oneLine(err)
+	return oneLine(m.Check(kernel.Generic())), m.Config.Encoder
 }
 
 // oneLine is the text of an error that may join several; empty for nil. The names of the model's kinds of error, which say

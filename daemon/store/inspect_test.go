@@ -49,7 +49,7 @@ func TestInspectGolden(t *testing.T) {
 		{"archs/llama-q4_k_m.gguf", true, ""},
 		{"archs/llama-iq4_xs.gguf", true, ""},
 		{"archs/qwen3.gguf", true, ""},
-		{"archs/llama-lora.gguf", false, `of the type "adapter"`},
+		{"archs/llama-lora.gguf", false, "siskin adapter add"},
 		{"tokenizers/ggml-vocab-llama-bpe.gguf", false, "only a vocabulary"},
 		{"archs/lfm2.gguf", true, ""},
 		{"archs/bert.gguf", true, ""},

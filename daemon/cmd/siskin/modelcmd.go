@@ -3,13 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"siskin/daemon"
+	"siskin/daemon/config"
 	"siskin/daemon/store"
+	"siskin/model"
+	"siskin/model/budget"
 )
 
 type modelCommand struct {
@@ -197,12 +203,45 @@ func (c *inspectCommand) Run(s *streams) error {
 	for _, p := range info.Packed {
 		line("packed", "%s", packedLine(&p))
 	}
-	runs := "yes"
-	if !info.Supported {
-		runs = "no: " + info.Reason
+	switch {
+	case !info.Supported:
+		line("will run", "no: %s", info.Reason)
+	case info.Encoder:
+		line("will run", "yes, as an encoder: siskin embed")
+	default:
+		memory, runs := c.plan()
+		if memory != "" {
+			line("memory", "%s", memory)
+		}
+		line("will run", "%s", runs)
 	}
-	line("will run", "%s", runs)
 	return w.Flush()
+}
+
+// plan says what memory the model takes on this machine with the settings that a configuration has by default, and whether the
+// daemon would run it.
+func (c *inspectCommand) plan() (memory, runs string) {
+	settings := config.Default()
+	settings.Model.Path = c.File
+	if m, err := model.Open(c.File); err == nil {
+		settings.Model.Context = min(settings.Model.Context, m.Config.Context)
+		settings.Memory.MinContext = min(settings.Memory.MinContext, settings.Model.Context)
+		if m.Close() != nil {
+			return "", "no: the file cannot be unmapped"
+		}
+	}
+	found, err := daemon.Check(settings, options(&settings, slog.New(slog.DiscardHandler)))
+	var over *budget.OverBudget
+	switch {
+	case errors.As(err, &over):
+		return "", fmt.Sprintf("no: this machine has %s of memory for it, and %s is the smallest that works", budget.MiB(over.Have), budget.MiB(over.Need))
+	case err != nil:
+		return "", "no: " + err.Error()
+	}
+	p := &found.Memory
+	memory = fmt.Sprintf("%s with a context of %d tokens, %s of it weights; %s is the smallest budget that works (siskin plan)",
+		budget.MiB(p.Total()), p.Choice.Context, budget.MiB(p.Bytes(budget.Weights)), budget.MiB(p.Smallest))
+	return memory, "yes"
 }
 
 func orDash(s string) string {
