@@ -27,6 +27,18 @@ var decoders = [NumTypes]func(src []byte, s int) Block{
 	Q6_K:   decodeQ6_K,
 	IQ4_NL: decodeIQ4_NL,
 	IQ4_XS: decodeIQ4_XS,
+
+	IQ1_S:   decodeIQ1_S,
+	IQ1_M:   decodeIQ1_M,
+	IQ2_XXS: decodeIQ2_XXS,
+	IQ2_XS:  decodeIQ2_XS,
+	IQ2_S:   decodeIQ2_S,
+	IQ3_XXS: decodeIQ3_XXS,
+	IQ3_S:   decodeIQ3_S,
+	TQ1_0:   decodeTQ1_0,
+	TQ2_0:   decodeTQ2_0,
+	MXFP4:   decodeMXFP4,
+	NVFP4:   decodeNVFP4,
 }
 
 // HasMin reports whether weights of the type are scale*integer + minimum with a minimum other than zero.
@@ -35,7 +47,14 @@ func (t Type) HasMin() bool {
 }
 
 // HasHalves reports whether 16 columns, not 32, share a scale.
-func (t Type) HasHalves() bool { return t == Q2_K || t == Q3_K || t == Q6_K }
+func (t Type) HasHalves() bool {
+	switch t {
+	case Q2_K, Q3_K, Q6_K, IQ2_XS, IQ2_S, IQ1_M, NVFP4:
+		return true
+	default:
+		return false
+	}
+}
 
 // DecodeBlock decodes columns [32*s, 32*s+32) of one block of format t; src is the block. It panics if t has no decoder.
 func DecodeBlock(t Type, src []byte, s int) Block { return decoders[t](src, s) }

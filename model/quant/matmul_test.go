@@ -30,6 +30,7 @@ func randomBlocks(rng *rand.Rand, typ quant.Type, blocks int) []byte {
 		b[i] = byte(rng.Uint32())
 	}
 	for i := range blocks {
+		typ.Tame(b[i*typ.BlockBytes():])
 		for _, at := range typ.Halves() {
 			b[i*typ.BlockBytes()+at+1] &= 0xbf // exponent below 16
 		}

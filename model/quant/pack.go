@@ -95,10 +95,10 @@ func permute(t Type, p Packing, cols, group, rows int, move func(packed, at, n, 
 }
 
 // Halves gives the places of the binary16 numbers in a block, the scale first: random bits there could be NaN, so tests
-// put small numbers. Nil for types that are not packable.
+// put small numbers. Nil where there are none, see Tame.
 func (t Type) Halves() []int {
 	switch t {
-	case Q4_0, Q5_0, Q8_0, IQ4_NL, IQ4_XS:
+	case Q4_0, Q5_0, Q8_0, IQ4_NL, IQ4_XS, IQ1_S, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S:
 		return []int{0}
 	case Q4_1, Q5_1, Q4_K, Q5_K:
 		return []int{0, 2}
@@ -108,7 +108,27 @@ func (t Type) Halves() []int {
 		return []int{108}
 	case Q6_K:
 		return []int{208}
+	case TQ1_0:
+		return []int{52}
+	case TQ2_0:
+		return []int{64}
 	default:
 		return nil
+	}
+}
+
+// Tame gives a block of random bits a scale of ordinary size, in the formats whose scale is no binary16 number of its own.
+func (t Type) Tame(block []byte) {
+	switch t {
+	case MXFP4:
+		block[0] = 120 // 2^-8
+	case IQ1_M:
+		for i := range 4 { // 0x2000 is 2^-7
+			block[49+2*i] = block[49+2*i]&15 | []byte{0, 0, 0, 0x20}[i]
+		}
+	case NVFP4:
+		for i := range 4 {
+			block[i] &= 0x3f
+		}
 	}
 }

@@ -207,7 +207,7 @@ func TestRefused(t *testing.T) {
 	good := someTensors(quant.F32)
 	bad := someTensors(quant.F32)
 	copy(bad[2].Data[4*(256*2+5):], []byte{0, 0, 0xc0, 0x7f}) // NaN in row 2, column 5
-	coded := []modeltest.TensorData{{Name: "a.weight", Type: quant.IQ2_S, Dims: []int{256, 1}, Data: make([]byte, 82)}}
+	coded := []modeltest.TensorData{{Name: "a.weight", Type: quant.Q2_0, Dims: []int{64, 1}, Data: make([]byte, 18)}}
 	for name, c := range map[string]struct {
 		kvs     []modeltest.KV
 		tensors []modeltest.TensorData
@@ -216,7 +216,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"part of a split model": {[]modeltest.KV{{Key: "split.count", Value: uint16(3)}, {Key: "split.no", Value: uint16(1)}}, good, ErrSource, "part 2 of 3"},
 		"adapter":               {[]modeltest.KV{{Key: "general.type", Value: "adapter"}}, good, ErrSource, "adapter"},
-		"no decoder":            {nil, coded, ErrSource, "a.weight, of the format IQ2_S"},
+		"no decoder":            {nil, coded, ErrSource, "a.weight, of the format Q2_0"},
 		"not a number":          {nil, bad, encode.ErrValue, "tensor blk.0.attn_q.weight: row 2, column 5"},
 	} {
 		source := write(t, c.kvs, c.tensors)
