@@ -12,10 +12,11 @@ package kernels
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ41VNNI multiplies pairs of groups of 16 rows of Q4_1 weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -25,10 +26,11 @@ func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulIQ4NLVNNI multiplies pairs of groups of 16 rows of IQ4_NL weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -38,10 +40,11 @@ func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ50VNNI multiplies pairs of groups of 16 rows of Q5_0 weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -51,10 +54,11 @@ func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, 
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ51VNNI multiplies pairs of groups of 16 rows of Q5_1 weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -64,10 +68,11 @@ func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ80VNNI multiplies pairs of groups of 16 rows of Q8_0 weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -77,10 +82,11 @@ func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ2KVNNI multiplies pairs of groups of 16 rows of Q2_K weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -90,10 +96,11 @@ func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ2KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ2KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ3KVNNI multiplies pairs of groups of 16 rows of Q3_K weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -103,10 +110,11 @@ func mulQ2KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ3KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ3KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ4KVNNI multiplies pairs of groups of 16 rows of Q4_K weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -116,10 +124,11 @@ func mulQ3KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulIQ4XSVNNI multiplies pairs of groups of 16 rows of IQ4_XS weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -129,10 +138,11 @@ func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ5KVNNI multiplies pairs of groups of 16 rows of Q5_K weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -142,10 +152,11 @@ func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, 
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulQ6KVNNI multiplies pairs of groups of 16 rows of Q6_K weights with tokens <= 64 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
@@ -155,10 +166,11 @@ func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
+// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
-func mulQ6KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int)
+func mulQ6KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
 // mulTileU4MinAVX2 multiplies a tile of 4-bit weights with minima with n activation rows:
 //

@@ -24,21 +24,34 @@ type vnniProduct struct {
 	cols      int
 	acts      []byte
 	n         int
+	keep      []uint64 // masks of the rows that count, see MatMulListedVNNI; nil: all
 }
 
 // MatMulVNNI is kernel.Set.MatMulQ8 for weights of format f with AVX-512 VNNI, or, for packed ones with units of 4 bytes,
 // kernel.Set.MatMulPacked, with the same bits.
 func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	MatMulListedVNNI(f, packed, dst, dstStride, w, rows, cols, acts, n, nil)
+}
+
+// MatMulListedVNNI is MatMulVNNI for activations of which many blocks are zeros: keep is (cols/32, n/64 rounded up) masks, bit
+// t%64 of mask t/64 of a block says that it has to be multiplied for activation row t. The others have to be zeros; then the
+// results have the same bits. nil stands for all.
+func MatMulListedVNNI(
+	f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
+) {
 	bytes, columns := f.block()
 	must(cols%columns == 0, "columns are not a multiple of the block", cols, cols/columns*columns)
 	blocks := cols / columns
-	p := vnniProduct{f, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n}
+	p := vnniProduct{f, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n, keep}
 	if packed {
 		must(rows%groupRows == 0, "rows are not whole groups", rows, rows/groupRows*groupRows)
 		p.stride = -1
 	}
 	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
 	must(len(acts) == n*cols/actLen*actBytes, "quantised activations", len(acts), n*cols/actLen*actBytes)
+	if keep != nil {
+		must(len(keep) == cols/actLen*maskWords(n), "masks of activation rows", len(keep), cols/actLen*maskWords(n))
+	}
 	if rows == 0 || n == 0 {
 		return
 	}
@@ -50,11 +63,17 @@ func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, r
 	}
 }
 
+// maskWords is the number of masks of a block of n activation rows.
+func maskWords(n int) int { return (n + vnniTokens - 1) / vnniTokens }
+
 // many computes at least a group of rows. Where rows are not pairs of groups, the last pair overlaps the one before, or its
 // groups overlap each other, and some results are stored twice.
 func (p *vnniProduct) many(rows int) {
 	const pair = 2 * groupRows
 	tokens := min(p.n, vnniTokens, max(1, vnniMACs/(pair*p.cols)))
+	if tokens < min(p.n, vnniTokens) {
+		p.keep = nil // masks are of vnniTokens rows
+	}
 	pairs := max(1, min(vnniMACs/(pair*p.cols*tokens), vnniBytes/(pair*p.rowBytes)))
 	for r := 0; r < rows; r += pairs * pair {
 		some := min(pairs*pair, rows-r)
@@ -76,7 +95,7 @@ func (p *vnniProduct) few(rows int) {
 	var out [vnniTokens * groupRows]float32
 	tokens := max(1, min(vnniTokens, vnniMACs/(2*groupRows*p.cols)))
 	one := *p
-	one.stride, one.dstStride = 0, groupRows
+	one.stride, one.dstStride, one.keep = 0, groupRows, nil
 	for r := range rows {
 		for t := 0; t < p.n; t += tokens {
 			n := min(tokens, p.n-t)
@@ -91,31 +110,36 @@ func (p *vnniProduct) few(rows int) {
 // call runs the function for pairs of groups from w on, the second group second rows after the first, and n tokens from
 // token t on; dst[0] is the first result.
 func (p *vnniProduct) call(dst []float32, second int, w []byte, pairs, t, n int) {
+	all := ^uint64(0) >> (vnniTokens - n)
+	keep, next := &all, 0
+	if p.keep != nil {
+		keep, next = &p.keep[t/vnniTokens], 8*maskWords(p.n)
+	}
 	d, wp, acts, apart := &dst[0], &w[0], &p.acts[t*actBytes], second*p.rowBytes
 	switch p.format {
 	case Q40:
-		mulQ40VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ40VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q41:
-		mulQ41VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ41VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q50:
-		mulQ50VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ50VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q51:
-		mulQ51VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ51VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q80:
-		mulQ80VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ80VNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case IQ4NL:
-		mulIQ4NLVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulIQ4NLVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case IQ4XS:
-		mulIQ4XSVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulIQ4XSVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q2K:
-		mulQ2KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ2KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q3K:
-		mulQ3KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ3KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q4K:
-		mulQ4KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ4KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q5K:
-		mulQ5KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ5KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	case Q6K:
-		mulQ6KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n)
+		mulQ6KVNNI(d, p.dstStride, second, wp, p.stride, apart, pairs, p.blocks, acts, p.n, n, keep, next)
 	}
 }

@@ -65,7 +65,7 @@ func (s *State) mix(layer *Layer) {
 // attention is x += O·attention(Q·norm(x), K·norm(x), V·norm(x)).
 func (s *State) attention(layer *Layer) {
 	a, in := layer.Attention, s.normed(&layer.MixNorm)
-	in.refined = true
+	in.refined, in.listed = true, true
 	q := product{w: &a.Q, dst: s.q, bias: a.QBias}
 	if a.Gated {
 		q.dst = s.wide
@@ -87,7 +87,7 @@ func (s *State) attention(layer *Layer) {
 	if a.Gated {
 		s.applyGates(a)
 	}
-	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, ready: ready},
+	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, listed: true, ready: ready},
 		s.toResidual(product{w: &a.O, bias: a.OBias}, &layer.MixPostNorm))
 	s.addNormed(&layer.MixPostNorm)
 	s.end(&layer.MixEnd)

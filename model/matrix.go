@@ -56,18 +56,27 @@ func (m *Matrix) values(dst []float32, i int, row []byte) {
 // Row writes the values of row i to dst (Cols). It allocates where rows are interleaved.
 func (m *Matrix) Row(dst []float32, i int) { m.values(dst, i, make([]byte, m.rowBytes)) }
 
-// matmul multiplies rows [from, to) of w with n rows of quantised activations, as kernel.MatMulQ8 does. Of a packed matrix
+// matmul multiplies rows [from, to) of w with n rows of quantised activations, as kernel.MatMulQ8 does; keep lists the blocks of
+// activations that are not zeros, see kernel.MatMulListed, or is nil. Of a packed matrix
 // from is a multiple of quant.PackRows, and so is to, unless it is w.Rows.
-func (s *State) matmul(w *Matrix, dst []float32, dstStride, from, to int, acts []byte, n int) {
+func (s *State) matmul(w *Matrix, dst []float32, dstStride, from, to int, acts []byte, n int, keep []uint64) {
 	if split := min(to, w.packed); from < split {
 		if from%quant.PackRows != 0 {
 			panic(fmt.Sprintf("model: product of %s from row %d, inside a group", w.Name, from))
 		}
-		s.set.Packed(w.Type)(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n)
+		if listed := s.set.MatMulListedPacked[w.Type]; listed != nil && keep != nil {
+			listed(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n, keep)
+		} else {
+			s.set.Packed(w.Type)(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n)
+		}
 		if split == to {
 			return
 		}
 		dst, from = dst[split-from:], split
+	}
+	if listed := s.set.MatMulListed[w.Type]; listed != nil && keep != nil {
+		listed(dst, dstStride, w.slice(from, to), to-from, w.Cols, acts, n, keep)
+		return
 	}
 	s.set.Q8(w.Type)(dst, dstStride, w.slice(from, to), to-from, w.Cols, acts, n)
 }

@@ -15,6 +15,9 @@ type input struct {
 	// Measured on SmolLM2-135M (daemon/doc/decisions/0005-refined-activations.md): the projections of the attention and the
 	// output matrix cause most of the divergence from exact arithmetic and are a quarter of the work of a pass.
 	refined bool
+	// listed: small blocks of the second plane are left out (quant.DropSmall): those matter least, and the second plane is a
+	// fifth of the products of a pass. Only where a region multiplies for every row: decoding waits for memory, not for it.
+	listed bool
 	// ready: the region before has quantised x already, see product.next.
 	ready bool
 }
@@ -63,6 +66,8 @@ type phase struct {
 	of       *Attention       // under way
 	post     *Norm            // that addNormed adds by
 	quantise bool             // the attention quantises its result
+	keep     []uint64         // (cols/32, 2 * rows / 64) masks of the blocks of acts that are not zeros, of a listed input
+	energy   []float32        // (rows) scratch of quant.DropSmall
 	acts     []byte           // (cols/32, planes*rows) quant.Acts: the quantised input
 	next     []byte           // the same for the region that follows
 	scratch  []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
@@ -82,6 +87,8 @@ func (p *phase) place(s *State, a *arena.Arena, workers int) {
 	p.scratch = a.Floats(workers * s.scratchLen())
 	size := s.limits.Rows * max(c.Dim, c.FFN, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
 	p.acts, p.next = a.Bytes(size), a.Bytes(size)
+	p.keep = make([]uint64, quant.ListWords(2*s.limits.Rows, c.refinedWidth()))
+	p.energy = a.Floats(s.limits.Rows)
 }
 
 // scratchLen is the length of one worker's scratch: a piece never has more matrix rows than maxStep.
@@ -118,6 +125,9 @@ func (s *State) multiply(in input, products ...product) {
 		s.each(p.prepareTask)
 	}
 	s.adaptRegion()
+	if in.listed && quantised {
+		s.list()
+	}
 	s.pool.Run(total, p.multiplyTask)
 	if p.products[0].next != nil {
 		p.acts, p.next = p.next, p.acts
@@ -126,6 +136,18 @@ func (s *State) multiply(in input, products ...product) {
 }
 
 func needsQ8(p *product) bool { return !p.w.Type.IsFloat() || p.up != nil && !p.up.Type.IsFloat() }
+
+// leastRefined is the square of a block's scale, against the mean of its row, from which on it has a second plane. Decision
+// record 0013 has what it costs and gains.
+const leastRefined = 0.75
+
+// list drops the small blocks of the second plane and lists the others.
+func (s *State) list() {
+	p, n := &s.phase, len(s.rows)
+	acts := p.acts[:2*n*p.cols/quant.ActBlock*quant.ActBytes]
+	quant.DropSmall(acts, p.energy, n, leastRefined)
+	quant.ListActs(p.keep[:quant.ListWords(2*n, p.cols)], acts, 2*n)
+}
 
 // prepareRow normalises row i of the input if it is to be, and quantises it. A region of float weights alone does not look
 // at the quantised form; no known model has more than a few of them.
@@ -276,12 +298,15 @@ func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 		float(dst, dstStride, w.slice(from, to), to-from, cols, s.phase.x[:n*cols], n)
 		return
 	}
-	planes := n
+	planes, keep := n, []uint64(nil)
 	if s.twoPlanes(w) {
 		planes = 2 * n
+		if s.phase.listed {
+			keep = s.phase.keep[:quant.ListWords(planes, cols)]
+		}
 	}
 	acts := s.phase.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
-	s.matmul(w, dst, dstStride, from, to, acts, planes)
+	s.matmul(w, dst, dstStride, from, to, acts, planes, keep)
 	if planes > n {
 		s.set.Add(dst[:n*dstStride], dst[n*dstStride:2*n*dstStride])
 	}

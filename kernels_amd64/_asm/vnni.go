@@ -14,8 +14,6 @@ const (
 	vnniTokens = 64
 	// vnniRecord is the size of the sums of one activation row: two groups of 16 float32.
 	vnniRecord = 2 * 64
-	// vnniTogether is how many activation rows are multiplied at a time: as many as there are registers for.
-	vnniTogether = 2
 	// vnniSlots is how many vectors a format may keep per group for the length of one block.
 	vnniSlots = 6
 	// vnniNear and vnniFar are how far ahead, in bytes, memory is asked for, beyond half a pair of packed groups and, of
@@ -68,6 +66,7 @@ type vnniKernel struct {
 	fetch [2]reg.Register // what to prefetch
 	sums  reg.Register    // (vnniTokens, vnniRecord), then slots, then two packed blocks
 	left  Mem             // blocks left
+	keep  Mem             // pointer to the mask of activation rows of the current 32 columns
 }
 
 func vnniProducts(formats ...vnniFormat) func(*asm) {
@@ -82,7 +81,7 @@ func (k *vnniKernel) generate() {
 	k.Function("mul" + k.name + "VNNI")
 	k.describe()
 	k.Pragma("noescape")
-	k.SignatureExpr("func(dst *float32, dstStride, second int, w *byte, stride, apart, pairs, blocks int, acts *byte, n, tokens int)")
+	k.SignatureExpr("func(dst *float32, dstStride, second int, w *byte, stride, apart, pairs, blocks int, acts *byte, n, tokens int, keep *uint64, keepStride int)")
 	k.prepare()
 
 	k.Label("pair")
@@ -114,7 +113,7 @@ func (k *vnniKernel) generate() {
 
 // prepare aligns the room on the stack and turns counts among the arguments into bytes.
 func (k *vnniKernel) prepare() {
-	k.left = k.AllocLocal(8)
+	k.left, k.keep = k.AllocLocal(8), k.AllocLocal(8)
 	scratch := k.AllocLocal(vnniTokens*vnniRecord + 2*vnniSlots*64 + 2*16*k.bytes + 64)
 	k.sums = k.GP64()
 	k.LEAQ(scratch, k.sums)
@@ -158,8 +157,9 @@ func (k *vnniKernel) startPair() {
 	k.MOVQ(k.src[0], k.src[1])
 	k.ADDQ(k.paramMem("apart"), k.src[1])
 	k.act = k.param("acts")
-	blocks := k.param("blocks")
+	blocks, keep := k.param("blocks"), k.param("keep")
 	k.MOVQ(blocks, k.left)
+	k.MOVQ(keep, k.keep)
 	k.fetch = [2]reg.Register{k.GP64(), k.GP64()}
 	k.startFetch()
 }
@@ -224,7 +224,9 @@ type vnniVectors struct {
 	m []Op // in memory where registers are short
 }
 
-// sub unpacks sub-block s of both groups, multiplies it with that block of every activation row, and adds to the sums.
+// sub unpacks sub-block s of both groups, multiplies it with that block of the activation rows that the mask names, and adds
+// to their sums. Two rows at a time: their sums of products depend on one another within a row only, and the CPU looks ahead
+// only so far.
 func (k *vnniKernel) sub(s int) {
 	var v [2]vnniVectors
 	for g := range v {
@@ -233,44 +235,43 @@ func (k *vnniKernel) sub(s int) {
 	for g := range v {
 		v[g].w = k.weights(k, g, s)
 	}
-	r := tokenRegs{a: k.GP64(), end: k.GP64(), sums: k.GP64()}
-	k.MOVQ(k.act, r.a)
-	k.MOVQ(k.act, r.end)
-	k.ADDQ(k.paramMem("tokens"), r.end)
-	k.MOVQ(k.sums, r.sums)
+	mask, stride := k.GP64(), k.GP64()
+	k.MOVQ(k.keep, mask)
+	k.MOVQ(k.paramMem("keepStride"), stride)
+	k.ADDQ(stride, k.keep)
+	k.MOVQ(at(mask, 0), mask)
 	label := func(name string) string { return fmt.Sprintf("%s%d", name, s) }
-	last := k.GP64()
-	k.LEAQ(at(r.end, -actBytes*(vnniTogether-1)), last)
-	k.CMPQ(r.a, last)
-	k.JAE(LabelRef(label("rest")))
+	rows := []reg.Register{k.GP64(), k.GP64()}
+	k.TESTQ(mask, mask)
+	k.JZ(LabelRef(label("done")))
 	k.Label(label("tokens"))
-	k.tokens(r, v, vnniTogether)
-	k.CMPQ(r.a, last)
-	k.JB(LabelRef(label("tokens")))
-	k.Label(label("rest"))
-	k.CMPQ(r.a, r.end)
-	k.JEQ(LabelRef(label("done")))
+	k.TZCNTQ(mask, rows[0])
+	k.SHLQ(Imm(6), rows[0])
+	k.BLSRQ(mask, mask)
+	k.JZ(LabelRef(label("token")))
+	k.TZCNTQ(mask, rows[1])
+	k.SHLQ(Imm(6), rows[1])
+	k.BLSRQ(mask, mask)
+	k.tokens(rows, v)
+	k.TESTQ(mask, mask)
+	k.JNZ(LabelRef(label("tokens")))
+	k.JMP(LabelRef(label("done")))
 	k.Label(label("token"))
-	k.tokens(r, v, 1)
-	k.CMPQ(r.a, r.end)
-	k.JNE(LabelRef(label("token")))
+	k.tokens(rows[:1], v)
 	k.Label(label("done"))
 }
 
-// tokenRegs point at the activations and the sums of a token, and at the end of the activations.
-type tokenRegs struct{ a, end, sums reg.Register }
+// rowAct is the place of byte i of the current Act of the activation row whose number times actBytes is in row.
+func (k *vnniKernel) rowAct(row reg.Register, i int) Mem { return atIndex(k.act, row, 1, i) }
 
-// tokens multiplies a sub-block with that block of some activation rows, adds to their sums, and moves on. Several rows at
-// a time: their sums of products depend on one another within a row only, and the CPU looks ahead only so far.
-func (k *vnniKernel) tokens(r tokenRegs, v [2]vnniVectors, count int) {
-	isum := k.dot(r.a, v, count)
-	for t := range isum {
+// tokens multiplies a sub-block with that block of some activation rows and adds to their sums.
+func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors) {
+	isum := k.dot(rows, v)
+	for t, row := range rows {
 		for g := range v {
-			k.add(at(r.sums, vnniRecord*t+64*g), r.a, actBytes*t, isum[t][g], v[g])
+			k.add(atIndex(k.sums, row, vnniRecord/actBytes, 64*g), row, isum[t][g], v[g])
 		}
 	}
-	k.ADDQ(I32(int32(count*actBytes)), r.a)
-	k.ADDQ(I32(int32(count*vnniRecord)), r.sums)
 }
 
 // clearRegister sets v to zero. The generator has to be told that this does not read v: it would keep v alive from the
@@ -284,19 +285,19 @@ func (k *vnniKernel) clearRegister(v reg.VecVirtual) {
 	k.Instruction(i)
 }
 
-// dot returns the integer products of both groups with count activation rows: of each half, if halves have scales.
-func (k *vnniKernel) dot(a reg.Register, v [2]vnniVectors, count int) [][2][]reg.VecVirtual {
+// dot returns the integer products of both groups with some activation rows: of each half, if halves have scales.
+func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors) [][2][]reg.VecVirtual {
 	starts := []int{actN}
 	if k.halves {
 		starts = []int{actNA, actNB}
 	}
-	sum := make([][2][]reg.VecVirtual, count)
+	sum := make([][2][]reg.VecVirtual, len(rows))
 	for t := range sum {
 		for g := range v {
 			for _, start := range starts {
 				c := k.ZMM()
 				if k.offset {
-					k.VPBROADCASTD(at(a, actBytes*t+start), c)
+					k.VPBROADCASTD(k.rowAct(rows[t], start), c)
 				} else {
 					k.clearRegister(c)
 				}
@@ -307,7 +308,7 @@ func (k *vnniKernel) dot(a reg.Register, v [2]vnniVectors, count int) [][2][]reg
 	for j := range 8 {
 		for t := range sum {
 			x := k.ZMM()
-			k.VPBROADCASTD(at(a, actBytes*t+4*j), x)
+			k.VPBROADCASTD(k.rowAct(rows[t], 4*j), x)
 			for g := range v {
 				k.VPDPBUSD(x, v[g].w[j], sum[t][g][j*len(starts)/8])
 			}
@@ -316,9 +317,9 @@ func (k *vnniKernel) dot(a reg.Register, v [2]vnniVectors, count int) [][2][]reg
 	return sum
 }
 
-// add adds the products of a block to a sum, as quant.MatMulQ8 says. The Act is at a+act. One scale:
+// add adds the products of a block to a sum, as quant.MatMulQ8 says. One scale:
 // acc = fma(d*dx, isum, acc), acc = fma(m, s, acc). Two: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both minima.
-func (k *vnniKernel) add(acc Mem, a reg.Register, act int, isum []reg.VecVirtual, v vnniVectors) {
+func (k *vnniKernel) add(acc Mem, row reg.Register, isum []reg.VecVirtual, v vnniVectors) {
 	for _, i := range isum {
 		k.VCVTDQ2PS(i, i)
 	}
@@ -327,9 +328,9 @@ func (k *vnniKernel) add(acc Mem, a reg.Register, act int, isum []reg.VecVirtual
 		k.VMULPS(v.d[0], isum[0], isum[0])
 		k.VFMADD231PS(isum[1], v.d[1], isum[0])
 		k.VMOVUPS(acc, sum)
-		k.VFMADD231PS_BCST(at(a, act+actD), isum[0], sum)
+		k.VFMADD231PS_BCST(k.rowAct(row, actD), isum[0], sum)
 	} else {
-		k.VMULPS_BCST(at(a, act+actD), v.d[0], sum)
+		k.VMULPS_BCST(k.rowAct(row, actD), v.d[0], sum)
 		k.VFMADD213PS(acc, isum[0], sum)
 	}
 	for i, m := range v.m {
@@ -337,7 +338,7 @@ func (k *vnniKernel) add(acc Mem, a reg.Register, act int, isum []reg.VecVirtual
 		if k.halves {
 			s = []int{actSA, actSB}[i]
 		}
-		k.addMin(at(a, act+s), m, sum)
+		k.addMin(k.rowAct(row, s), m, sum)
 	}
 	k.VMOVUPS(sum, acc)
 }
@@ -383,5 +384,6 @@ func (k *vnniKernel) describe() {
 		"\tdst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)", "",
 		"Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.",
 		"acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.",
+		"Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.",
 		"No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.")
 }

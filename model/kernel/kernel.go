@@ -18,6 +18,10 @@ import (
 // neither batching nor threads nor packing change an answer.
 type MatMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
 
+// MatMulListed is MatMulQ8 for activations of which many blocks are zeros (quant.DropSmall): keep is (cols/32, n/64 rounded up)
+// masks as quant.ListActs makes them, and blocks that they don't name are not multiplied. The results have the same bits.
+type MatMulListed func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64)
+
 // MatMulFloat is MatMulQ8 for float weights (little endian F32, F16 or BF16), never packed, and float32 activations x
 // (n, cols); cols is any positive number.
 type MatMulFloat func(dst []float32, dstStride int, w []byte, rows, cols int, x []float32, n int)
@@ -38,6 +42,10 @@ type Set struct {
 	Packing quant.Packing
 	// MatMulPacked is MatMulQ8 for packed weights; nil where the format is not packed.
 	MatMulPacked [quant.NumTypes]MatMulQ8
+
+	// MatMulListed and MatMulListedPacked are MatMulQ8 and MatMulPacked that leave out blocks of zeros; nil where a product has
+	// no use for a list.
+	MatMulListed, MatMulListedPacked [quant.NumTypes]MatMulListed
 
 	// MatMulTile multiplies an unpacked tile; formats without a kernel of their own use it, through Tiled. Nil where every
 	// format has one.

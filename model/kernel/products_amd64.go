@@ -15,7 +15,29 @@ type product = func(f kernels.Format, packed bool, dst []float32, dstStride int,
 // withProducts gives s the 8-bit products of one instruction set, plain and packed.
 func withProducts(s *Set, mul product) *Set {
 	s.Packing = quant.Packing{Unit: 4}
-	for t, f := range map[quant.Type]kernels.Format{
+	for t, f := range formats() {
+		s.MatMulQ8[t], s.MatMulPacked[t] = productOf(mul, f, false), productOf(mul, f, true)
+	}
+	return s
+}
+
+// withLists adds the products of AVX-512 VNNI that leave out blocks of zeros.
+func withLists(s *Set) *Set {
+	for t, f := range formats() {
+		s.MatMulListed[t], s.MatMulListedPacked[t] = listedOf(f, false), listedOf(f, true)
+	}
+	return s
+}
+
+func listedOf(f kernels.Format, packed bool) MatMulListed {
+	return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64) {
+		kernels.MatMulListedVNNI(f, packed, dst, dstStride, w, rows, cols, acts, n, keep)
+	}
+}
+
+// formats are those that package kernels_amd64 multiplies with 8-bit activations.
+func formats() map[quant.Type]kernels.Format {
+	return map[quant.Type]kernels.Format{
 		quant.Q4_0:   kernels.Q40,
 		quant.Q4_1:   kernels.Q41,
 		quant.Q5_0:   kernels.Q50,
@@ -28,10 +50,7 @@ func withProducts(s *Set, mul product) *Set {
 		quant.Q6_K:   kernels.Q6K,
 		quant.Q2_K:   kernels.Q2K,
 		quant.Q3_K:   kernels.Q3K,
-	} {
-		s.MatMulQ8[t], s.MatMulPacked[t] = productOf(mul, f, false), productOf(mul, f, true)
 	}
-	return s
 }
 
 func productOf(mul product, f kernels.Format, packed bool) MatMulQ8 {

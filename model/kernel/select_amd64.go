@@ -26,7 +26,7 @@ func candidates() []*Set {
 	vnni := *avx2
 	vnni.Name = "avx512vnni"
 	vnni.Attention = avx512Attention()
-	return append([]*Set{withProducts(&vnni, kernels.MatMulVNNI)}, sets...)
+	return append([]*Set{withLists(withProducts(&vnni, kernels.MatMulVNNI))}, sets...)
 }
 
 // avx2Set is for CPUs with AVX2, FMA and F16C: Intel since Haswell (2013), AMD since Excavator (2015).
