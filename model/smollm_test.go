@@ -48,20 +48,20 @@ type goldenText struct {
 	} `json:"peer"`
 }
 
-// The distance to exact arithmetic on the same weights is at most that of the best known engine.
+// The distance to exact arithmetic on the same weights is at most half that of the best known engine.
 func TestGoldenTexts(t *testing.T) {
 	var golden map[string]goldenText
 	goldentest.JSON(t, &golden, smollm, "logits.json")
 	m := open(t, goldentest.Model(t))
 	for _, set := range testSets(t) {
 		for name, text := range golden {
-			t.Run(set.Name+"/"+name, func(t *testing.T) { checkText(t, m, set, kvcache.F16, text) })
+			t.Run(set.Name+"/"+name, func(t *testing.T) { checkText(t, m, set, kvcache.F16, text, 0.5) })
 		}
 	}
 }
 
-// So it is with keys and values in 8 bits, and with those in 4 bits within what daemon/doc/decisions/0012-integer-attention.md
-// says that they cost.
+// With keys and values in 8 bits it is at most that of the best known engine with 16, and with those in 4 bits within what
+// daemon/doc/decisions/0012-integer-attention.md says that they cost.
 func TestGoldenTextsInQ8(t *testing.T) { goldenTextsIn(t, kvcache.Q8, 1) }
 
 func TestGoldenTextsInQ4(t *testing.T) { goldenTextsIn(t, kvcache.Q4, 25) }
@@ -71,12 +71,12 @@ func goldenTextsIn(t *testing.T, kv kvcache.Format, factor float64) {
 	goldentest.JSON(t, &golden, smollm, "logits.json")
 	m := open(t, goldentest.Model(t))
 	for name, text := range golden {
-		text.Peer.KL *= factor
-		t.Run(name, func(t *testing.T) { checkText(t, m, testSets(t)[0], kv, text) })
+		t.Run(name, func(t *testing.T) { checkText(t, m, testSets(t)[0], kv, text, factor) })
 	}
 }
 
-func checkText(t *testing.T, m *model.Model, set *kernel.Set, kv kvcache.Format, text goldenText) {
+// checkText allows a mean divergence of factor times the peer's.
+func checkText(t *testing.T, m *model.Model, set *kernel.Set, kv kvcache.Format, text goldenText, factor float64) {
 	const rows = 32
 	tokens := text.Tokens[:min(len(text.Tokens), tokenLimit(t))]
 	s := newState(t, m, set, model.Limits{Rows: rows, Logits: rows, Sequences: 1, Context: 1024, KV: kv})
@@ -104,8 +104,8 @@ func checkText(t *testing.T, m *model.Model, set *kernel.Set, kv kvcache.Format,
 	kl /= float64(tops)
 	t.Logf("mean KL %.5f over %d positions (peer %.5f), mean NLL %.5f (reference %.5f)",
 		kl, tops, text.Peer.KL, nll/float64(next), want/float64(next))
-	if !(kl <= text.Peer.KL) {
-		t.Errorf("mean KL %.5f, want at most the peer's %.5f", kl, text.Peer.KL)
+	if most := factor * text.Peer.KL; !(kl <= most) {
+		t.Errorf("mean KL %.5f, want at most %.5f, %v times the peer's", kl, most, factor)
 	}
 }
 
