@@ -137,6 +137,21 @@ func (t *streaming) end() {
 	}
 }
 
+// fetch reads row i of the embedding if it may be away: a fault would read far more around it. A failure is left to the fault.
+func (t *streaming) fetch(model *Model, m *Matrix, i int) {
+	if t.reader == nil {
+		return
+	}
+	from, to := i, i+1
+	if i < m.packed {
+		from = i / quant.PackRows * quant.PackRows
+		to = from + quant.PackRows
+	}
+	for _, span := range model.spans([]*Matrix{{Data: m.slice(from, to)}}) {
+		_ = span.File.Fetch(span.Off, span.Len)
+	}
+}
+
 // multiplyOutput computes the logits of the rows, part by part where the output matrix does not stay in memory.
 func (s *State) multiplyOutput(in input, out product) {
 	t := &s.stream

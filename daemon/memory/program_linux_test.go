@@ -43,8 +43,8 @@ func programResident(t *testing.T, name string) (sum int64) {
 	}
 	ours := false
 	for line := range strings.Lines(string(data)) {
-		if _, _, ok := readOnlyOf(line, name); ok {
-			ours = true
+		if m, ok := privateOf(line, name); ok {
+			ours = !m.writable
 		} else if strings.Contains(line, "-") && !strings.HasSuffix(strings.Fields(line)[0], ":") {
 			ours = false
 		}
@@ -55,21 +55,22 @@ func programResident(t *testing.T, name string) (sum int64) {
 	return sum
 }
 
-// Lines of /proc/self/maps that are not the program, or are writable, shared or broken, are left alone.
-func TestReadOnlyOf(t *testing.T) {
+// Lines of /proc/self/maps that are not the program, or are shared or broken, are left alone.
+func TestPrivateOf(t *testing.T) {
 	const name = "/usr/bin/a program"
-	for line, want := range map[string]bool{
-		"00400000-00c00000 r-xp 00000000 fd:00 1234                       /usr/bin/a program\n": true,
-		"00c00000-01200000 r--p 00800000 fd:00 1234                       /usr/bin/a program\n": true,
-		"01200000-01240000 rw-p 00e00000 fd:00 1234                       /usr/bin/a program\n": false,
-		"01200000-01240000 r--s 00e00000 fd:00 1234                       /usr/bin/a program\n": false,
-		"01200000-01240000 r--p 00e00000 fd:00 1234                       /usr/bin/another\n":   false,
-		"01240000-01280000 r--p 00000000 00:00 0\n":                                             false,
-		"x-y r--p 00000000 fd:00 1234 /usr/bin/a program\n":                                     false,
-		"": false,
+	for line, want := range map[string]struct{ ok, writable bool }{
+		"00400000-00c00000 r-xp 00000000 fd:00 1234                       /usr/bin/a program\n": {true, false},
+		"00c00000-01200000 r--p 00800000 fd:00 1234                       /usr/bin/a program\n": {true, false},
+		"01200000-01240000 rw-p 00e00000 fd:00 1234                       /usr/bin/a program\n": {true, true},
+		"01200000-01240000 r--s 00e00000 fd:00 1234                       /usr/bin/a program\n": {},
+		"01200000-01240000 r--p 00e00000 fd:00 1234                       /usr/bin/another\n":   {},
+		"01240000-01280000 r--p 00000000 00:00 0\n":                                             {},
+		"x-y r--p 00000000 fd:00 1234 /usr/bin/a program\n":                                     {},
+		"": {},
 	} {
-		if from, to, ok := readOnlyOf(line, name); ok != want || ok && from >= to {
-			t.Errorf("%q: %x-%x, %v", line, from, to, ok)
+		m, ok := privateOf(line, name)
+		if ok != want.ok || m.writable != want.writable || ok && m.from >= m.to {
+			t.Errorf("%q: %+v, %v", line, m, ok)
 		}
 	}
 }

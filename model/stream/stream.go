@@ -2,7 +2,7 @@
 // the mapped file ahead of it, what it has used is given back to the system at once. Weights are used where they are mapped, so a
 // part that was not read in time is slow, never wrong.
 //
-// Pages are read by MADV_POPULATE_READ and given back by MADV_DONTNEED and POSIX_FADV_DONTNEED. The numbers that decided, and
+// Pages are read by MADV_POPULATE_READ, in pieces (mapfile.File.Pieces), and given back by MADV_DONTNEED and POSIX_FADV_DONTNEED. The numbers that decided, and
 // what was tried beside it, are in daemon/doc/decisions/0019-memory-budget.md.
 package stream
 
@@ -77,6 +77,9 @@ func (r *Reader) Reset(units []Unit, keep []Span) {
 	r.units, r.state, r.at, r.kept = units, make([]state, len(units)), 0, 0
 	r.keep = keep
 	for i := range r.units {
+		for _, s := range r.units[i].Drop {
+			_ = s.File.Pieces(s.Off, s.Len) // about speed only
+		}
 		r.drop(i)
 	}
 	r.moved.Broadcast()
