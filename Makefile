@@ -118,7 +118,7 @@ bench-start: ## time from the start of the daemon to READY, and to the first tok
 	$(GO) test -run '^$$' -bench '^BenchmarkStart$$' -benchtime 10x ./daemon/cmd/siskin
 
 bench-memory: ## the daemon inside memory control groups as large as its budget (root, cgroup v1 or v2)
-	SISKIN_TEST_MEMORY=1 $(GO) test -count=1 -timeout 60m -v -run '^TestMemory|^TestTooSmallBudget$$' ./daemon/cmd/siskin
+	SISKIN_TEST_MEMORY=1 $(GO) test -count=1 -timeout 60m -v -run '^TestMemory|InBudget|^TestTooSmallBudget$$' ./daemon/cmd/siskin
 
 # The peer is built from source in a virtual environment, once; nothing else needs it. PEER_MODELS=other files to compare on.
 PEER := run/peer

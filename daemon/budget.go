@@ -15,18 +15,19 @@ import (
 // doc/decisions/0019-memory-budget.md.
 const (
 	// runtimeBytes is the heap of the program itself: Go's runtime and stacks, the file's metadata, template, log.
-	runtimeBytes = 5 << 20
+	runtimeBytes = 4 << 20
 	// mqttBytes is the client with the messages on their way, brokerBytes the embedded broker without held messages.
 	mqttBytes   = 1 << 20
 	brokerBytes = 2 << 20
 	// packingBytes is what packing in the background holds: two chunks, and the pages of files that are not yet on disk.
 	packingBytes = 1 << 20
 	// systemBytes is what the kernel charges for the process: sockets, thread stacks, files; page tables are extra.
-	systemBytes = 2 << 20
-	// programBytes is how much of the program's file is in use while it answers.
-	programBytes = 9 << 20
-	// garbageShare of the heap may be garbage until the collector has gone through; least is for a small heap.
-	garbageShare, garbageLeast = 8, 2 << 20
+	systemBytes = 3 << 19
+	// programBytes is how much of the program's file stays in memory while it answers, trimmedBytes after memory.TrimProgram.
+	programBytes, trimmedBytes = 9 << 20, 13 << 19
+	// garbageShare of the heap may be garbage until the collector has gone through; least is for a small heap, and shortLeast is
+	// that where memory is short, which makes the collector go through more often.
+	garbageShare, garbageLeast, shortLeast = 8, 2 << 20, 1 << 20
 	// marginBytes stay free: the system counts in batches of 64 pages for each CPU, and reads ahead.
 	marginBytes = 3 << 20
 )
@@ -55,9 +56,7 @@ func (e *engine) planMemory(c *config.Config, o *Options, workers int) (budget.P
 		return budget.Plan{}, fmt.Errorf("model.kv: %w", err)
 	}
 	ask := budget.Ask{
-		Want: budget.Choice{
-			QueueBytes: int64(c.Queue.MaxBytes), PrefillBatch: c.Model.PrefillBatch, KV: kv.String(), Context: c.Model.Context,
-		},
+		Want:     wanted(c),
 		MinQueue: max(minQueue, int64(c.Queue.MaxPromptBytes)), MinBatch: minBatch, MinContext: c.Memory.MinContext, ContextStep: kvcache.PageLen,
 		Weights: e.model.WeightBytes(), Window: e.model.WindowBytes(windowLayers),
 		Strict: c.Memory.Strict,
@@ -69,6 +68,11 @@ func (e *engine) planMemory(c *config.Config, o *Options, workers int) (budget.P
 		}
 	}
 	return budget.Fit(bytes, from, ask)
+}
+
+// wanted is the choice of somebody who has the memory.
+func wanted(c *config.Config) budget.Choice {
+	return budget.Choice{QueueBytes: int64(c.Queue.MaxBytes), PrefillBatch: c.Model.PrefillBatch, KV: c.Model.KV, Context: c.Model.Context}
 }
 
 // storageBytes of weights are read to measure how fast the storage is: 15 ms of a good drive, a second of a poor card.
@@ -122,17 +126,25 @@ func (e *engine) cost(asked *config.Config, workers int, choice budget.Choice) (
 		{Name: "logits", Bytes: state.Logits, From: fmt.Sprintf("%d rows of %d", limits.Logits, e.model.Config.Vocab)},
 		{Name: "scratch", Bytes: state.Scratch, From: fmt.Sprintf("activations of %d rows, %d threads", limits.Rows, workers)},
 	}
-	items = append(items, e.heapItems(&c)...)
+	short, garbage := choice != wanted(asked), int64(garbageLeast)
+	if short {
+		garbage = shortLeast
+	}
+	items = append(items, e.heapItems(&c, garbage)...)
+	program, of := int64(programBytes), "pages of the program in use while it answers, measured"
+	if short {
+		program, of = trimmedBytes, "pages of the program in use while it answers, measured; others are dropped"
+	}
 	mapped := state.Cache + e.model.FileBytes() + e.model.WeightBytes()
 	return append(items,
 		budget.Item{Name: "system", Bytes: systemBytes + mapped/512, From: "the kernel's: sockets, stacks, 8 bytes of page table for each page"},
-		budget.Item{Name: "program", Bytes: programBytes, Kind: budget.File, From: "pages of the program in use while it answers, measured"},
+		budget.Item{Name: "program", Bytes: program, Kind: budget.File, From: of},
 		budget.Item{Name: "margin", Bytes: marginBytes, From: "the system counts in batches, and reads ahead"},
 	), nil
 }
 
-// heapItems lists what lies in the Go heap.
-func (e *engine) heapItems(c *config.Config) []budget.Item {
+// heapItems lists what lies in the Go heap, of which so many bytes at least may be garbage.
+func (e *engine) heapItems(c *config.Config, leastGarbage int64) []budget.Item {
 	m, payload := &c.Model, int64(2*c.Queue.MaxPromptBytes)+payloadSlack
 	items := []budget.Item{{Name: "runtime", Bytes: runtimeBytes, From: "Go's runtime, metadata, template, log; measured"}}
 	add := func(name string, bytes int64, from string) {
@@ -142,7 +154,7 @@ func (e *engine) heapItems(c *config.Config) []budget.Item {
 	if draftsOf(c) != 0 {
 		add("drafts", int64(m.Parallel)*draft.FinderBytes(m.Context), fmt.Sprintf("tables of %d answers of %d tokens", m.Parallel, m.Context))
 	}
-	add("sampling", int64(m.Parallel)*int64(e.model.Config.Vocab)*candidateBytes, fmt.Sprintf("candidates of %d answers", m.Parallel))
+	add("sampling", int64(e.model.Config.Vocab)*candidateBytes, "candidates of the answer that chooses a token")
 	conversations := int64(c.Session.MaxSessions+m.Parallel) * int64(m.Context) * messageBytes
 	add("conversations", conversations, fmt.Sprintf("%d remembered, %d under way", c.Session.MaxSessions, m.Parallel))
 	add("queue", int64(c.Queue.MaxBytes)+2*payload, "queue.max_bytes, and a request that is read")
@@ -159,14 +171,19 @@ func (e *engine) heapItems(c *config.Config) []budget.Item {
 		items[i].Heap = true
 		sum += items[i].Bytes
 	}
-	garbage := max(sum/garbageShare, garbageLeast)
+	garbage := max(sum/garbageShare, leastGarbage)
 	return append(items, budget.Item{Name: "garbage", Bytes: garbage, Heap: true, From: fmt.Sprintf("1/%d of the heap until it is collected", garbageShare)})
 }
 
-// HeapLimit is what the plan gives the Go heap: for debug.SetMemoryLimit, which is the process's.
-func (d *Daemon) HeapLimit() int64 {
-	if d.engine == nil {
-		return math.MaxInt64
+// HeapLimit is what the plan gives the Go heap, for debug.SetMemoryLimit and debug.SetGCPercent, which are the process's: a heap
+// whose plan has given way is collected twice as often as Go does by itself.
+func (d *Daemon) HeapLimit() (bytes int64, percent int) {
+	const usual, often = 100, 50
+	switch {
+	case d.engine == nil:
+		return math.MaxInt64, usual
+	case d.engine.plan.Choice != d.engine.plan.Want:
+		return d.engine.plan.Heap(), often
 	}
-	return d.engine.plan.Heap()
+	return d.engine.plan.Heap(), usual
 }

@@ -171,6 +171,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
 	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
+	if err := memory.TrimProgram(); err != nil {
+		d.Log.Warn("the program keeps all its pages", "err", err)
+	}
+	if d.engine.plan.Choice != d.engine.plan.Want {
+		if err := memory.TrimProgram(); err != nil {
+			d.Log.Warn("the program keeps all of its pages in memory", "err", err)
+		}
+	}
 	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "packed", d.engine.packing.used != "",
 		"decode_threads", d.engine.threads.Decode, "prefill_threads", d.engine.threads.Prefill, "device", d.pipeline.device.Name())
 	if d.Ready != nil {

@@ -29,23 +29,43 @@ const (
 	// calm is how long there must be no pressure for one level less: longer than the ten seconds over which averages run.
 	calm = 15 * time.Second
 	// roomEvery is how often weights that are streamed get the room that nothing else uses, and roomReserve what stays free of
-	// it: keys and values of a second, and garbage.
-	roomEvery   = time.Second
-	roomReserve = 3 << 20
+	// it: keys and values that a prompt makes in that time, and garbage.
+	roomEvery   = 250 * time.Millisecond
+	roomReserve = 1 << 20
 	// statusEvery is how often the status is published while nothing happens.
 	statusEvery = time.Minute
 )
 
-// pressure is the level in use.
+// thrashing is how many pages of files are read again between two reports of pressure if memory is too small for the work: 4 MiB in
+// two seconds at least. A control group that fills with pages of files for the first time reports pressure as well.
+const thrashing = 1024
+
+// pressure is the level in use. All but level is watchMemory's.
 type pressure struct {
-	level atomic.Int32
-	last  time.Time // when there was pressure, or a level was left; watchMemory's
+	level       atomic.Int32
+	last        time.Time // when there was pressure, or a level was left
+	own, system int64     // refaults at the last report
 }
 
-// pressed takes the next level; at the last it stays.
-func (p *pressure) pressed(now time.Time) (relief, bool) {
+// pressed takes the next level, if memory is indeed short; at the last it stays. That one is for thrashing of its own control
+// group, or more memory of its own than planned: what other programs do does not make a daemon refuse that has what it needs.
+func (p *pressure) pressed(now time.Time, usage memory.Usage, planned int64) (level relief, changed, short bool) {
+	own, system := usage.Refaults-p.own >= thrashing, usage.SystemRefaults-p.system >= thrashing
+	p.own, p.system = usage.Refaults, usage.SystemRefaults
+	most := reliefNone
+	switch {
+	case own || usage.Anonymous > planned || system && usage.Group == 0:
+		most = reliefRefuse
+	case system:
+		most = reliefShrunk
+	}
+	level = relief(p.level.Load())
+	if most == reliefNone {
+		return level, false, false
+	}
 	p.last = now
-	return p.move(min(relief(p.level.Load())+1, reliefRefuse))
+	level, changed = p.move(max(level, min(level+1, most)))
+	return level, changed, true
 }
 
 // rested leaves a level if there was no pressure for long enough.
@@ -68,6 +88,8 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 	if place.File == "" {
 		place = memory.PressureOf(d.Root)
 	}
+	usage := memory.ReadUsage(d.Root)
+	d.pressure.own, d.pressure.system = usage.Refaults, usage.SystemRefaults
 	pressed := make(chan struct{})
 	go func() {
 		defer close(pressed)
@@ -98,9 +120,11 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 			if d.streams() {
 				continue
 			}
-			level, changed := d.pressure.pressed(time.Now())
-			d.relieve(level, changed)
-			rest.Reset(calm)
+			level, changed, short := d.pressure.pressed(time.Now(), memory.ReadUsage(d.Root), d.engine.plan.Sum(budget.Anonymous))
+			if short {
+				d.relieve(level, changed)
+				rest.Reset(calm)
+			}
 		case <-rest.C:
 			if level, changed := d.pressure.rested(time.Now()); changed {
 				d.relieve(level, true)

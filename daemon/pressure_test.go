@@ -1,11 +1,13 @@
 package daemon_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"siskin/daemon"
 	"siskin/daemon/memory"
@@ -13,10 +15,13 @@ import (
 	"siskin/mqtt/mqtttest"
 )
 
-// strained is this system with a pressure of its own, which takes no trigger and is therefore read every two seconds.
+// strained is this system with a pressure of its own, which takes no trigger and is therefore read every two seconds, without
+// control groups, and with refaults of its own.
 type strained struct {
 	fs.FS
-	text atomic.Pointer[string]
+	text     atomic.Pointer[string]
+	thrashes atomic.Bool
+	refaults atomic.Int64
 }
 
 func (s *strained) set(average string) {
@@ -25,8 +30,16 @@ func (s *strained) set(average string) {
 }
 
 func (s *strained) Open(name string) (fs.File, error) {
-	if name == "nowhere/pressure" {
+	switch name {
+	case "nowhere/pressure":
 		return fstest.MapFS{name: {Data: []byte(*s.text.Load())}}.Open(name)
+	case "proc/self/cgroup":
+		return nil, fs.ErrNotExist
+	case "proc/vmstat":
+		if s.thrashes.Load() {
+			s.refaults.Add(2000)
+		}
+		return fstest.MapFS{name: {Data: fmt.Appendf(nil, "nr_free_pages 7\nworkingset_refault_file %d\n", s.refaults.Load())}}.Open(name)
 	}
 	return s.FS.Open(name)
 }
@@ -54,6 +67,11 @@ func TestPressure(t *testing.T) {
 		t.Errorf("nothing of the prompt was remembered: %+v", again)
 	}
 	root.set("50.00")
+	time.Sleep(5 * time.Second) // two reports of pressure while nothing is read again: pages that come for the first time
+	if again := ask("quiet"); again.Usage.CachedTokens == 0 || u.status.Memory.Pressure != "" {
+		t.Errorf("pressure without refaults: %+v, %+v", again, u.status.Memory)
+	}
+	root.thrashes.Store(true)
 	u.until("caches are dropped", func() bool { return u.status.Memory != nil && u.status.Memory.Pressure == "caches" })
 	if after := ask("dropped"); after.Usage.CachedTokens != 0 || after.Text != before.Text || after.Status != message.OK {
 		t.Errorf("after the caches were dropped: %+v", after)

@@ -40,6 +40,7 @@ func (s *State) embed() {
 	c, table := &s.model.Config, &s.model.Weights.TokenEmbedding
 	for i, row := range s.rows {
 		x := s.x[i*c.Dim : (i+1)*c.Dim]
+		s.stream.fetch(s.model, table, int(row.Token))
 		table.values(x, int(row.Token), s.row) // admit has checked the token
 		s.adaptEmbedding(i, row.Token, x)
 		if c.EmbeddingScale != 1 {

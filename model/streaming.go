@@ -33,17 +33,32 @@ func (s *State) Stream(resident int64, window int) *stream.Reader {
 	return s.stream.reader
 }
 
+// partBytes is how large the parts of the output matrix are if nothing else is streamed: what waits in the window costs as much
+// reading as what is missing.
+const partBytes = 512 << 10
+
 // divide finds the units, and returns those that do not stay, and the places of those that do.
 func (t *streaming) divide(m *Model) (units []stream.Unit, keep []stream.Span) {
+	t.mapping = m.mapping
+	if units, keep = t.divideBy(m, partBytes); t.first < len(m.Weights.Layers) {
+		units, keep = t.divideBy(m, 0)
+	}
+	return units, keep
+}
+
+// divideBy is divide with parts of the output matrix of so many bytes, or, with 0, as large as the largest layer.
+func (t *streaming) divideBy(m *Model, part int64) (units []stream.Unit, keep []stream.Span) {
 	var all []stream.Unit
-	largest := int64(0)
+	largest := part
 	for i := range m.Weights.Layers {
 		l := &m.Weights.Layers[i]
 		unit := stream.Unit{Drop: m.spans(l.matrices()), Load: m.spans(l.ReadByToken(&m.Config))}
 		if l.Experts != nil {
 			unit.Load = nil // which experts is only known in the pass
 		}
-		largest = max(largest, unit.Bytes())
+		if part == 0 {
+			largest = max(largest, unit.Bytes())
+		}
 		all = append(all, unit)
 	}
 	out := &m.Weights.Output
@@ -67,7 +82,6 @@ func (t *streaming) divide(m *Model) (units []stream.Unit, keep []stream.Span) {
 		}
 		keep = append(keep, all[t.first].Drop...)
 	}
-	t.mapping = m.mapping
 	return all[t.first:], keep
 }
 
@@ -120,6 +134,21 @@ func (t *streaming) done(unit int) {
 func (t *streaming) end() {
 	if t.reader != nil {
 		t.reader.End()
+	}
+}
+
+// fetch reads row i of the embedding if it may be away: a fault would read far more around it. A failure is left to the fault.
+func (t *streaming) fetch(model *Model, m *Matrix, i int) {
+	if t.reader == nil {
+		return
+	}
+	from, to := i, i+1
+	if i < m.packed {
+		from = i / quant.PackRows * quant.PackRows
+		to = from + quant.PackRows
+	}
+	for _, span := range model.spans([]*Matrix{{Data: m.slice(from, to)}}) {
+		_ = span.File.Fetch(span.Off, span.Len)
 	}
 }
 

@@ -38,7 +38,9 @@ type Usage struct {
 	File      int64 // resident pages of files (RssFile)
 	Group     int64 // charged to its control group, page cache included
 	GroupMax  int64 // the limit of the control groups; 0: no bound
-	Refaults  int64 // pages of files that its control group had to read again soon after it lost them, since the group began
+	// Refaults are pages of files that its control group had to read again soon after it lost them, since the group began, and
+	// SystemRefaults those of all groups, since the system began.
+	Refaults, SystemRefaults int64
 }
 
 // ReadLimits looks at the system whose file system is below root: os.DirFS("/") for this one.
@@ -52,6 +54,7 @@ func ReadLimits(root fs.FS) Limits {
 func ReadUsage(root fs.FS) Usage {
 	status := read(root, "proc/self/status")
 	u := Usage{Anonymous: kilobytes(status, "RssAnon:"), File: kilobytes(status, "RssFile:")}
+	u.SystemRefaults = field(read(root, "proc/vmstat"), "workingset_refault_file")
 	for _, g := range groups(root) {
 		used := number(read(root, path.Join(g.folder, g.version.current)))
 		if used == 0 {

@@ -137,8 +137,9 @@ func New(o Options) (*Engine, error) {
 		chooser:   draft.Chooser{Fixed: max(0, o.Drafts)},
 		drafting:  make([]*draft.Answer, 0, limits.Sequences),
 	}
+	var room sample.Room
 	for i := range e.slots {
-		e.slots[i] = slot{seq: i, tokens: make([]int32, 0, limits.Context), sampler: sample.New(o.Defaults.Sampling, o.Model.Config.Vocab)}
+		e.slots[i] = slot{seq: i, tokens: make([]int32, 0, limits.Context), sampler: sample.NewIn(&room, o.Defaults.Sampling, o.Model.Config.Vocab)}
 		if o.Drafts != 0 {
 			e.slots[i].draft = draft.NewAnswer(limits.Context)
 		}

@@ -2,6 +2,7 @@ package mapfile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -28,6 +29,26 @@ func populate(b []byte) error {
 		return unix.Madvise(b, unix.MADV_WILLNEED)
 	}
 	return err
+}
+
+// pieces is MADV_HUGEPAGE with MADV_RANDOM: a fault reads the huge page around it and nothing beyond (do_sync_mmap_readahead in
+// mm/filemap.c, since Linux 5.18). Without the former the latter would read page by page, so both or none.
+func pieces(b []byte) error {
+	if !since(5, 18) || unix.Madvise(b, unix.MADV_HUGEPAGE) != nil {
+		return nil
+	}
+	return unix.Madvise(b, unix.MADV_RANDOM)
+}
+
+// since tells whether the system is at least that version of Linux.
+func since(major, minor int) bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	var a, b int
+	_, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &a, &b)
+	return err == nil && (a > major || a == major && b >= minor)
 }
 
 // drop removes b from this process and, unless others have it mapped, from the page cache: madvise(2), posix_fadvise(2).

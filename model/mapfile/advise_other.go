@@ -7,6 +7,7 @@ import "os"
 // advise does nothing: advice is about speed only.
 func advise([]byte, Advice) error { return nil }
 
-// populate and drop do nothing, either.
+// populate, pieces and drop do nothing, either.
 func populate([]byte) error                    { return nil }
+func pieces([]byte) error                      { return nil }
 func drop(_ *os.File, _ []byte, _ int64) error { return nil }

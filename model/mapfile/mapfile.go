@@ -227,6 +227,27 @@ func (f *File) Drop(off, n int64) error {
 	return f.with(off, n, func(pages []byte, from int64) error { return drop(f.file, pages, from) })
 }
 
+// Pieces says that n bytes from byte off come and go in pieces of 2 MiB, the place in the file a multiple of that: touching one byte
+// reads its piece, and never more. Without it the system may read on far ahead, by what its administrator has set, 128 KiB or
+// megabytes, and behind what is touched as well. It does nothing before Linux 5.18. Errors are those of Advise.
+func (f *File) Pieces(off, n int64) error {
+	return f.with(off, n, func(pages []byte, _ int64) error { return pieces(pages) })
+}
+
+// Fetch reads n bytes from byte off into the page cache, whole pages and never more, for who will need little here and there.
+// Errors are those of Advise, and of reading.
+func (f *File) Fetch(off, n int64) error {
+	return f.with(off, n, func(pages []byte, from int64) error {
+		var page [4096]byte // on the stack; a page of the system may be larger, and is then read by the first of them
+		for at := int64(0); at < int64(len(pages)); at += int64(len(page)) {
+			if _, err := f.file.ReadAt(page[:min(len(page), len(pages)-int(at))], from+at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // with calls do for the whole pages around n bytes from byte off, which begin at byte from.
 func (f *File) with(off, n int64, do func(pages []byte, from int64) error) error {
 	f.mu.RLock()

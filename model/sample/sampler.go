@@ -15,9 +15,15 @@ type Sampler struct {
 	pcg              rand.PCG
 	hist             history
 	dry              dryState
-	mu               float64     // mirostat: surprise in bits above which tokens are cut
-	weighted, weight float64     // adaptive-p: probabilities of the chosen tokens and their number, the older the less
-	cands            []candidate // candidates of the current Sample; capacity TopK, or nVocab without a TopK
+	mu               float64 // mirostat: surprise in bits above which tokens are cut
+	weighted, weight float64 // adaptive-p: probabilities of the chosen tokens and their number, the older the less
+	room             *Room
+}
+
+// Room is where a sampler keeps the candidates of the Sample under way. Samplers of which one at a time samples can share it:
+// without a TopK it is as long as the vocabulary, 16 bytes a token. Its zero value is ready.
+type Room struct {
+	cands []candidate
 }
 
 // candidate is a token that is still in the race.
@@ -27,10 +33,13 @@ type candidate struct {
 	id    int32
 }
 
-// New returns a sampler for a vocabulary of nVocab tokens. p should have passed Validate; values outside the ranges do
-// no harm but have no defined meaning.
-func New(p Params, nVocab int) *Sampler {
-	s := &Sampler{nVocab: nVocab}
+// New returns a sampler for a vocabulary of nVocab tokens with a room of its own. p should have passed Validate; values
+// outside the ranges do no harm but have no defined meaning.
+func New(p Params, nVocab int) *Sampler { return NewIn(&Room{}, p, nVocab) }
+
+// NewIn is New with a room that other samplers may have too.
+func NewIn(room *Room, p Params, nVocab int) *Sampler {
+	s := &Sampler{nVocab: nVocab, room: room}
 	s.Reset(p)
 	return s
 }
@@ -53,8 +62,8 @@ func (s *Sampler) Reset(p Params) {
 	if !s.needsCandidates() {
 		n = 0
 	}
-	if cap(s.cands) < n {
-		s.cands = make([]candidate, 0, n)
+	if cap(s.room.cands) < n {
+		s.room.cands = make([]candidate, 0, n)
 	}
 }
 
@@ -117,21 +126,21 @@ func (s *Sampler) adjust(logits []float32) {
 func (s *Sampler) filter(logits []float32) []candidate {
 	p := &s.p
 	if p.Mirostat > 0 && p.Temperature > 0 {
-		c := appendAll(s.cands[:0], logits, negInf)
-		s.cands = c
+		c := appendAll(s.room.cands[:0], logits, negInf)
+		s.room.cands = c
 		if len(c) > 0 {
 			c = heat(c, float64(p.Temperature))
 		}
 		return c
 	}
 	floor := sigmaFloor(logits, p.TopNSigma)
-	c := s.cands[:0]
+	c := s.room.cands[:0]
 	if p.TopK > 0 {
 		c = topK(c, min(p.TopK, s.nVocab), logits, floor)
 	} else {
 		c = appendAll(c, logits, floor)
 	}
-	s.cands = c
+	s.room.cands = c
 	if len(c) == 0 {
 		return c
 	}

@@ -2,7 +2,7 @@
 // the mapped file ahead of it, what it has used is given back to the system at once. Weights are used where they are mapped, so a
 // part that was not read in time is slow, never wrong.
 //
-// Pages are read by MADV_POPULATE_READ and given back by MADV_DONTNEED and POSIX_FADV_DONTNEED. The numbers that decided, and
+// Pages are read by MADV_POPULATE_READ, in pieces (mapfile.File.Pieces), and given back by MADV_DONTNEED and POSIX_FADV_DONTNEED. The numbers that decided, and
 // what was tried beside it, are in daemon/doc/decisions/0019-memory-budget.md.
 package stream
 
@@ -77,6 +77,9 @@ func (r *Reader) Reset(units []Unit, keep []Span) {
 	r.units, r.state, r.at, r.kept = units, make([]state, len(units)), 0, 0
 	r.keep = keep
 	for i := range r.units {
+		for _, s := range r.units[i].Drop {
+			_ = s.File.Pieces(s.Off, s.Len) // about speed only
+		}
 		r.drop(i)
 	}
 	r.moved.Broadcast()
@@ -146,8 +149,7 @@ func (r *Reader) Keep(bytes int64) {
 		}
 	}
 	for i := r.kept; i < before; i++ {
-		ahead := (i - r.at + len(r.units)) % len(r.units)
-		if r.state[i] == present && ahead >= r.window {
+		if r.state[i] == present && r.ahead(i) >= r.window {
 			r.state[i] = absent
 			r.drop(i)
 		}
@@ -163,7 +165,7 @@ func (r *Reader) End() {
 		for r.state[i] == loading {
 			r.moved.Wait()
 		}
-		if i >= max(r.window, r.kept) && r.state[i] == present {
+		if i >= r.kept && r.ahead(i) >= r.window && r.state[i] == present {
 			r.state[i] = absent
 			r.drop(i)
 		}
@@ -191,14 +193,26 @@ func (r *Reader) Run(ctx context.Context) {
 	}
 }
 
-// next is the first unit of the window that is not in memory, -1 if all are.
+// next is the first unit of the window that is not in memory, -1 if all are. Units that stay for now are not counted: those behind
+// them are read while the pass is at what stays.
 func (r *Reader) next() int {
-	for k := range min(r.window, len(r.units)) {
-		if i := (r.at + k) % len(r.units); r.state[i] == absent {
+	n, counted := len(r.units), 0
+	for k := 0; k < n && counted < r.window; k++ {
+		i := (r.at + k) % n
+		if r.state[i] == absent {
 			return i
+		}
+		if i >= r.kept {
+			counted++
 		}
 	}
 	return -1
+}
+
+// ahead is how many units the pass uses before unit i from where it is, not counting those that stay for now; i is none of them.
+func (r *Reader) ahead(i int) int {
+	n := len(r.units) - r.kept
+	return (i - max(r.at, r.kept) + n) % n
 }
 
 // load reads unit i, with the lock given up meanwhile. A failure is left to the pass, which finds it when it uses the unit.

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +109,8 @@ func TestMemorySoak(t *testing.T) {
 	memoryBench(t)
 	bin, model := place(t, true)
 	b := startBoxed(t, bin, model, 160*mebibyte, "[memory]\nbudget = \"160MiB\"\n[queue]\nmax_requests = 200\n")
+	b.work(0) // keys and values of the whole context have been touched
+	clear(b.answers)
 	rng := rand.New(rand.NewPCG(3, 4))
 	const requests, warm = 1000, 300
 	var after int64
@@ -145,6 +151,27 @@ func TestPackingInBudget(t *testing.T) {
 	t.Logf("pack in 48 MiB: %v, peak %.1f MiB, %d kills\n%s", time.Since(begun).Round(time.Millisecond), mib(group.maximum(t)), group.kills(), lastLine(out))
 	if err != nil || group.kills() > 0 {
 		t.Errorf("pack: %v\n%s", err, out)
+	}
+}
+
+// TestPullInBudget receives a model over HTTP inside a group that is smaller than the model, with its digest checked.
+func TestPullInBudget(t *testing.T) {
+	memoryBench(t)
+	bin, model := place(t, false)
+	data, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(data)
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(model))))
+	defer server.Close()
+	group := newCgroup(t, 48*mebibyte)
+	begun := time.Now()
+	out, err := group.command(bin, "model", "pull", server.URL+"/model.gguf", "--dir", t.TempDir(),
+		"--sha256", hex.EncodeToString(digest[:])).CombinedOutput()
+	t.Logf("pull in 48 MiB: %v, peak %.1f MiB, %d kills\n%s", time.Since(begun).Round(time.Millisecond), mib(group.maximum(t)), group.kills(), lastLine(out))
+	if err != nil || group.kills() > 0 {
+		t.Errorf("pull: %v\n%s", err, out)
 	}
 }
 

@@ -140,12 +140,19 @@ func options(c *config.Config, log *slog.Logger) daemon.Options {
 	return o
 }
 
-// limitHeap makes the garbage collector keep the heap within the plan, unless the user (GOMEMLIMIT) has asked for less, until
-// the returned function is called.
-func limitHeap(bytes int64) (restore func()) {
+// limitHeap makes the garbage collector keep the heap within the plan, unless the user (GOMEMLIMIT, GOGC) has asked for less,
+// until the returned function is called.
+func limitHeap(bytes int64, percent int) (restore func()) {
 	before := debug.SetMemoryLimit(-1)
 	debug.SetMemoryLimit(min(before, bytes))
-	return func() { debug.SetMemoryLimit(before) }
+	share := debug.SetGCPercent(percent)
+	if share >= 0 && share < percent {
+		debug.SetGCPercent(share)
+	}
+	return func() {
+		debug.SetMemoryLimit(before)
+		debug.SetGCPercent(share)
+	}
 }
 
 // machine reads which cores this machine has.
