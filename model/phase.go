@@ -125,7 +125,7 @@ func (s *State) multiply(in input, products ...product) {
 		s.each(p.prepareTask)
 	}
 	s.adaptRegion()
-	if in.listed && quantised {
+	if p.listed = in.listed && quantised && s.set.MatMulListed[p.products[0].w.Type] != nil; p.listed {
 		s.list()
 	}
 	s.pool.Run(total, p.multiplyTask)
@@ -141,7 +141,7 @@ func needsQ8(p *product) bool { return !p.w.Type.IsFloat() || p.up != nil && !p.
 // record 0013 has what it costs and gains.
 const leastRefined = 0.75
 
-// list drops the small blocks of the second plane and lists the others.
+// list drops the small blocks of the second plane and lists the others, for a set that gains by it.
 func (s *State) list() {
 	p, n := &s.phase, len(s.rows)
 	acts := p.acts[:2*n*p.cols/quant.ActBlock*quant.ActBytes]

@@ -1,0 +1,120 @@
+package quant_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"siskin/model/quant"
+)
+
+// refinedActs are two planes of n rows of random values, with blocks of different size.
+func refinedActs(n, cols int) []byte {
+	rng := rand.New(rand.NewPCG(7, uint64(n)))
+	acts := quant.NewActs(2 * n * cols / quant.ActBlock * quant.ActBytes)
+	x := make([]float32, cols)
+	for t := range n {
+		for i := range x {
+			x[i] = float32(rng.NormFloat64() * math.Exp(float64(i/quant.ActBlock%5)))
+		}
+		quant.QuantizeRefined(acts, x, 2*n, t, n+t)
+	}
+	return acts
+}
+
+// DropSmall follows its definition, touches the first plane nowhere, and treats a row alike in whatever company.
+func TestDropSmall(t *testing.T) {
+	const cols, least = 10 * quant.ActBlock, 0.75
+	for _, n := range []int{1, 3, 64} {
+		acts := refinedActs(n, cols)
+		before := slices.Clone(quant.ActsOf(acts))
+		quant.DropSmall(acts, make([]float32, n), n, least)
+		after, dropped := quant.ActsOf(acts), 0
+		for row := range n {
+			sum := 0.0
+			for b := range cols / quant.ActBlock {
+				d := float64(before[b*2*n+row].D)
+				sum += d * d
+			}
+			for b := range cols / quant.ActBlock {
+				first, second := b*2*n+row, b*2*n+n+row
+				if after[first] != before[first] {
+					t.Fatalf("row %d, block %d of the first plane was changed", row, b)
+				}
+				d := float64(before[first].D)
+				share := d * d / (sum * quant.ActBlock / cols)
+				switch {
+				case share > least*1.0001 && after[second] != before[second], share < least*0.9999 && after[second] != quant.Act{}:
+					t.Errorf("row %d, block %d has %.3f of the mean: wrong choice", row, b, share)
+				}
+				if after[second] == (quant.Act{}) {
+					dropped++
+				}
+			}
+		}
+		if blocks := n * cols / quant.ActBlock; dropped < blocks/2 || dropped == blocks {
+			t.Errorf("%d of %d blocks were dropped", dropped, blocks)
+		}
+	}
+	all := refinedActs(3, cols)
+	quant.DropSmall(all, make([]float32, 3), 3, least)
+	lone := quant.NewActs(2 * cols / quant.ActBlock * quant.ActBytes)
+	for b := range cols / quant.ActBlock {
+		for plane := range 2 {
+			quant.ActsOf(lone)[b*2+plane] = quant.ActsOf(refinedActs(3, cols))[b*6+plane*3+1]
+		}
+	}
+	quant.DropSmall(lone, make([]float32, 1), 1, least)
+	for b := range cols / quant.ActBlock {
+		if quant.ActsOf(lone)[b*2+1] != quant.ActsOf(all)[b*6+4] {
+			t.Errorf("block %d: a row alone is treated otherwise than among others", b)
+		}
+	}
+}
+
+// ListActs has a bit for every block that is not zeros.
+func TestListActs(t *testing.T) {
+	const cols = 3 * quant.ActBlock
+	for _, n := range []int{1, 63, 64, 65, 130} {
+		acts := quant.NewActs(n * cols / quant.ActBlock * quant.ActBytes)
+		all := quant.ActsOf(acts)
+		for i := range all {
+			if i%3 != 1 {
+				all[i].D = 0.5
+			}
+		}
+		keep := make([]uint64, quant.ListWords(n, cols))
+		keep[0] = ^uint64(0)
+		quant.ListActs(keep, acts, n)
+		words := len(keep) / 3
+		for b := range 3 {
+			for row := range 64 * words {
+				got := keep[b*words+row/64]>>(row%64)&1 == 1
+				if want := row < n && (b*n+row)%3 != 1; got != want {
+					t.Errorf("%d rows, block %d, row %d: %v, want %v", n, b, row, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestListPanics(t *testing.T) {
+	acts := quant.NewActs(6 * quant.ActBytes)
+	for name, f := range map[string]func(){
+		"planes": func() { quant.DropSmall(acts, make([]float32, 2), 2, 1) },
+		"energy": func() { quant.DropSmall(acts, make([]float32, 2), 3, 1) },
+		"none":   func() { quant.DropSmall(acts, nil, 0, 1) },
+		"rows":   func() { quant.ListActs(make([]uint64, 2), acts, 4) },
+		"masks":  func() { quant.ListActs(make([]uint64, 1), acts, 3) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
