@@ -147,8 +147,12 @@ func TestTinyModelRuns(t *testing.T) {
 		ref := run(t, newState(t, m, kernel.Generic(), tinyLimits), 0, byteTokens, 20)
 		for _, set := range kernel.All() {
 			got := run(t, newState(t, m, set, tinyLimits), 0, byteTokens, 20)
-			if nmse := nmseOf(got, ref); !(nmse <= 1e-5) {
-				t.Errorf("%v, %s: NMSE %.2e against the plain Go set, want at most 1e-5", typ, set.Name, nmse)
+			limit := 1e-5
+			if set.MatMulListed[typ] != nil {
+				limit = 1e-3 // small blocks of the second plane are left out
+			}
+			if nmse := nmseOf(got, ref); !(nmse <= limit) {
+				t.Errorf("%v, %s: NMSE %.2e against the plain Go set, want at most %g", typ, set.Name, nmse, limit)
 			}
 		}
 	}

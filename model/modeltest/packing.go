@@ -11,6 +11,7 @@ func Packing(set *kernel.Set, unit int) *kernel.Set {
 	s := *set
 	s.Name += "-packed"
 	s.Packing = quant.Packing{Unit: unit}
+	s.MatMulListedPacked = [quant.NumTypes]kernel.MatMulListed{} // of another layout
 	for t := range quant.Type(quant.NumTypes) {
 		plain := set.MatMulQ8[t]
 		if plain == nil || !t.Packable() {
