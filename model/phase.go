@@ -139,7 +139,7 @@ func needsQ8(p *product) bool { return !p.w.Type.IsFloat() || p.up != nil && !p.
 
 // leastRefined is the square of a block's scale, against the mean of its row, from which on it has a second plane. Decision
 // record 0013 has what it costs and gains.
-const leastRefined = 0.75
+const leastRefined = 0.5
 
 // list drops the small blocks of the second plane and lists the others, for a set that gains by it.
 func (s *State) list() {
