@@ -19,6 +19,8 @@ const (
 	// mqttBytes is the client with the messages on their way, brokerBytes the embedded broker without held messages.
 	mqttBytes   = 1 << 20
 	brokerBytes = 2 << 20
+	// metricsBytes is a server with its four connections, each with buffers of 8 KiB and a text of about as much.
+	metricsBytes = 256 << 10
 	// packingBytes is what packing in the background holds: two chunks, and the pages of files that are not yet on disk.
 	packingBytes = 1 << 20
 	// systemBytes is what the kernel charges for the process: sockets, thread stacks, files; page tables are extra.
@@ -162,6 +164,9 @@ func (e *engine) heapItems(c *config.Config, leastGarbage int64) []budget.Item {
 	add("mqtt", mqttBytes, "the client; measured")
 	if c.MQTT.Embedded.Enabled {
 		add("broker", brokerBytes+brokerLimits(c).HeldBytes, "queue.max_bytes of held messages; the rest measured")
+	}
+	if c.Metrics.Listen != "" {
+		add("metrics", metricsBytes, "four connections")
 	}
 	if e.packing.want {
 		add("packing", packingBytes, "two pieces of the file; measured")

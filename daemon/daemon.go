@@ -15,6 +15,7 @@ import (
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
 	"siskin/daemon/memory"
+	"siskin/daemon/metrics"
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
@@ -41,7 +42,7 @@ type Options struct {
 	StateFolder string
 	// Clock measures passes of the model and deadlines; nil: time.Now.
 	Clock func() time.Time
-	// Listen opens the address of a part, "broker" for the embedded one; nil: net.Listen. It lets a service manager keep sockets
+	// Listen opens the address of a part, "broker" for the embedded one, "metrics"; nil: net.Listen. It lets a service manager keep sockets
 	// over a restart.
 	Listen func(part, address string) (net.Listener, error)
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
@@ -65,6 +66,7 @@ type Daemon struct {
 	pipeline *pipeline
 	broker   *embedded.Broker // nil unless the configuration asks for one
 	client   *mqtt.Link
+	metrics  *metrics.Server // nil unless the configuration asks for one
 	pressure pressure
 }
 
@@ -85,7 +87,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	if err != nil {
 		return d, err
 	}
-	p := &pipeline{device: device, log: o.Log, now: o.clock()}
+	p := &pipeline{device: device, log: o.Log, now: o.clock(), answers: metrics.New()}
 	d.pipeline = p
 	r, err := newRules(&c)
 	if err != nil {
@@ -105,6 +107,9 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
 	})
 	if p.engine, err = session.New(d.engine.options(p)); err != nil {
+		return d, err
+	}
+	if err := d.openMetrics(); err != nil {
 		return d, err
 	}
 	return d, d.openMessaging()
@@ -168,12 +173,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.engine.reader != nil {
 		start(transport, &parts, "weights", func(ctx context.Context) error { d.engine.reader.Run(ctx); return nil })
 	}
+	if d.metrics != nil {
+		start(transport, &parts, "metrics", d.metrics.Run)
+	}
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
 	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
-	if err := memory.TrimProgram(); err != nil {
-		d.Log.Warn("the program keeps all its pages", "err", err)
-	}
 	if d.engine.plan.Choice != d.engine.plan.Want {
 		if err := memory.TrimProgram(); err != nil {
 			d.Log.Warn("the program keeps all of its pages in memory", "err", err)
@@ -256,6 +261,9 @@ func (d *Daemon) Close() error {
 	var errs []error
 	if d.client != nil {
 		errs = append(errs, d.client.Close())
+	}
+	if d.metrics != nil {
+		errs = append(errs, d.metrics.Close())
 	}
 	if d.broker != nil {
 		errs = append(errs, d.broker.Close())

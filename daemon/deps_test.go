@@ -56,6 +56,7 @@ var allowed = map[string][]string{
 	"model/requant":           {"model/gguf", "model/mapfile", "model/quant", "model/quant/encode"},
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
+	"daemon/metrics":          {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
 	"model/chat":              {"model/chat/jinja", "model/chat/jinja/pytext", "model/chat/jinja/value", "model/tokenizer"},
 	"mqtt":                    {"mqtt/topic"},
@@ -80,7 +81,7 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/cores", "daemon/memory", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"daemon/config", "daemon/cores", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
 		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"siskin/daemon/config"
+	"siskin/daemon/metrics"
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
@@ -21,10 +22,11 @@ import (
 // pipeline joins the ends: it is the only place that knows both where requests come from and where answers go. Data
 // flows one way through it: receive -> queue -> session -> answer -> outbox.
 type pipeline struct {
-	device topic.Device
-	queue  *queue.Queue
-	engine *session.Engine
-	outbox *outbox.Outbox
+	device  topic.Device
+	queue   *queue.Queue
+	engine  *session.Engine
+	outbox  *outbox.Outbox
+	answers *metrics.Answers
 	// tell publishes at QoS 0; it does not wait.
 	tell func(topic string, payload []byte) error
 	log  *slog.Logger
@@ -187,6 +189,7 @@ func (p *pipeline) delta(r message.Request, d message.Delta) {
 
 // post sends an answer to where the asker wants it.
 func (p *pipeline) post(r message.Request, a message.Answer) {
+	p.answers.Observe(&a)
 	to := p.device.Answer(a.ID)
 	if r.ReplyTo != "" {
 		to = r.ReplyTo

@@ -25,6 +25,7 @@ type Config struct {
 	Queue    Queue    `toml:"queue"`
 	Generate Generate `toml:"generate"`
 	Session  Session  `toml:"session"`
+	Metrics  Metrics  `toml:"metrics"`
 	Log      Log      `toml:"log"`
 	Daemon   Daemon   `toml:"daemon"`
 }
@@ -116,6 +117,12 @@ type Embedded struct {
 	Enabled bool `toml:"enabled"`
 	// Listen is its address, host:port with a numeric port. Other machines reach it only if the host is not a loopback
 	// address. Empty is refused.
+	Listen string `toml:"listen"`
+}
+
+// Metrics are for a Prometheus server. They hold no text of requests.
+type Metrics struct {
+	// Listen is the address where they are read, host:port with a numeric port. Empty: nowhere.
 	Listen string `toml:"listen"`
 }
 

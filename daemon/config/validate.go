@@ -62,6 +62,9 @@ func (c Config) problems() []*Problem {
 	}
 	between(k, "memory.min_context", c.Memory.MinContext, 16, 1<<20)
 	k.mqtt(c.MQTT)
+	if c.Metrics.Listen != "" {
+		k.listen("metrics.listen", c.Metrics.Listen)
+	}
 	k.queue(c.Queue)
 	k.generate(c.Generate)
 	between(k, "session.max_sessions", c.Session.MaxSessions, 0, 10000)
@@ -132,15 +135,20 @@ func (k *checker) mqtt(m MQTT) {
 			k.add("mqtt.reply_prefixes", "%s: a prefix has 1 to 256 bytes, no + and # and does not start with $", shorten([]byte(p)))
 		}
 	}
-	host, port, err := net.SplitHostPort(m.Embedded.Listen)
+	k.listen("mqtt.embedded.listen", m.Embedded.Listen)
+}
+
+// listen checks an address to listen on.
+func (k *checker) listen(key, address string) {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		k.add("mqtt.embedded.listen", "%q is not host:port", m.Embedded.Listen)
+		k.add(key, "%q is not host:port", address)
 		return
 	}
 	if _, err := netip.ParseAddrPort(net.JoinHostPort("127.0.0.1", port)); err != nil {
-		k.add("mqtt.embedded.listen", "%q is not a port between 0 and 65535", port)
+		k.add(key, "%q is not a port between 0 and 65535", port)
 	}
-	k.text("mqtt.embedded.listen", host, 255)
+	k.text(key, host, 255)
 }
 
 // broker checks the address of the broker and what depends on its scheme.

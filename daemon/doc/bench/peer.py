@@ -67,12 +67,13 @@ def measure(path, threads, prompt, generate):
     def run(n, steps):
         """Seconds of decoding n tokens, steps times, from an empty context."""
         llama_cpp.llama_memory_clear(memory, True)
-        tokens = (llama_cpp.llama_token * n)()
         begun = time.perf_counter()
         for step in range(steps):
-            tokens[:] = [step + i for i in range(n)]
-            if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, n)) != 0:
-                raise SystemExit(f"{path}: the peer's pass failed")
+            for first in range(0, n, p.n_batch):
+                part = range(first, min(first + p.n_batch, n))
+                tokens = (llama_cpp.llama_token * len(part))(*(step + i for i in part))
+                if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, len(part))) != 0:
+                    raise SystemExit(f"{path}: the peer's pass failed")
         llama_cpp.llama_synchronize(context)
         return time.perf_counter() - begun
 
