@@ -33,6 +33,8 @@ func (s *strained) Open(name string) (fs.File, error) {
 	switch name {
 	case "nowhere/pressure":
 		return fstest.MapFS{name: {Data: []byte(*s.text.Load())}}.Open(name)
+	case "proc/self/status": // what tests and the race detector take is no matter of the plan
+		return fstest.MapFS{name: {Data: []byte("Name:\ttest\nRssAnon:\t    1000 kB\nRssFile:\t    2000 kB\n")}}.Open(name)
 	case "proc/self/cgroup":
 		return nil, fs.ErrNotExist
 	case "proc/vmstat":

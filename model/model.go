@@ -18,24 +18,27 @@ type Model struct {
 	Config  Config
 	Weights Weights
 
-	file    *gguf.File
-	data    []byte        // the file
-	mapping *mapfile.File // nil when the bytes were given by the caller
-	packed  *mapfile.File // nil unless a packed file is in use
+	file     *gguf.File
+	data     []byte          // the file, the first part of a split model
+	mappings []*mapfile.File // all parts; none when the bytes were given by the caller
+	packed   *mapfile.File   // nil unless a packed file is in use
 }
 
-// Open maps the file and checks everything in it that the forward pass relies on. The file must not be changed while it
-// is open: replace it by renaming another one over it.
+// Open maps the file and checks everything in it that the forward pass relies on. Of a split model any part may be named; the
+// others lie beside it. The file must not be changed while it is open: replace it by renaming another one over it.
 func Open(path string) (*Model, error) {
-	mapping, err := mapfile.Open(path)
+	mappings, file, err := openFiles(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Parse(mapping.Bytes())
+	m, err := build(file, mappings[0].Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, closing(mapping, err))
+		for _, f := range mappings {
+			err = closing(f, err)
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m.mapping = mapping
+	m.mappings = mappings
 	return m, nil
 }
 
@@ -53,6 +56,17 @@ func Parse(data []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	part, split, err := f.Part()
+	if err != nil {
+		return nil, err
+	}
+	if split {
+		return nil, fmt.Errorf("part %d of %d of a split model, of which all are needed: %w", part.No+1, part.Count, ErrBadModel)
+	}
+	return build(f, data)
+}
+
+func build(f *gguf.File, data []byte) (*Model, error) {
 	config, fam, err := readConfig(f)
 	if err != nil {
 		return nil, err
@@ -67,8 +81,14 @@ func Parse(data []byte) (*Model, error) {
 // File returns the parsed container, for the tokenizer and the chat template in its metadata. It is valid until Close.
 func (m *Model) File() *gguf.File { return m.file }
 
-// FileBytes returns the size of the file.
-func (m *Model) FileBytes() int64 { return int64(len(m.data)) }
+// FileBytes returns the size of the file, or of all parts.
+func (m *Model) FileBytes() int64 {
+	total := int64(len(m.data))
+	for _, f := range m.mappings[min(1, len(m.mappings)):] {
+		total += f.Size()
+	}
+	return total
+}
 
 // WeightBytes returns the bytes of weights that one decoded token reads: every matrix once, the embedding only where it
 // is the output matrix too, of experts as many as it goes through.
@@ -101,10 +121,8 @@ func (m *Model) WindowBytes(layers int) int64 {
 // Close unmaps the files; the model and every State of it must no longer be used. It may be called again.
 func (m *Model) Close() error {
 	var errs []error
-	for _, mapping := range []*mapfile.File{m.packed, m.mapping} {
-		if mapping != nil {
-			errs = append(errs, mapping.Close())
-		}
+	for _, f := range m.files() {
+		errs = append(errs, f.Close())
 	}
 	return errors.Join(errs...)
 }

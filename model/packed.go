@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -12,8 +11,11 @@ import (
 )
 
 // PackParts lists the matrices that are faster packed with the kernels of set, in the order in which a pass reads them;
-// none where packing does not pay. An embedding that is not the output matrix too is left out: a pass reads one row of it.
+// none where packing does not pay, and of a split model, which has no one file to pack. An embedding that is not the output matrix too is left out: a pass reads one row of it.
 func (m *Model) PackParts(set *kernel.Set) []pack.Part {
+	if len(m.mappings) > 1 {
+		return nil
+	}
 	var names []string
 	shared := make(map[string]bool) // tensors of which not every matrix is whole groups
 	add := func(w *Matrix) {
@@ -53,12 +55,12 @@ func (m *Model) partsOf(names []string, skip map[string]bool, set *kernel.Set) [
 // Source identifies the model file as far as that is possible without reading all of it; the sum is zero. Only a model from
 // Open has one.
 func (m *Model) Source() (pack.Source, error) {
-	if m.mapping == nil {
-		return pack.Source{}, errors.New("the model is not of a file")
+	if len(m.mappings) != 1 {
+		return pack.Source{}, errors.New("the model is not of one file")
 	}
-	s := pack.Source{Size: m.mapping.Size(), ModTime: m.mapping.ModTime().UnixNano()}
+	s := pack.Source{Size: m.mappings[0].Size(), ModTime: m.mappings[0].ModTime().UnixNano()}
 	var err error
-	s.Stamp, err = pack.Stamp(bytes.NewReader(m.mapping.Bytes()), s.Size)
+	s.Stamp, err = m.stamp()
 	return s, err
 }
 

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-
-	"siskin/model/mapfile"
 )
 
 // Unreadable reports whether a panic of Forward came from reading a mapped file of the model: it was cut, or its disk fails
@@ -20,8 +18,8 @@ func (m *Model) Unreadable(fault any) bool {
 	if !errors.As(err, &at) {
 		return false
 	}
-	for _, mapping := range []*mapfile.File{m.mapping, m.packed} {
-		if mapping != nil && mapping.Contains(at.Addr()) {
+	for _, mapping := range m.files() {
+		if mapping.Contains(at.Addr()) {
 			return true
 		}
 	}
@@ -44,7 +42,7 @@ func (m *Model) Replace(fresh *Model) error {
 	if !same || i != len(now) {
 		return fmt.Errorf("another model: its matrices have other formats: %w", ErrBadModel)
 	}
-	old := Model{mapping: m.mapping, packed: m.packed}
-	m.Weights, m.file, m.data, m.mapping, m.packed = fresh.Weights, fresh.file, fresh.data, fresh.mapping, fresh.packed
+	old := Model{mappings: m.mappings, packed: m.packed}
+	m.Weights, m.file, m.data, m.mappings, m.packed = fresh.Weights, fresh.file, fresh.data, fresh.mappings, fresh.packed
 	return old.Close()
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"siskin/model/kvcache"
-	"siskin/model/pack"
 	"siskin/model/recurrent"
 )
 
@@ -36,7 +35,7 @@ var ErrSaved = errors.New("saved sequence")
 
 // savedHeader is the beginning of a saved sequence of length tokens.
 func (s *State) savedHeader(length int) ([]byte, error) {
-	stamp, err := pack.Stamp(bytes.NewReader(s.model.data), int64(len(s.model.data)))
+	stamp, err := s.model.stamp()
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type streaming struct {
 // Stream keeps only about resident bytes of weights in memory from now on, with a window of so many layers that are under way or
 // read ahead counted in. The reader that it returns reads ahead while its Run does; nil if all stay. No pass may be under way.
 func (s *State) Stream(resident int64, window int) *stream.Reader {
-	if s.model.mapping == nil {
+	if len(s.model.mappings) == 0 {
 		return nil // the weights are not those of a file
 	}
 	s.stream = streaming{resident: resident, window: window}
@@ -39,7 +39,7 @@ const partBytes = 512 << 10
 
 // divide finds the units, and returns those that do not stay, and the places of those that do.
 func (t *streaming) divide(m *Model) (units []stream.Unit, keep []stream.Span) {
-	t.mapping = m.mapping
+	t.mapping = m.mappings[0]
 	if units, keep = t.divideBy(m, partBytes); t.first < len(m.Weights.Layers) {
 		units, keep = t.divideBy(m, 0)
 	}
@@ -88,10 +88,7 @@ func (t *streaming) divideBy(m *Model, part int64) (units []stream.Unit, keep []
 // spans are the places of matrices in the files; those that touch are one.
 func (m *Model) spans(matrices []*Matrix) (out []stream.Span) {
 	for _, w := range matrices {
-		for _, f := range []*mapfile.File{m.packed, m.mapping} {
-			if f == nil {
-				continue
-			}
+		for _, f := range m.files() {
 			off, ok := f.Offset(w.Data)
 			if !ok {
 				continue
@@ -113,7 +110,7 @@ func (t *streaming) begin(m *Model) {
 	if t.reader == nil {
 		return
 	}
-	if t.mapping != m.mapping {
+	if t.mapping != m.mappings[0] {
 		t.reader.Reset(t.divide(m))
 	}
 }

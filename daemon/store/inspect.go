@@ -42,6 +42,7 @@ type Info struct {
 
 	Packed []PackedInfo `json:"packed,omitempty"` // files beside it that hold its matrices for faster kernels
 
+	Parts     int    `json:"parts,omitempty"`   // files of a split model; all else is of all of them
 	Encoder   bool   `json:"encoder,omitempty"` // it makes embeddings, not answers
 	Supported bool   `json:"supported"`         // architecture and formats can be run by this version
 	Reason    string `json:"reason,omitempty"`  // why not
@@ -65,6 +66,10 @@ func Inspect(path string) (Info, error) {
 		info.Size = stat.Size()
 	}
 	err = withModel(path, func(data []byte, f *gguf.File) error {
+		if part, split, err := f.Part(); split || err != nil {
+			info.fillSplit(path, f, part, err)
+			return nil
+		}
 		odd := info.fill(f)
 		why, encoder := unsupported(data, f)
 		info.Reason, info.Encoder = cmp.Or(why, odd), encoder
@@ -77,6 +82,25 @@ func Inspect(path string) (Info, error) {
 	info.SHA256 = recordedSum(path)
 	info.Packed = packedOf(path)
 	return info, nil
+}
+
+// fillSplit is fill for all parts of a split model, of which the one at path is one.
+func (i *Info) fillSplit(path string, f *gguf.File, part gguf.Part, err error) {
+	i.Parts = part.Count
+	var m *model.Model
+	if err == nil {
+		m, err = model.Open(path)
+	}
+	if err != nil {
+		i.fill(f)
+		i.Reason = oneLine(err)
+		return
+	}
+	defer m.Close() // read-only
+	odd := i.fill(m.File())
+	i.Size, i.Encoder = m.FileBytes(), m.Config.Encoder
+	i.Reason = cmp.Or(oneLine(m.Check(kernel.Generic())), odd)
+	i.Supported = i.Reason == ""
 }
 
 // fill takes what is for people from the metadata, and tells which keys of it are of a wrong kind.
@@ -158,9 +182,6 @@ func unsupported(data []byte, f *gguf.File) (why string, encoder bool) {
 	} else if kind != "" && kind != "model" {
 		return fmt.Sprintf("it is of the type %q, not a model", clip(kind)), false
 	}
-	if n, _ := f.Uint("split.count"); n > 1 {
-		return fmt.Sprintf("it is one of %d parts: join them into one file", n), false
-	}
 	if len(f.Tensors()) == 0 {
 		return "it has no weights, only a vocabulary", false
 	}
@@ -194,8 +215,18 @@ type Entry struct {
 	Error    string    `json:"error,omitempty"` // why it is not readable
 }
 
-// List tells the model files of a folder in order of name, and after them what is unfinished. Folders inside are not
-// looked into. A folder that does not exist has no files.
+// follows reports whether the file is part of a split model, and not the first one, which lies beside it.
+func follows(path string) bool {
+	paths, ok := gguf.PartPaths(path, gguf.PartCount(filepath.Base(path)))
+	if !ok || paths[0] == path {
+		return false
+	}
+	_, err := os.Stat(paths[0])
+	return err == nil
+}
+
+// List tells the model files of a folder in order of name, a split model once, and after them what is unfinished. Folders inside
+// are not looked into. A folder that does not exist has no files.
 func List(dir string) ([]Entry, error) {
 	items, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
@@ -212,6 +243,9 @@ func List(dir string) ([]Entry, error) {
 		if err != nil || !info.Mode().IsRegular() || !strings.EqualFold(filepath.Ext(name), ".gguf") {
 			continue
 		}
+		if !isPart && follows(path) {
+			continue
+		}
 		e := Entry{Name: name, Size: info.Size(), Modified: info.ModTime()}
 		if isPart {
 			e.Total = partTotal(path)
@@ -220,6 +254,7 @@ func List(dir string) ([]Entry, error) {
 		}
 		if info, err := Inspect(path); err == nil {
 			e.Info = &info
+			e.Size = max(e.Size, info.Size)
 		} else {
 			e.Error = strings.TrimPrefix(err.Error(), path+": ")
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,18 +46,30 @@ type pullCommand struct {
 
 func (c *pullCommand) Run(ctx context.Context, s *streams) error {
 	bar := progressBar{w: s.err}
-	path, err := store.Pull(ctx, c.Source, store.Options{
+	options := store.Options{
 		Dir: c.Dir, Name: c.Name, SHA256: c.SHA256, Replace: c.Replace, Copy: c.Copy, Token: c.Token, Progress: bar.show,
 		Notice: func(text string) { bar.end(); fmt.Fprintln(s.err, text) },
-	})
-	bar.end()
+	}
+	sources, err := store.Parts(c.Source, options)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(s.out, path); err != nil || !c.Pack {
+	first := ""
+	for i, source := range sources {
+		if len(sources) > 1 {
+			fmt.Fprintf(s.err, "part %d of %d\n", i+1, len(sources))
+		}
+		path, err := store.Pull(ctx, source, options)
+		bar.end()
+		if err != nil {
+			return err
+		}
+		first = cmp.Or(first, path)
+	}
+	if _, err := fmt.Fprintln(s.out, first); err != nil || !c.Pack || len(sources) > 1 {
 		return err
 	}
-	c.pack(ctx, s, path)
+	c.pack(ctx, s, first)
 	return nil
 }
 
@@ -184,7 +197,11 @@ func (c *inspectCommand) Run(s *streams) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	line("file", "%s", info.Path)
-	line("size", "%.1f MB, GGUF version %d", float64(info.Size)/1e6, info.GGUFVersion)
+	parts := ""
+	if info.Parts > 1 {
+		parts = fmt.Sprintf(" in %d parts", info.Parts)
+	}
+	line("size", "%.1f MB%s, GGUF version %d", float64(info.Size)/1e6, parts, info.GGUFVersion)
 	if info.SHA256 != "" {
 		line("sha256", "%s", info.SHA256)
 	}
