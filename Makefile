@@ -12,7 +12,7 @@ LINT    := bin/golangci-lint
 export CGO_ENABLED := 0
 export GOWORK := off
 
-.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz bench bench-start bench-memory bench-peer bench-record size deps clean help
+.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-start bench-memory bench-peer bench-record size deps clean help
 
 run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
 	@$(BIN) demo --model $(MODEL)
@@ -27,7 +27,7 @@ test: ## all tests, natively
 	$(GO) test -timeout 30m ./...
 
 # What CI runs, in this order: quick things first, and last the tests, whose closing lines then end the output.
-check: vet lint check-generate test-purego test-race test-arm64 test ## everything that CI checks
+check: vet lint check-generate fuzz-parsers test-purego test-race test-arm64 test ## everything that CI checks
 
 fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...
@@ -99,6 +99,12 @@ check-generate: ## fail if the generated assembly is not what its generators wri
 
 # The hand-written files for arm64 are there as well: the generator leaves them alone.
 GENERATED = $(wildcard kernels_a*64/*.s kernels_a*64/stubs_a*64.go)
+
+# What reads files from outside, for as long as CI has time; "make fuzz FUZZTIME=10m" is the thorough form.
+fuzz-parsers: ## fuzz model files, tokenizers and templates for 20 s each
+	$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime 20s ./model/gguf
+	$(GO) test -run '^$$' -fuzz '^FuzzVocabulary$$' -fuzztime 20s ./model/tokenizer
+	$(GO) test -run '^$$' -fuzz '^FuzzRender$$' -fuzztime 20s ./model/chat/jinja
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for 30 s (FUZZTIME=...)

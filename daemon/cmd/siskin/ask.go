@@ -4,59 +4,13 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"strings"
 
 	"siskin/mqtt/message"
 )
-
-// requestFlags are what a request may say beside its prompt.
-type requestFlags struct {
-	MaxTokens   int      `help:"Most tokens of the answer; default: the daemon's."`
-	Temperature *float32 `help:"0 always takes the most likely token; default: the daemon's."`
-	TopP        *float32 `help:"Default: the daemon's."`
-	TopK        *int     `help:"Default: the daemon's."`
-	MinP        *float32 `help:"Default: the daemon's."`
-	Seed        *uint64  `help:"Makes an answer repeatable."`
-	Adapter     []string `help:"Adapter to answer with, or NAME=SCALE; may be given several times." sep:"none"`
-	Think       *bool    `help:"Whether models that can write a chain of thought do; --think or --think=false."`
-	Tools       string   `type:"existingfile" help:"File with a JSON list of tools that the model may call."`
-	Stop        []string `help:"Text that ends the answer; may be given several times." sep:"none"`
-}
-
-func (f *requestFlags) request() (message.Request, error) {
-	r := message.Request{
-		MaxTokens: f.MaxTokens, Temperature: f.Temperature, TopP: f.TopP, TopK: f.TopK,
-		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true, Think: f.Think,
-	}
-	for _, text := range f.Adapter {
-		a := message.Adapter{Name: text, Scale: 1}
-		if name, scale, ok := strings.Cut(text, "="); ok {
-			v, err := strconv.ParseFloat(scale, 32)
-			if err != nil {
-				return r, usagef("--adapter %s: the scale %q is no number", text, scale)
-			}
-			a = message.Adapter{Name: name, Scale: float32(v)}
-		}
-		r.Adapters = append(r.Adapters, a)
-	}
-	if f.Tools != "" {
-		tools, err := os.ReadFile(f.Tools)
-		if err != nil {
-			return r, err
-		}
-		if !json.Valid(tools) {
-			return r, usagef("--tools %s: the file is not JSON", f.Tools)
-		}
-		r.Tools = tools
-	}
-	return r, nil
-}
 
 type askCommand struct {
 	brokerFlags
@@ -88,6 +42,9 @@ func (c *askCommand) Run(ctx context.Context, s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 	answer, err := converse(ctx, a, r, s)
+	if err == nil && answer.LogProbs != nil {
+		err = printLogProbs(s.err, *answer.LogProbs)
+	}
 	if err == nil && c.Stats {
 		fmt.Fprintln(s.err, statsLine(answer))
 	}
