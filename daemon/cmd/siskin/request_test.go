@@ -22,8 +22,16 @@ func TestRequestFlags(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for _, bad := range []requestFlags{
-		{Set: []string{"mirostat"}}, {Set: []string{"mirostat=x"}}, {Set: []string{"mirostat=0x10"}}, {Set: []string{"mirostat=inf"}}, {Set: []string{"prompt=1"}},
-		{Set: []string{"logit_bias=1"}}, {LogitBias: []string{"17"}}, {LogitBias: []string{"x=1"}}, {LogitBias: []string{"-1=1"}}, {LogitBias: []string{"1=y"}},
+		{Set: []string{"mirostat"}},
+		{Set: []string{"mirostat=x"}},
+		{Set: []string{"mirostat=0x10"}},
+		{Set: []string{"mirostat=inf"}},
+		{Set: []string{"prompt=1"}},
+		{Set: []string{"logit_bias=1"}},
+		{LogitBias: []string{"17"}},
+		{LogitBias: []string{"x=1"}},
+		{LogitBias: []string{"-1=1"}},
+		{LogitBias: []string{"1=y"}},
 	} {
 		if _, err := bad.request(); err == nil || !strings.Contains(err.Error(), strings.Join(append(bad.Set, bad.LogitBias...), "")) {
 			t.Errorf("%+v: error %v", bad, err)
