@@ -21,6 +21,7 @@ type planCommand struct {
 	MinContext int    `default:"512" help:"Shortest context that giving way leaves."`
 	KV         string `name:"kv" default:"f16" help:"Format of keys and values."`
 	Parallel   int    `default:"4" help:"Answers that grow at the same time."`
+	Systemd    bool   `name:"systemd" help:"Print a drop-in for the unit that gives the control group the same budget."`
 	JSON       bool   `name:"json" help:"Print the plan as JSON, also one that does not fit."`
 	overrideFlags
 	cacheFlag
@@ -55,6 +56,8 @@ func (c *planCommand) Run(s *streams) error {
 		return err
 	case c.JSON:
 		return c.writeJSON(s.out, &found.Memory, true)
+	case c.Systemd:
+		return writeDropIn(s.out, &found.Memory, c.Budget == 0)
 	}
 	return writeMemory(s.out, &found.Memory)
 }
@@ -66,6 +69,24 @@ func (c *planCommand) writeJSON(w io.Writer, p *budget.Plan, fits bool) error {
 		Fits: fits, Model: c.Model, Plan: *p, AnonymousBytes: p.Sum(budget.Anonymous), FileBytes: p.Sum(budget.File),
 		HeapBytes: p.Heap(), TotalBytes: p.Total(),
 	})
+}
+
+// highBelow is how far MemoryHigh lies below MemoryMax: the system takes pages of files back there, before it has to. Far below,
+// weights would come and go for nothing.
+const highBelow = 1 << 20
+
+// writeDropIn prints what makes the control group of the unit as large as the budget, or, without one, as what the model takes
+// (systemd.resource-control(5)).
+func writeDropIn(out io.Writer, p *budget.Plan, auto bool) error {
+	most, from := p.Budget, p.Source
+	if auto {
+		const whole = 1 << 20
+		most, from = (p.Total()+whole-1)/whole*whole, "all that the model takes"
+	}
+	_, err := fmt.Fprintf(out, "# %s: %s. The daemon takes its budget from here unless memory.budget says less.\n"+
+		"# Put it into /etc/systemd/system/siskin.service.d/memory.conf\n[Service]\nMemoryMax=%d\nMemoryHigh=%d\nMemorySwapMax=0\n",
+		budget.MiB(most), from, most, most-highBelow)
+	return err
 }
 
 // writeMemory prints a plan for people.
