@@ -39,8 +39,8 @@ func openFiles(path string) (files []*mapfile.File, whole *gguf.File, err error)
 	if !split {
 		return files, first, nil
 	}
-	paths, ok := gguf.PartPaths(path, part.Count)
-	if !ok {
+	paths := gguf.PartPaths(path)
+	if len(paths) != part.Count {
 		return files, nil, fmt.Errorf("%s: it is part %d of %d of a split model: give all parts their names back, NAME-%05d-of-%05d.gguf, in one folder: %w",
 			path, part.No+1, part.Count, part.No+1, part.Count, ErrBadModel)
 	}

@@ -217,8 +217,8 @@ type Entry struct {
 
 // follows reports whether the file is part of a split model, and not the first one, which lies beside it.
 func follows(path string) bool {
-	paths, ok := gguf.PartPaths(path, gguf.PartCount(filepath.Base(path)))
-	if !ok || paths[0] == path {
+	paths := gguf.PartPaths(path)
+	if paths == nil || paths[0] == path {
 		return false
 	}
 	_, err := os.Stat(paths[0])

@@ -95,10 +95,10 @@ func packError(path, dst string, err error) error {
 
 // packable is what is to be packed of a model, and what identifies it.
 func packable(m *model.Model, path string, set *kernel.Set) ([]pack.Part, pack.Source, error) {
-	parts := m.PackParts(set)
 	if m.Parts() > 1 {
 		return nil, pack.Source{}, &Error{path, "is a split model, which runs unpacked: join its parts for a packed file (llama-gguf-split --merge)", ErrNoPacking}
 	}
+	parts := m.PackParts(set)
 	if len(parts) == 0 {
 		return nil, pack.Source{}, &Error{path, fmt.Sprintf("is as fast as it is with the kernels %s", set.Name), ErrNoPacking}
 	}

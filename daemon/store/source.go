@@ -8,16 +8,13 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
+
+	"siskin/model/gguf"
 )
 
 // maxName is the longest file name in bytes; file systems take 255, of which side files need some.
 const maxName = 200
-
-// maxParts bounds a split model: nobody has more, and each is a download.
-const maxParts = 1000
 
 // source is where a file comes from.
 type source struct {
@@ -65,22 +62,15 @@ func Parts(text string, opt Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := regexp.MustCompile(`-\d{5}-of-(\d{5})\.gguf`).FindStringSubmatchIndex(body)
-	if m == nil {
-		return []string{text}, nil
-	}
-	n, err := strconv.Atoi(body[m[2]:m[3]])
-	if err != nil || n < 2 || n > maxParts {
+	parts := gguf.PartNames(body)
+	if parts == nil {
 		return []string{text}, nil
 	}
 	if sum != "" || opt.Name != "" {
-		return nil, &Error{clip(text), fmt.Sprintf("is one of %d parts, which keep their names and have no sum together: leave out name and SHA-256", n), ErrSource}
+		const rule = "is one of %d parts, which keep their names and have no sum together: leave out name and SHA-256"
+		return nil, &Error{clip(text), fmt.Sprintf(rule, len(parts)), ErrSource}
 	}
-	out := make([]string, n)
-	for i := range out {
-		out[i] = fmt.Sprintf("%s-%05d-of-%05d.gguf%s", body[:m[0]], i+1, n, body[m[1]:])
-	}
-	return out, nil
+	return parts, nil
 }
 
 // cutSum splits #sha256=HEX off a source and settles it with the option.

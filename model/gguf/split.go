@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // maxParts bounds the files of a split model: five digits are what names have room for, and nobody has a thousand.
@@ -33,31 +34,35 @@ func (f *File) Part() (p Part, split bool, err error) {
 	return p, true, nil
 }
 
-// PartPaths are the paths of all parts of a split model, from that of any part: NAME-00001-of-00003.gguf. False if the path has
-// not that form, or another number of parts.
-func PartPaths(path string, count int) ([]string, bool) {
-	m := regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`).FindStringSubmatch(filepath.Base(path))
-	if m == nil || count < 1 || count > maxParts || m[3] != fmt.Sprintf("%05d", count) {
-		return nil, false
+// PartNames are the names of all parts of a split model, from a text with the name of one of them in it, such as an address:
+// NAME-00001-of-00003.gguf. nil if there is none, or no split model has such numbers.
+func PartNames(text string) []string {
+	m := regexp.MustCompile(`-(\d{5})-of-(\d{5})\.gguf`).FindStringSubmatchIndex(text)
+	if m == nil {
+		return nil
 	}
-	paths := make([]string, count)
-	for i := range paths {
-		paths[i] = filepath.Join(filepath.Dir(path), fmt.Sprintf("%s-%05d-of-%s.gguf", m[1], i+1, m[3]))
+	no, err1 := strconv.Atoi(text[m[2]:m[3]])
+	count, err2 := strconv.Atoi(text[m[4]:m[5]])
+	if err1 != nil || err2 != nil || count < 2 || count > maxParts || no < 1 || no > count {
+		return nil
 	}
-	return paths, true
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%05d%s", text[:m[0]], i+1, text[m[3]:])
+	}
+	return names
 }
 
-// PartCount reads the number of parts from the name of a part; 0 if it is none.
-func PartCount(name string) int {
-	m := regexp.MustCompile(`-\d{5}-of-(\d{5})\.gguf$`).FindStringSubmatch(name)
-	if m == nil {
-		return 0
+// PartPaths are PartNames of a file, in its folder; nil if its name goes on behind the form.
+func PartPaths(path string) []string {
+	names := PartNames(filepath.Base(path))
+	if !strings.HasSuffix(path, fmt.Sprintf("-of-%05d.gguf", len(names))) {
+		return nil
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil || n > maxParts {
-		return 0
+	for i, name := range names {
+		names[i] = filepath.Join(filepath.Dir(path), name)
 	}
-	return n
+	return names
 }
 
 // Join makes one file of the parts of a split model, in order: the metadata of the first, the tensors of all, in place. Offsets are

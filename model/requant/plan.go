@@ -61,9 +61,12 @@ func Plan(f *gguf.File, t quant.Type) ([]Tensor, error) {
 	if !encode.Supported(t) {
 		return nil, fmt.Errorf("%s: %w", t, encode.ErrFormat)
 	}
-	if n, ok := f.Uint("split.count"); ok && n > 1 {
-		no, _ := f.Uint("split.no")
-		return nil, fmt.Errorf("part %d of %d of a split model %w: merge the parts first (llama-gguf-split --merge)", no+1, n, ErrSource)
+	part, split, err := f.Part()
+	if err != nil {
+		return nil, fmt.Errorf("a part of a split model %w: %w", ErrSource, err)
+	}
+	if split {
+		return nil, fmt.Errorf("part %d of %d of a split model %w: merge the parts first (llama-gguf-split --merge)", part.No+1, part.Count, ErrSource)
 	}
 	if kind, ok := f.Str("general.type"); ok && kind != "model" && kind != "mmproj" {
 		return nil, fmt.Errorf("a file of the type %q %w: only models are", kind, ErrSource)
