@@ -40,14 +40,21 @@ func (m *Matrix) wholeGroups() bool {
 // slice returns the bytes of rows [from, to): whole groups where they are interleaved.
 func (m *Matrix) slice(from, to int) []byte { return m.Data[from*m.rowBytes : to*m.rowBytes] }
 
+// holding returns the bytes that hold row i, those of its group where rows are interleaved, and the first row that they hold.
+func (m *Matrix) holding(i int) (data []byte, first int) {
+	if i >= m.packed {
+		return m.slice(i, i+1), i
+	}
+	first = i / quant.PackRows * quant.PackRows
+	return m.slice(first, first+quant.PackRows), first
+}
+
 // values writes the values of row i to dst (Cols). row is memory for its bytes, rowBytes of them or more.
 func (m *Matrix) values(dst []float32, i int, row []byte) {
-	data := row[:m.rowBytes]
+	data, first := m.holding(i)
 	if i < m.packed {
-		first := i / quant.PackRows * quant.PackRows
-		quant.UnpackRow(m.Type, m.packing, data, m.slice(first, first+quant.PackRows), i-first, m.Cols)
-	} else {
-		data = m.slice(i, i+1)
+		quant.UnpackRow(m.Type, m.packing, row[:m.rowBytes], data, i-first, m.Cols)
+		data = row[:m.rowBytes]
 	}
 	// The error cannot occur: format and size were checked at load.
 	_ = quant.Dequantize(m.Type, dst, data)
@@ -64,21 +71,24 @@ func (s *State) matmul(w *Matrix, dst []float32, dstStride, from, to int, acts [
 		if from%quant.PackRows != 0 {
 			panic(fmt.Sprintf("model: product of %s from row %d, inside a group", w.Name, from))
 		}
-		if listed := s.set.MatMulListedPacked[w.Type]; listed != nil && keep != nil {
-			listed(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n, keep)
-		} else {
-			s.set.Packed(w.Type)(dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n)
-		}
+		multiply(s.set.Packed(w.Type), s.set.MatMulListedPacked[w.Type], dst, dstStride, w.slice(from, split), split-from, w.Cols, acts, n, keep)
 		if split == to {
 			return
 		}
 		dst, from = dst[split-from:], split
 	}
-	if listed := s.set.MatMulListed[w.Type]; listed != nil && keep != nil {
-		listed(dst, dstStride, w.slice(from, to), to-from, w.Cols, acts, n, keep)
+	multiply(s.set.Q8(w.Type), s.set.MatMulListed[w.Type], dst, dstStride, w.slice(from, to), to-from, w.Cols, acts, n, keep)
+}
+
+// multiply is listed if there is one and a list, else all.
+func multiply(
+	all kernel.MatMulQ8, listed kernel.MatMulListed, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
+) {
+	if listed == nil || keep == nil {
+		all(dst, dstStride, w, rows, cols, acts, n)
 		return
 	}
-	s.set.Q8(w.Type)(dst, dstStride, w.slice(from, to), to-from, w.Cols, acts, n)
+	listed(dst, dstStride, w, rows, cols, acts, n, keep)
 }
 
 // Check reports the formats of the model's matrices that a kernel set cannot multiply, naming the first tensor of each.

@@ -13,7 +13,7 @@ import (
 // PackParts lists the matrices that are faster packed with the kernels of set, in the order in which a pass reads them;
 // none where packing does not pay, and of a split model, which has no one file to pack. An embedding that is not the output matrix too is left out: a pass reads one row of it.
 func (m *Model) PackParts(set *kernel.Set) []pack.Part {
-	if len(m.mappings) > 1 {
+	if m.Parts() > 1 {
 		return nil
 	}
 	var names []string

@@ -87,7 +87,7 @@ func (m *Model) files() []*mapfile.File {
 
 // stamp identifies the contents of the model's files, see pack.Stamp: of a split model it is the SHA-256 of the stamps of all parts.
 func (m *Model) stamp() ([sha256.Size]byte, error) {
-	if len(m.mappings) < 2 {
+	if m.Parts() == 1 {
 		return pack.Stamp(bytes.NewReader(m.data), int64(len(m.data)))
 	}
 	var all []byte

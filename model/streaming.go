@@ -139,12 +139,8 @@ func (t *streaming) fetch(model *Model, m *Matrix, i int) {
 	if t.reader == nil {
 		return
 	}
-	from, to := i, i+1
-	if i < m.packed {
-		from = i / quant.PackRows * quant.PackRows
-		to = from + quant.PackRows
-	}
-	for _, span := range model.spans([]*Matrix{{Data: m.slice(from, to)}}) {
+	data, _ := m.holding(i)
+	for _, span := range model.spans([]*Matrix{{Data: data}}) {
 		_ = span.File.Fetch(span.Off, span.Len)
 	}
 }
