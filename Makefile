@@ -101,7 +101,7 @@ check-generate: ## fail if the generated assembly is not what its generators wri
 GENERATED = $(wildcard kernels_a*64/*.s kernels_a*64/stubs_a*64.go)
 
 # What reads files from outside, for as long as CI has time; "make fuzz FUZZTIME=10m" is the thorough form. By executions, some 20 s
-# each on two cores: an end by the clock is now and then reported as a failure, «context deadline exceeded» (golang/go#48591).
+# each on two cores: an end by the clock is now and then reported as a failure, «context deadline exceeded» (golang/go#75804).
 FUZZ := $(GO) test -run '^$$' -fuzzminimizetime 100x
 fuzz-parsers: ## fuzz model files, tokenizers and templates for about 20 s each
 	$(FUZZ) -fuzz '^FuzzParse$$' -fuzztime 150000x ./model/gguf

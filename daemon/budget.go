@@ -128,15 +128,11 @@ func (e *engine) cost(asked *config.Config, workers int, choice budget.Choice) (
 		{Name: "logits", Bytes: state.Logits, From: fmt.Sprintf("%d rows of %d", limits.Logits, e.model.Config.Vocab)},
 		{Name: "scratch", Bytes: state.Scratch, From: fmt.Sprintf("activations of %d rows, %d threads", limits.Rows, workers)},
 	}
-	short, garbage := choice != wanted(asked), int64(garbageLeast)
-	if short {
-		garbage = shortLeast
+	garbage, program, of := int64(garbageLeast), int64(programBytes), "pages of the program in use while it answers, measured"
+	if choice != wanted(asked) { // what the daemon then does: HeapLimit, memory.TrimProgram
+		garbage, program, of = shortLeast, trimmedBytes, of+"; others are dropped"
 	}
 	items = append(items, e.heapItems(&c, garbage)...)
-	program, of := int64(programBytes), "pages of the program in use while it answers, measured"
-	if short {
-		program, of = trimmedBytes, "pages of the program in use while it answers, measured; others are dropped"
-	}
 	mapped := state.Cache + e.model.FileBytes() + e.model.WeightBytes()
 	return append(items,
 		budget.Item{Name: "system", Bytes: systemBytes + mapped/512, From: "the kernel's: sockets, stacks, 8 bytes of page table for each page"},
@@ -187,7 +183,7 @@ func (d *Daemon) HeapLimit() (bytes int64, percent int) {
 	switch {
 	case d.engine == nil:
 		return math.MaxInt64, usual
-	case d.engine.plan.Choice != d.engine.plan.Want:
+	case d.engine.plan.GaveWay():
 		return d.engine.plan.Heap(), often
 	}
 	return d.engine.plan.Heap(), usual

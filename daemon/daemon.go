@@ -42,8 +42,8 @@ type Options struct {
 	StateFolder string
 	// Clock measures passes of the model and deadlines; nil: time.Now.
 	Clock func() time.Time
-	// Listen opens the address of a part, "broker" for the embedded one, "metrics"; nil: net.Listen. It lets a service manager keep sockets
-	// over a restart.
+	// Listen opens the address of a part, "broker" for the embedded one, "metrics"; nil: net.Listen. It lets a service manager
+	// keep sockets over a restart.
 	Listen func(part, address string) (net.Listener, error)
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
 	// reached, which may be down while everything here is well.
@@ -179,7 +179,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
 	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
-	if d.engine.plan.Choice != d.engine.plan.Want {
+	if d.engine.plan.GaveWay() {
 		if err := memory.TrimProgram(); err != nil {
 			d.Log.Warn("the program keeps all of its pages in memory", "err", err)
 		}

@@ -76,6 +76,9 @@ type Plan struct {
 	Smallest int64    `json:"smallest"` // budget that works, with Ask.Strict for nothing less than what is wanted
 }
 
+// GaveWay reports whether the choice is less than what is wanted.
+func (p *Plan) GaveWay() bool { return p.Choice != p.Want }
+
 // Total is the memory of all items of the plan in bytes.
 func (p *Plan) Total() int64 { return total(p.Items) }
 
