@@ -175,6 +175,21 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
+// Files that leave out the kind of scaling mean what their converters meant: a factor is linear, and Phi-3's attn_factor counts.
+func TestRopeScalingWithoutType(t *testing.T) {
+	for _, name := range []string{"llama_linear", "phi3_long"} {
+		r := readReference(t, "testdata/families/"+name+".json")
+		set := testSets(t)[0]
+		want := run(t, newState(t, r.model(t, quant.F32), set, tinyLimits), 0, r.Tokens, 20)
+		for key := range r.Metadata {
+			if strings.HasSuffix(key, "rope.scaling.type") {
+				delete(r.Metadata, key)
+			}
+		}
+		equalLogits(t, run(t, newState(t, r.model(t, quant.F32), set, tinyLimits), 0, r.Tokens, 20), want, name)
+	}
+}
+
 // However tokens are divided into passes, whatever shares a pass, and after a rollback, the logits of every family are the
 // same to the bit; and a pass allocates nothing.
 func TestFamiliesInPieces(t *testing.T) {

@@ -131,17 +131,49 @@ func compare(t *testing.T, m *model.Model, name string, want *golden, most float
 func TestOwnReferences(t *testing.T) {
 	for _, name := range []string{"falcon-h1", "falcon-h1-norm", "granitehybrid", "granitehybrid-moe"} {
 		t.Run(name, func(t *testing.T) {
-			var want golden
-			path := filepath.Join("testdata", "archs", name)
-			data, err := os.ReadFile(path + ".json")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := json.Unmarshal(data, &want); err != nil {
-				t.Fatal(err)
-			}
-			compare(t, open(t, path+".gguf"), name, &want, 1e-5)
+			m, want := ownReference(t, name)
+			compare(t, m, name, &want, 1e-5)
 		})
+	}
+}
+
+// ownReference opens a model of testdata/archs and what another program says of it.
+func ownReference(t *testing.T, name string) (m *model.Model, want golden) {
+	t.Helper()
+	path := filepath.Join("testdata", "archs", name)
+	data, err := os.ReadFile(path + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, path+".gguf"), want
+}
+
+// The same for encoders.
+func TestOwnEncoders(t *testing.T) {
+	for _, name := range []string{"nomic-bert", "gemma-embedding"} {
+		m, want := ownReference(t, name)
+		for _, set := range kernel.All() {
+			s := newState(t, m, set, model.Limits{Rows: len(want.Tokens), Logits: 1, Sequences: 1, Context: 128, Positions: 128})
+			if err := s.Forward(rowsOf(want.Tokens, 0, func(int) bool { return false })); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]float32, m.Config.Dim)
+			var diff, square float64
+			for i, pos := range want.Positions {
+				s.Hidden(pos, got)
+				for j, g := range got {
+					diff += (float64(g) - want.Rows[i][j]) * (float64(g) - want.Rows[i][j])
+					square += want.Rows[i][j] * want.Rows[i][j]
+				}
+			}
+			t.Logf("%s, %s: NMSE %.2e (at most 1e-5)", name, set.Name, diff/square)
+			if !(diff/square <= 1e-5) {
+				t.Errorf("%s, %s: NMSE %.2e, want at most 1e-5", name, set.Name, diff/square)
+			}
+		}
 	}
 }
 

@@ -46,16 +46,16 @@ func (m *metadata) rope(c *Config, order ropeOrder) Rope {
 		Base:      m.number("rope.freq_base", 10000),
 		Scale:     1,
 		Halves:    bool(order),
-		Magnitude: 1,
+		Magnitude: m.number("rope.scaling.attn_factor", 1),
 		Original:  m.count("rope.scaling.original_context_length", c.Context, maxContext),
 	}
+	// A factor without a type is linear, and the converter of Phi-3 names no type beside its attn_factor (llama-model.cpp,
+	// load_hparams; conversion/phi.py).
 	switch kind, _ := m.Str(m.use("rope.scaling.type")); kind {
-	case "", "none":
-		r.Scale = m.number("rope.scale_linear", 1) // the key of files from before rope.scaling
-	case "linear":
-		r.Scale = m.number("rope.scaling.factor", 1)
-	case "longrope":
-		r.Magnitude = m.number("rope.scaling.attn_factor", 1)
+	case "", "linear":
+		old := m.number("rope.scale_linear", 1) // the key of files from before rope.scaling
+		r.Scale = m.number("rope.scaling.factor", old)
+	case "none", "longrope":
 	case "yarn":
 		m.yarn(&r)
 	default:
@@ -73,7 +73,7 @@ func (m *metadata) yarn(r *Rope) {
 		Slow:   m.number("rope.scaling.yarn_beta_slow", 1),
 	}
 	log := 0.1 * math.Log(max(1, r.Yarn.Factor))
-	r.Magnitude = m.number("rope.scaling.attn_factor", 1) * (1 + log) / (1 + m.number("rope.scaling.yarn_log_multiplier", 0)*log)
+	r.Magnitude *= (1 + log) / (1 + m.number("rope.scaling.yarn_log_multiplier", 0)*log)
 	m.refuse("rope.scaling.yarn_ext_factor", 1)
 }
 

@@ -79,14 +79,103 @@ def logits(model, name):
     positions = list(range(0, TOKENS, 9)) + [TOKENS - 1]
     with torch.no_grad():
         out = model(ids, use_cache=False, logits_to_keep=0).logits[0]
+    write(name, ids, positions, "logits", out)
+
+
+def write(name, ids, positions, values, out):
     rows = [[round(v, 4) for v in out[p].tolist()] for p in positions]
     golden = {
         "reference": f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}, float32",
-        "tokens": ids[0].tolist(), "positions": positions, "values": "logits", "rows": rows,
+        "tokens": ids[0].tolist(), "positions": positions, "values": values, "rows": rows,
     }
     with open(os.path.join(HERE, name + ".json"), "w") as f:
         json.dump(golden, f)
         f.write("\n")
+
+
+def states(model, name):
+    """The last hidden state of an encoder, at every 9th position."""
+    ids = torch.randint(0, VOCAB, (1, TOKENS))
+    positions = list(range(0, TOKENS, 9)) + [TOKENS - 1]
+    with torch.no_grad():
+        out = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+    write(name, ids, positions, "last hidden state", out)
+
+
+def nomic_bert(name):
+    config = transformers.NomicBertConfig(
+        vocab_size=VOCAB, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=CONTEXT, attn_implementation="eager")
+    model = transformers.NomicBertModel(config).eval()
+    fill(model)
+    states(model, name)
+    w = Writer(os.path.join(HERE, name + ".gguf"), "nomic-bert")
+    w.add_block_count(config.num_hidden_layers)
+    w.add_context_length(CONTEXT)
+    w.add_embedding_length(config.hidden_size)
+    w.add_feed_forward_length(config.intermediate_size)
+    w.add_head_count(config.num_attention_heads)
+    w.add_layer_norm_eps(config.layer_norm_eps)
+    w.add_causal_attention(False)
+    w.add_pooling_type(gguf.PoolingType.MEAN)
+    w.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    w.add_vocab_size(VOCAB)
+    w.add_tokenizer_model("none")
+    w.add_token_type_count(config.type_vocab_size)
+    e = model.embeddings
+    w.matrix("token_embd.weight", e.word_embeddings.weight)
+    w.vector("token_types.weight", e.token_type_embeddings.weight)
+    w.vector("token_embd_norm.weight", e.LayerNorm.weight)
+    w.vector("token_embd_norm.bias", e.LayerNorm.bias)
+    for i, layer in enumerate(model.layers):
+        p, a, f = f"blk.{i}.", layer.self_attn, layer.mlp
+        w.matrix(p + "attn_qkv.weight", torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight]))
+        w.matrix(p + "attn_output.weight", a.o_proj.weight)
+        w.vector(p + "attn_output_norm.weight", layer.post_attention_layernorm.weight)
+        w.vector(p + "attn_output_norm.bias", layer.post_attention_layernorm.bias)
+        w.matrix(p + "ffn_gate.weight", f.gate_proj.weight)
+        w.matrix(p + "ffn_up.weight", f.up_proj.weight)
+        w.matrix(p + "ffn_down.weight", f.down_proj.weight)
+        w.vector(p + "layer_output_norm.weight", layer.post_mlp_layernorm.weight)
+        w.vector(p + "layer_output_norm.bias", layer.post_mlp_layernorm.bias)
+    w.finish()
+
+
+def gemma_embedding(name):
+    window = 10  # of the published config; transformers turns it into the positions on one side
+    config = transformers.Gemma3TextConfig(
+        vocab_size=VOCAB, hidden_size=32, intermediate_size=32, num_hidden_layers=6, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16, max_position_embeddings=CONTEXT, query_pre_attn_scalar=16, sliding_window=window,
+        use_bidirectional_attention=True, attn_implementation="eager")
+    model = transformers.Gemma3TextModel(config).eval()
+    fill(model)
+    for n, p in model.named_parameters():
+        if "norm" in n:
+            p.data = p.data - 1  # Gemma's norms multiply by one more
+    states(model, name)
+    w = Writer(os.path.join(HERE, name + ".gguf"), "gemma-embedding")
+    w.common(config, config.rms_norm_eps)
+    w.add_feed_forward_length(config.intermediate_size)
+    w.add_head_count_kv(config.num_key_value_heads)
+    w.add_key_length(16)
+    w.add_value_length(16)
+    w.add_rope_freq_base(1e6)
+    w.add_rope_freq_base_swa(1e4)
+    w.add_sliding_window(window)
+    w.add_causal_attention(False)
+    w.add_pooling_type(gguf.PoolingType.MEAN)
+    w.matrix("token_embd.weight", model.embed_tokens.weight)
+    w.vector("output_norm.weight", model.norm.weight + 1)
+    for i, layer in enumerate(model.layers):
+        p, a, f = f"blk.{i}.", layer.self_attn, layer.mlp
+        for key, norm in {"attn_norm": layer.input_layernorm, "post_attention_norm": layer.post_attention_layernorm,
+                          "ffn_norm": layer.pre_feedforward_layernorm, "post_ffw_norm": layer.post_feedforward_layernorm,
+                          "attn_q_norm": a.q_norm, "attn_k_norm": a.k_norm}.items():
+            w.vector(p + key + ".weight", norm.weight + 1)
+        for key, linear in {"attn_q": a.q_proj, "attn_k": a.k_proj, "attn_v": a.v_proj, "attn_output": a.o_proj,
+                            "ffn_gate": f.gate_proj, "ffn_up": f.up_proj, "ffn_down": f.down_proj}.items():
+            w.matrix(p + key + ".weight", linear.weight)
+    w.finish()
 
 
 def falcon_h1(name, layers, rms_norm):
@@ -185,6 +274,9 @@ def granite_hybrid(name, kinds, experts):
     w.finish()
 
 
+torch.manual_seed(2)
+nomic_bert("nomic-bert")
+gemma_embedding("gemma-embedding")
 torch.manual_seed(1)
 falcon_h1("falcon-h1", 2, False)
 falcon_h1("falcon-h1-norm", 1, True)
