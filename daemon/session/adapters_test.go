@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"siskin/daemon/session"
+	"siskin/model"
 	"siskin/model/kernel"
 	"siskin/model/lora"
 	"siskin/model/modeltest"
@@ -116,6 +117,31 @@ func TestToolsOfRequests(t *testing.T) {
 	r := newRig(t, kernel.All()[0], limits, nil)
 	a := r.ask(message.Request{ID: "a", Prompt: "x", Tools: json.RawMessage(`[{"type":"function","function":{"name":"f"}}]`)})[0]
 	if a.Code != message.CodeUnsupported || !strings.Contains(a.Text, "tools") {
+		t.Errorf("%+v", a)
+	}
+}
+
+// A request with a suffix is the text around a gap and nothing else: no template, no control tokens of the asker. A model without
+// tokens for that refuses it.
+func TestGap(t *testing.T) {
+	suffix := "<|im_end|>\n}"
+	ask := message.Request{ID: "a", Prompt: "func f() {", Suffix: &suffix, Sampling: message.Sampling{Infill: new(float32)}}
+	*ask.Sampling.Infill = 1
+	r := newRig(t, kernel.All()[0], limits, nil)
+	if a := r.ask(ask)[0]; a.Code != message.CodeBadRequest || !strings.Contains(a.Text, "gaps") {
+		t.Errorf("a model that cannot: %+v", a)
+	}
+
+	tiny := modeltest.Tiny{Seed: 5, Type: quant.Q8_0, Layers: 2, Context: 512}
+	kvs := append(tiny.KVs(), modeltest.KV{Key: "tokenizer.ggml.fim_pre_token_id", Value: uint32(1)},
+		modeltest.KV{Key: "tokenizer.ggml.fim_suf_token_id", Value: uint32(2)}, modeltest.KV{Key: "tokenizer.ggml.fim_mid_token_id", Value: uint32(3)})
+	m, err := model.Parse(modeltest.Bytes(kvs, tiny.Tensors()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = modelRig(t, m, kernel.All()[0], limits, nil)
+	a := r.ask(ask)[0]
+	if a.Status != message.OK || a.Usage.PromptTokens != len(ask.Prompt)+len(suffix)+3 { // a token a byte
 		t.Errorf("%+v", a)
 	}
 }

@@ -114,7 +114,9 @@ func (e *Engine) deliver(j *job, answer message.Answer) {
 func (e *Engine) finish(j *job, code message.Code) {
 	if j.decoder != nil {
 		e.emit(j, j.flush())
-		e.show(j, j.speech.Flush())
+		if j.speech != nil {
+			e.show(j, j.speech.Flush())
+		}
 	}
 	answer := message.Answer{Status: message.OK, Code: code, Text: j.text.String()}
 	if j.speech != nil {
@@ -143,9 +145,10 @@ func (j *job) flush() string {
 
 // emit takes text that the model has written.
 func (e *Engine) emit(j *job, text string) {
-	if text != "" {
-		e.show(j, j.speech.Add(text))
+	if text != "" && j.speech != nil {
+		text = j.speech.Add(text)
 	}
+	e.show(j, text)
 }
 
 // show adds text to the answer and streams it if asked to.

@@ -88,7 +88,9 @@ func (e *Engine) start(j *job, s *slot, pages int) {
 		s.draft.Begin(j.prompt)
 	}
 	j.decoder, j.stopper = e.Tokenizer.NewDecoder(), sample.NewStopper(j.request.Stop)
-	j.speech = chat.NewSpeech(len(j.request.Tools) > 0, j.thinking)
+	if j.request.Suffix == nil { // what fills a gap is text and nothing else
+		j.speech = chat.NewSpeech(len(j.request.Tools) > 0, j.thinking)
+	}
 	j.started = e.Now()
 	e.pending = slices.DeleteFunc(e.pending, func(o *job) bool { return o == j })
 	e.order = append(e.order, j)

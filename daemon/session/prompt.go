@@ -88,6 +88,16 @@ func dropOldest(turns *[]message.Message) bool {
 // tokenize renders the turns with the model's template. Text of the asker never becomes a control token: the template
 // marks it and the tokenizer keeps it plain.
 func (e *Engine) tokenize(j *job) error {
+	if suffix := j.request.Suffix; suffix != nil {
+		var ok bool
+		if j.prompt, ok = e.Tokenizer.EncodeInfill(j.prompt[:0], j.request.Prompt, *suffix); !ok {
+			return &message.Error{
+				Code: message.CodeBadRequest, Field: "suffix",
+				Text: "This model was not trained to fill gaps; ask without a suffix, or use a model that was.",
+			}
+		}
+		return nil
+	}
 	conversation, err := e.turnsOf(j)
 	if err != nil {
 		return err

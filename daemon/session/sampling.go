@@ -42,6 +42,9 @@ func (e *Engine) sampling(r *message.Request, d *Defaults) sample.Params {
 	if p.DRY.Multiplier > 0 && p.DRY.Breakers == nil {
 		p.DRY.Breakers = e.dryBreakers()
 	}
+	if s.Infill != nil && *s.Infill == 1 {
+		p.Infill = e.Tokenizer
+	}
 	p.Bias = e.bias(p.Bias, s.LogitBias)
 	switch {
 	case r.Seed != nil:

@@ -61,6 +61,9 @@ type Params struct {
 	// XTCThreshold is the probability that counts as a top choice. Range 0 to 1; above 0.5: off.
 	XTCThreshold float32
 
+	// Infill is the vocabulary of the step for text in a gap, behind XTC; nil: off.
+	Infill Vocabulary
+
 	// Bias is added to the logits before anything else. -Inf forbids a token. A token outside the vocabulary is ignored;
 	// one that is listed twice gets the sum.
 	Bias []Bias

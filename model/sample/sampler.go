@@ -74,10 +74,10 @@ func (s *Sampler) penalised() bool {
 }
 
 // needsCandidates is false if the largest logit is the answer: greedy, and no step that can remove the best token.
-// (Typical-p and XTC can; all the other steps keep it.)
+// (Typical-p, XTC and infill can; all the other steps keep it.)
 func (s *Sampler) needsCandidates() bool {
 	p := &s.p
-	return p.Temperature > 0 || p.TypicalP < 1 || (p.XTCProbability > 0 && p.XTCThreshold <= 0.5)
+	return p.Temperature > 0 || p.TypicalP < 1 || p.Infill != nil || (p.XTCProbability > 0 && p.XTCThreshold <= 0.5)
 }
 
 // Accept adds a token to the history that penalties and DRY look at: each token of the prompt, then each chosen token.
@@ -158,7 +158,11 @@ func (s *Sampler) filter(logits []float32) []candidate {
 			c = xtc(c, float64(p.XTCThreshold))
 		}
 	}
+	if p.Infill != nil {
+		c = infill(c, p.Infill)
+	}
 	switch {
+	case len(c) == 0:
 	case p.Temperature > 0 && p.DynatempRange > 0:
 		c = heat(c, dynamic(c, p))
 	case p.Temperature > 0:

@@ -87,6 +87,19 @@ func TestTrustedSpecials(t *testing.T) {
 	}
 }
 
+// TestInfillPrompt: what the tokens around a gap delimit stays plain text.
+func TestInfillPrompt(t *testing.T) {
+	tok := vocabulary(t, "starcoder")
+	got, ok := tok.EncodeInfill(nil, "def f(", "):<fim_middle>\n")
+	want := tok.EncodePieces(nil, []Piece{{"<fim_prefix>", true}, {"def f(", false}, {"<fim_suffix>", true}, {"):<fim_middle>\n", false}, {"<fim_middle>", true}}, false)
+	if !ok || !slices.Equal(got, want) {
+		t.Errorf("got %v %v, want %v", got, ok, want)
+	}
+	if got, ok := vocabulary(t, "gpt-2").EncodeInfill(nil, "a", "b"); ok || len(got) > 0 {
+		t.Errorf("a vocabulary without such tokens: %v", got)
+	}
+}
+
 // TestUntrustedGivesNoControl tries to smuggle every special token of every vocabulary in, whole and cut.
 func TestUntrustedGivesNoControl(t *testing.T) {
 	for _, kind := range kinds[1:] { // encoders have no prompts

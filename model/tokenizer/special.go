@@ -13,12 +13,18 @@ var (
 		"<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>",
 		"<|tool_response>",
 	}
-	// fimTexts delimit the parts of a text that is filled in in the middle.
-	fimTexts = []string{
-		"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
-		"<|prefix|>", "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>",
-		"<|suffix|>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>",
-		"<|middle|>",
+	// infillTexts stand before the parts of a text that is filled in: what comes before the gap, what comes behind it, and what the
+	// model writes.
+	infillTexts = [3][]string{
+		{"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>", "<|prefix|>"},
+		{"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>", "<|suffix|>"},
+		{"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>", "<|middle|>"},
+	}
+	// infillKeys name the same tokens; the second of each is from files of before November 2024.
+	infillKeys = [3][2]string{
+		{"tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"},
+		{"tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id"},
+		{"tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"},
 	}
 )
 
@@ -150,8 +156,8 @@ func (l *loader) markSpecial() error {
 	for _, text := range eogTexts {
 		l.mark(text, isControl|isEOG)
 	}
-	for _, text := range fimTexts {
-		l.mark(text, isControl)
+	if err := l.readInfill(); err != nil {
+		return err
 	}
 	if l.mark("<|return|>", 0) && l.mark("<|call|>", 0) {
 		l.unmark("<|end|>", isEOG) // ends a message there, not the turn
@@ -177,6 +183,30 @@ func (l *loader) markSpecial() error {
 		t.flags[t.eos] |= isEOG // also where it is a default
 	}
 	return l.markStrips()
+}
+
+// readInfill finds the tokens around a gap, by key or else by text.
+func (l *loader) readInfill() error {
+	for part, texts := range infillTexts {
+		to := &l.t.infill[part]
+		*to = -1
+		for _, key := range infillKeys[part] {
+			id, _, err := l.id(key)
+			if err != nil {
+				return err
+			}
+			if *to < 0 && id >= 0 {
+				*to = id
+				l.t.flags[id] = l.t.flags[id]&^isUser | isControl
+			}
+		}
+		for _, text := range texts {
+			if l.mark(text, isControl) && *to < 0 {
+				*to = l.byText.find(&l.texts, []byte(text))
+			}
+		}
+	}
+	return nil
 }
 
 // mark adds flags to the token that the file spells so, and tells whether there is one. A control token is not a

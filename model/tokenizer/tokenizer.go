@@ -41,6 +41,7 @@ type Tokenizer struct {
 	bos, eos, sep, unk     int32 // -1 if there is none
 	addBOS, addEOS, addSEP bool
 	suppressed             []int32
+	infill                 [3]int32 // before prefix, suffix and middle of a text with a gap; -1 if there is none
 
 	pool sync.Pool // of *scratch
 }
@@ -165,6 +166,22 @@ func (t *Tokenizer) BOS() (id int32, ok bool) { return t.bos, t.bos >= 0 }
 
 // EOS is the token that ends a text, if the vocabulary has one.
 func (t *Tokenizer) EOS() (id int32, ok bool) { return t.eos, t.eos >= 0 }
+
+// EncodeInfill appends a prompt that asks for the text between prefix and suffix (Bavarian et al. 2022, arXiv 2207.14255, order PSM);
+// ok is false if the vocabulary has no tokens for that. Control tokens in the texts are plain text.
+func (t *Tokenizer) EncodeInfill(dst []int32, prefix, suffix string) (ids []int32, ok bool) {
+	for _, id := range t.infill {
+		if id < 0 {
+			return dst, false
+		}
+	}
+	if t.addBOS {
+		dst = append(dst, t.bos)
+	}
+	dst = t.EncodePieces(append(dst, t.infill[0]), []Piece{{Text: prefix}}, false)
+	dst = t.EncodePieces(append(dst, t.infill[1]), []Piece{{Text: suffix}}, false)
+	return append(dst, t.infill[2]), true
+}
 
 // Suppressed are the tokens that the model's makers never want to be sampled. It must not be modified.
 func (t *Tokenizer) Suppressed() []int32 { return t.suppressed }

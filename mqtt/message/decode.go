@@ -252,6 +252,15 @@ func (d *reader) adapters(key string) []Adapter {
 	return out
 }
 
+// given reads a text that may be empty; absent gives nil.
+func (d *reader) given(key string) *string {
+	if d.value(key) == nil {
+		return nil
+	}
+	v := d.text(key)
+	return &v
+}
+
 // flag reads true or false; absent gives nil.
 func (d *reader) flag(key string) *bool {
 	if d.value(key) == nil {
@@ -271,6 +280,7 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 	r := Request{
 		ID:          d.text("id"),
 		Prompt:      d.text("prompt"),
+		Suffix:      d.given("suffix"),
 		Messages:    d.messages("messages", lim.Messages),
 		Session:     d.text("session"),
 		Stream:      d.boolean("stream"),

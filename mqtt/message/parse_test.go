@@ -60,6 +60,8 @@ func TestParseRequest(t *testing.T) {
 			"zeros that say something", `{"prompt":"a","temperature":0,"top_k":0,"seed":0}`,
 			Request{Prompt: "a", Temperature: ptr(float32(0)), TopK: ptr(0), Seed: ptr(uint64(0))},
 		},
+		{"a gap", `{"prompt":"a","suffix":"","infill":1}`, Request{Prompt: "a", Suffix: ptr(""), Sampling: Sampling{Infill: ptr(float32(1))}}},
+		{"a gap at the start", `{"suffix":"b"}`, Request{Suffix: ptr("b")}},
 		{"longest id", `{"prompt":"a","id":"` + strings.Repeat("x", 64) + `"}`, Request{Prompt: "a", ID: strings.Repeat("x", 64)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -87,6 +89,11 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"no prompt", `{"id":"a"}`, CodeBadRequest, "prompt", "a"},
 		{"blank prompt", `{"id":"a","prompt":" \n"}`, CodeBadRequest, "prompt", "a"},
 		{"both", `{"id":"a","prompt":"x","messages":[{"role":"user","content":"x"}]}`, CodeBadRequest, "prompt", "a"},
+		{"a gap around nothing", `{"id":"a","suffix":""}`, CodeBadRequest, "suffix", "a"},
+		{"a gap in a conversation", `{"id":"a","suffix":"x","session":"s"}`, CodeBadRequest, "session", "a"},
+		{"a gap beside turns", `{"id":"a","suffix":"x","messages":[{"role":"user","content":"x"}]}`, CodeBadRequest, "messages", "a"},
+		{"suffix is a number", `{"id":"a","prompt":"a","suffix":1}`, CodeBadRequest, "suffix", "a"},
+		{"too much around a gap", `{"id":"a","prompt":"` + strings.Repeat("x", lim.PromptBytes-9) + `","suffix":"0123456789"}`, CodeTooLarge, "suffix", "a"},
 		{"broken", `{"id":"a","prompt":`, CodeBadRequest, "", "a"},
 		{"broken before the id", `{"prompt":tru,"id":"a"}`, CodeBadRequest, "", ""},
 		{"text behind", `{"id":"a","prompt":"x"} y`, CodeBadRequest, "", "a"},

@@ -33,6 +33,8 @@ type Sampling struct {
 	MirostatEta      *float32 `json:"mirostat_eta,omitempty"`
 	AdaptiveTarget   *float32 `json:"adaptive_target,omitempty"`
 	AdaptiveDecay    *float32 `json:"adaptive_decay,omitempty"`
+	// Infill is 1 for the step of a text with a suffix, 0 for none.
+	Infill *float32 `json:"infill,omitempty"` // whole
 	// TopLogProbs asks for the log-probability of each token of the answer and for that many alternatives, 0 to
 	// MaxTopLogProbs.
 	TopLogProbs *float32 `json:"top_logprobs,omitempty"` // whole
@@ -70,6 +72,7 @@ func (s *Sampling) parameters() []parameter {
 		{"mirostat_eta", &s.MirostatEta, 0, 1, false},
 		{"adaptive_target", &s.AdaptiveTarget, -1, 1, false},
 		{"adaptive_decay", &s.AdaptiveDecay, 0, 0.99, false},
+		{"infill", &s.Infill, 0, 1, true},
 		{"top_logprobs", &s.TopLogProbs, 0, MaxTopLogProbs, true},
 	}
 }

@@ -69,6 +69,9 @@ func (r Request) checkAdapters() *Error {
 
 // checkContent checks that there is something to answer and that it fits.
 func (r Request) checkContent(lim Limits) *Error {
+	if r.Suffix != nil {
+		return r.checkGap(lim)
+	}
 	if len(r.Messages) == 0 {
 		if strings.TrimSpace(r.Prompt) == "" {
 			return fault(CodeBadRequest, "prompt", "The prompt is empty; write a question in it.")
@@ -101,6 +104,28 @@ func (r Request) checkContent(lim Limits) *Error {
 		}
 	}
 	return nil
+}
+
+// checkGap checks a request whose answer fills a gap: the text around it is all that the model sees.
+func (r Request) checkGap(lim Limits) *Error {
+	for _, other := range []struct {
+		key   string
+		given bool
+	}{{"messages", len(r.Messages) > 0}, {"session", r.Session != ""}, {"tools", r.Tools != nil}, {"think", r.Think != nil}} {
+		if other.given {
+			return fault(CodeBadRequest, other.key, `The request has a "suffix", which goes with "prompt" alone; leave out %q.`, other.key)
+		}
+	}
+	if r.Prompt == "" && *r.Suffix == "" {
+		return fault(CodeBadRequest, "suffix", "Both the prompt and the suffix are empty; there is nothing to go by.")
+	}
+	if e := checkText("prompt", r.Prompt, lim.PromptBytes); e != nil {
+		return e
+	}
+	if len(r.Prompt)+len(*r.Suffix) > lim.PromptBytes {
+		return fault(CodeTooLarge, "suffix", "The prompt and the suffix have more than %d bytes together.", lim.PromptBytes)
+	}
+	return checkText("suffix", *r.Suffix, lim.PromptBytes)
 }
 
 func (r Request) checkStop(lim Limits) *Error {

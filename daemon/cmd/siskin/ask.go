@@ -26,14 +26,14 @@ func (c *askCommand) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	r.Session = c.Session
-	if r.Prompt = strings.Join(c.Text, " "); r.Prompt == "" {
+	if r.Prompt = strings.Join(c.Text, " "); r.Prompt == "" && r.Suffix == nil {
 		text, err := io.ReadAll(io.LimitReader(s.in, maxLineBytes))
 		if err != nil {
 			return err
 		}
 		r.Prompt = strings.TrimSpace(string(text))
 	}
-	if r.Prompt == "" {
+	if r.Prompt == "" && r.Suffix == nil {
 		return usagef("ask: no question; give it as arguments or on standard input")
 	}
 	a, err := c.dial(ctx)

@@ -27,13 +27,14 @@ type requestFlags struct {
 	Set         []string `placeholder:"KEY=VALUE" help:"Another number of a request, such as mirostat=2; may be given several times." sep:"none"`
 	LogitBias   []string `placeholder:"TOKEN=VALUE" help:"Added to the logit of a token, by its id; -100 forbids it." sep:"none"`
 	LogProbs    *int     `name:"logprobs" placeholder:"N" help:"Print the log-probability of each token, and of N others, to standard error."`
+	Suffix      *string  `help:"Text behind a gap that the answer fills; the prompt stands before it. For models that were trained to."`
 	Stop        []string `help:"Text that ends the answer; may be given several times." sep:"none"`
 }
 
 func (f *requestFlags) request() (message.Request, error) {
 	r := message.Request{
 		MaxTokens: f.MaxTokens, Temperature: f.Temperature, TopP: f.TopP, TopK: f.TopK,
-		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true, Think: f.Think,
+		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true, Think: f.Think, Suffix: f.Suffix,
 	}
 	if err := f.sampling(&r.Sampling); err != nil {
 		return r, err
