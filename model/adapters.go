@@ -28,13 +28,13 @@ func (m *Model) CheckAdapter(a *lora.Adapter) error {
 	if a.Architecture != m.Config.Architecture {
 		return fmt.Errorf("it is for the architecture %q, the model is %q: %w", a.Architecture, m.Config.Architecture, ErrAdapter)
 	}
-	shapes := make(map[string][2]int) // of the tensors that products read: rows, columns
-	m.Weights.matrices(func(w *Matrix) { shapes[w.Name] = [2]int{w.total, w.Cols} })
+	shapes := make(map[string][3]int) // of the tensors that products read: rows and columns of a matrix, matrices
+	m.Weights.matrices(func(w *Matrix) { shapes[w.Name] = [3]int{w.total, w.Cols, 1} })
 	for i := range m.Weights.Layers {
 		if e := m.Weights.Layers[i].Experts; e != nil {
 			for j := range e.Each {
 				for _, w := range e.Each[j].matrices() {
-					delete(shapes, w.Name) // a tensor of several experts
+					shapes[w.Name] = [3]int{w.Rows, w.Cols, len(e.Each)}
 				}
 			}
 		}
@@ -49,8 +49,8 @@ func (m *Model) CheckAdapter(a *lora.Adapter) error {
 		if name == lora.Embedding {
 			rows, cols = p.A.Rows, p.B.Rows
 		}
-		if shape != [2]int{rows, cols} {
-			return fmt.Errorf("what it adds to %s is %dx%d, the matrix is %dx%d: %w", name, rows, cols, shape[0], shape[1], ErrAdapter)
+		if want := [3]int{rows, cols, p.Count}; shape != want {
+			return fmt.Errorf("what it adds to %s has the shape %v (rows, columns, experts), the tensor has %v: %w", name, want, shape, ErrAdapter)
 		}
 	}
 	for _, id := range a.Invocation {
@@ -67,12 +67,15 @@ type adapting struct {
 
 	// Of the pass under way:
 	list    []*lora.Adapter // in use by any row, in order of their digests, so that a sum does not depend on how they were named
-	scale   []float32       // (list, rows) asked for; 0: the row does without
+	scale   []float32       // (list, stride) asked for; 0: the row does without
+	stride  int             // rows that scale has
+	rows    []int           // (rows) of the region under way: which rows of scale they are; nil: the same
 	pairs   []*lora.Pair    // (factors of the region, list); nil: nothing is added
 	inner   []float32       // (factors of the region, list, rows, rank) A·x
 	rank    int             // the largest of list
 	scratch []float32       // (workers, adaptRows) B·A·x of a row
 	used    []int32         // places of pairs that are not nil
+	expert  []int32         // (used) which matrix of the pair is meant
 	task    func(worker, i int)
 }
 
@@ -108,7 +111,7 @@ func (s *State) Adapt(seq int, set []Adapted) error {
 	}
 	a.rank = rank
 	factors := maxProducts * factorsOf * most
-	a.pairs, a.used = slices.Grow(a.pairs[:0], factors), slices.Grow(a.used[:0], factors)
+	a.pairs, a.used, a.expert = slices.Grow(a.pairs[:0], factors), slices.Grow(a.used[:0], factors), slices.Grow(a.expert[:0], factors)
 	a.scale = slices.Grow(a.scale[:0], most*s.limits.Rows)
 	a.inner = slices.Grow(a.inner[:0], factors*s.limits.Rows*rank)
 	a.list = slices.Grow(a.list[:0], most)
@@ -129,6 +132,7 @@ func (a *adapting) begin(rows []Row) {
 		}
 	}
 	slices.SortFunc(a.list, func(x, y *lora.Adapter) int { return bytes.Compare(x.Digest[:], y.Digest[:]) })
+	a.stride, a.rows = len(rows), nil
 	a.scale = a.scale[:len(a.list)*len(rows)]
 	clear(a.scale)
 	for i, row := range rows {
@@ -149,6 +153,7 @@ func (a *adapting) keepRows(wanted []int, rows int) {
 			a.scale[k*len(wanted)+to] = a.scale[k*rows+from]
 		}
 	}
+	a.stride = len(wanted)
 }
 
 // adaptRegion computes A·x of every adapter for the products of a region whose input is ready.
@@ -157,7 +162,7 @@ func (s *State) adaptRegion() {
 	if len(a.list) == 0 {
 		return
 	}
-	a.pairs, a.used = a.pairs[:p.count*factorsOf*len(a.list)], a.used[:0]
+	a.pairs, a.used, a.expert = a.pairs[:p.count*factorsOf*len(a.list)], a.used[:0], a.expert[:0]
 	for i := range p.count {
 		for second, w := range [factorsOf]*Matrix{p.products[i].w, p.products[i].up} {
 			for k, adapter := range a.list {
@@ -166,8 +171,14 @@ func (s *State) adaptRegion() {
 				if w == nil || w.Name == lora.Embedding { // a tied output is not that of a language model head's adapter
 					continue
 				}
-				if a.pairs[at] = adapter.Pairs[w.Name]; a.pairs[at] != nil {
+				pair := adapter.Pairs[w.Name]
+				if a.pairs[at] = pair; pair != nil {
 					a.used = append(a.used, int32(at))
+					expert := 0
+					if pair.Count > 1 {
+						expert = w.first / pair.B.Rows
+					}
+					a.expert = append(a.expert, int32(expert))
 				}
 			}
 		}
@@ -186,8 +197,8 @@ func (s *State) adaptRegion() {
 func (s *State) innerProduct(_, i int) {
 	a, n := &s.adapters, len(s.rows)
 	at := int(a.used[i])
-	f := &a.pairs[at].A
-	s.set.Float(f.Type)(a.inner[at*n*a.rank:], f.Rows, f.Data, f.Rows, f.Cols, s.phase.x[:n*f.Cols], n)
+	f, expert := &a.pairs[at].A, int(a.expert[i])
+	s.set.Float(f.Type)(a.inner[at*n*a.rank:], f.Rows, f.Slice(expert*f.Rows, (expert+1)*f.Rows), f.Rows, f.Cols, s.phase.x[:n*f.Cols], n)
 }
 
 // adapt adds what the adapters have for rows [from, to) of a matrix to the products with it.
@@ -201,7 +212,7 @@ func (s *State) adapt(worker, factor int, w *Matrix, from, to int, dst []float32
 		}
 		multiply, tmp := s.set.Float(pair.B.Type), a.scratch[worker*adaptRows:(worker+1)*adaptRows]
 		for i := range n {
-			asked := a.scale[k*n+i]
+			asked := a.asked(k, i)
 			if asked == 0 {
 				continue
 			}
@@ -218,11 +229,19 @@ func (s *State) adapt(worker, factor int, w *Matrix, from, to int, dst []float32
 	}
 }
 
+// asked is the scale of adapter k for row i of the region under way.
+func (a *adapting) asked(k, i int) float32 {
+	if a.rows != nil {
+		i = a.rows[i]
+	}
+	return a.scale[k*a.stride+i]
+}
+
 // adaptEmbedding adds to the embedding of a row, x (dim), what its adapters have for the token.
 func (s *State) adaptEmbedding(row int, token int32, x []float32) {
-	a, n := &s.adapters, len(s.rows)
+	a := &s.adapters
 	for k, adapter := range a.list {
-		pair, asked := adapter.Pairs[lora.Embedding], a.scale[k*n+row]
+		pair, asked := adapter.Pairs[lora.Embedding], a.asked(k, row)
 		if pair == nil || asked == 0 {
 			continue
 		}

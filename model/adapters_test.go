@@ -95,15 +95,20 @@ func adapterFile(t testing.TB, m *model.Model, seed uint64, rank int, kind quant
 	}
 	var tensors []modeltest.TensorData
 	for _, base := range m.File().Tensors() {
-		if len(base.Dims) != 2 || !slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(base.Name, e) }) {
+		if len(base.Dims) < 2 || !slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(base.Name, e) }) {
 			continue
 		}
 		a, b := []int{base.Dims[0], rank}, []int{rank, base.Dims[1]}
 		if base.Name == lora.Embedding {
 			a, b = []int{rank, base.Dims[1]}, []int{rank, base.Dims[0]}
 		}
+		a, b = append(a, base.Dims[2:]...), append(b, base.Dims[2:]...)
 		for suffix, dims := range map[string][]int{".lora_a": a, ".lora_b": b} {
-			values := make([]float32, dims[0]*dims[1])
+			n := 1
+			for _, d := range dims {
+				n *= d
+			}
+			values := make([]float32, n)
 			for i := range values {
 				values[i] = float32(rng.NormFloat64()) * 0.05
 			}
@@ -280,11 +285,99 @@ func TestAdapterRefused(t *testing.T) {
 		}
 	}
 	a := openAdapter(t, goldentest.Path(t, "archs", "llama-lora.gguf"))
-	if err := m.CheckAdapter(a); !errors.Is(err, model.ErrAdapter) || !strings.Contains(err.Error(), "the matrix is") {
+	if err := m.CheckAdapter(a); !errors.Is(err, model.ErrAdapter) || !strings.Contains(err.Error(), "the tensor has") {
 		t.Errorf("an adapter of another shape: %v", err)
 	}
 	if a, err := tinyAdapter(t, m, 1, 32, quant.Q4_0, nil, "_q.weight"); err == nil {
 		t.Errorf("factors in Q4_0 are taken: %v", a.Names())
+	}
+}
+
+// Adapters of experts give what the same adapter gives when it is merged into the weights, and only where it is asked for.
+func TestAdapterOfExperts(t *testing.T) {
+	r := readReference(t, "testdata/families/granitemoe.json")
+	m := r.model(t, quant.F32)
+	a, err := tinyAdapter(t, m, 3, 5, quant.F32, nil, "_exps.weight", "attn_q.weight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.CheckAdapter(a); err != nil {
+		t.Fatal(err)
+	}
+	kvs, tensors := r.content(t, quant.F32)
+	merged := 0
+	for i, x := range tensors {
+		pair := a.Pairs[x.Name]
+		if pair == nil {
+			continue
+		}
+		values := make([]float32, len(x.Data)/4)
+		if err := quant.Dequantize(quant.F32, values, x.Data); err != nil {
+			t.Fatal(err)
+		}
+		for row := range pair.B.Rows * pair.Count {
+			b, aRow := make([]float32, pair.Rank), make([]float32, pair.A.Cols)
+			pair.B.Row(b, row)
+			for k, by := range b {
+				pair.A.Row(aRow, row/pair.B.Rows*pair.A.Rows+k)
+				for j, v := range aRow {
+					values[row*pair.A.Cols+j] += a.Scale(pair, 0.5) * by * v
+				}
+			}
+		}
+		tensors[i].Data, merged = modeltest.Encode(quant.F32, values), merged+1
+	}
+	if merged < 8 {
+		t.Fatalf("%d tensors are merged", merged)
+	}
+	whole, err := model.Parse(modeltest.Bytes(kvs, tensors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range testSets(t) {
+		want, plain := run(t, newState(t, whole, set, tinyLimits), 0, r.Tokens, 20), run(t, newState(t, m, set, tinyLimits), 0, r.Tokens, 20)
+		s := newState(t, m, set, tinyLimits)
+		if err := s.Adapt(1, []model.Adapted{{Adapter: a, Scale: 0.5}}); err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, s, 1, r.Tokens, 20)
+		var diff, square, moved float64
+		for i := range want {
+			for j := range want[i] {
+				d, o := float64(got[i][j])-float64(want[i][j]), float64(plain[i][j])-float64(want[i][j])
+				diff, moved, square = diff+d*d, moved+o*o, square+float64(want[i][j])*float64(want[i][j])
+			}
+		}
+		t.Logf("%s: NMSE %.1e against merged weights, %.1e without the adapter", set.Name, diff/square, moved/square)
+		if !(diff/square < 1e-9) || !(moved/square > 1e-3) {
+			t.Errorf("%s: NMSE %.1e against merged weights, %.1e without the adapter", set.Name, diff/square, moved/square)
+		}
+		// Beside a sequence without it, row by row, both are as they are alone.
+		both := newState(t, m, set, tinyLimits)
+		if err := both.Adapt(1, []model.Adapted{{Adapter: a, Scale: 0.5}}); err != nil {
+			t.Fatal(err)
+		}
+		for pos, id := range r.Tokens[:12] {
+			if err := both.Forward([]model.Row{{Pos: pos, Token: id, Logits: true}, {Seq: 1, Pos: pos, Token: id, Logits: true}}); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(both.Logits(0), plain[pos]) || !slices.Equal(both.Logits(1), got[pos]) {
+				t.Fatalf("%s: position %d differs beside another sequence", set.Name, pos)
+			}
+		}
+	}
+	wrong, err := tinyAdapter(t, m, 3, 5, quant.F32, func(_ *[]modeltest.KV, ts *[]modeltest.TensorData) {
+		for i := range *ts {
+			d := (*ts)[i].Dims
+			d[len(d)-1], d[len(d)-2] = d[len(d)-2]*d[len(d)-1], 1
+			(*ts)[i].Dims = d
+		}
+	}, "ffn_down_exps.weight")
+	if err == nil {
+		err = m.CheckAdapter(wrong)
+	}
+	if err == nil {
+		t.Error("an adapter of another number of experts is taken")
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *State) experts(layer *Layer) {
 	if e.Shared != nil {
 		s.expert(e.Shared, -1, source, all)
 	}
-	s.rows = all
+	s.rows, s.adapters.rows = all, nil
 	s.addSum(&layer.FeedPostNorm)
 }
 
@@ -65,7 +65,7 @@ func (s *State) expert(f *Feed, j int, source []float32, all []Row) {
 	if len(r.rows) == 0 {
 		return
 	}
-	s.rows = all[:len(r.rows)] // a region has as many rows as s.rows
+	s.rows, s.adapters.rows = all[:len(r.rows)], r.rows // a region has as many rows as s.rows
 	s.multiply(input{x: r.input, cols: dim}, f.unit(s.gate))
 	s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true}, product{w: &f.Down, dst: s.branch})
 	for k, i := range r.rows {

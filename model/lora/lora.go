@@ -27,10 +27,12 @@ const (
 	maxInvocation = 256
 )
 
-// Factor is one of the two matrices of a pair: Rows rows of Cols values, tight, of F32, F16 or BF16.
+// Factor is one of the two matrices of a pair: Rows rows of Cols values, tight, of F32, F16 or BF16. For the experts of a layer it is
+// Count such matrices, one behind the other; their rows are numbered through.
 type Factor struct {
 	Type       quant.Type
 	Rows, Cols int
+	Count      int
 	Data       []byte
 	rowBytes   int
 }
@@ -46,8 +48,9 @@ func (f *Factor) Row(dst []float32, row int) {
 // Pair is what is added to a matrix W of the model: W + scale*B·A, with A (rank, columns of W) and B (rows of W, rank). For the token
 // embedding A is transposed, (vocabulary, rank), so that a token is a row.
 type Pair struct {
-	A, B Factor
-	Rank int
+	A, B  Factor
+	Rank  int
+	Count int // experts, whose tensor has a pair for each; 1 for a tensor that is one matrix
 }
 
 // Adapter is an open adapter. It may be read from any goroutine.
@@ -182,8 +185,8 @@ func (a *Adapter) take(t *gguf.Tensor) error {
 		return nil // what training has left there is not used by others, either
 	case !isA && !isB:
 		return fmt.Errorf("tensor %s: its name must end in .lora_a or .lora_b: %w", t.Name, ErrBad)
-	case len(t.Dims) != 2:
-		return fmt.Errorf("tensor %s has the shape %v, want a matrix; adapters of experts are not supported: %w", t.Name, t.Dims, ErrBad)
+	case len(t.Dims) != 2 && len(t.Dims) != 3:
+		return fmt.Errorf("tensor %s has the shape %v, want a matrix, or one for each expert: %w", t.Name, t.Dims, ErrBad)
 	}
 	f, err := factor(t)
 	if err != nil {
@@ -204,7 +207,10 @@ func (a *Adapter) take(t *gguf.Tensor) error {
 
 // factor takes the bytes as they are where kernels multiply with them, and converts Q8_0 to F32.
 func factor(t *gguf.Tensor) (Factor, error) {
-	f := Factor{Type: t.Type, Rows: t.Dims[1], Cols: t.Dims[0], Data: t.Data}
+	f := Factor{Type: t.Type, Rows: t.Dims[1], Cols: t.Dims[0], Count: 1, Data: t.Data}
+	if len(t.Dims) == 3 {
+		f.Count = t.Dims[2]
+	}
 	switch t.Type {
 	case quant.F32, quant.F16, quant.BF16:
 	case quant.Q8_0:
@@ -243,7 +249,10 @@ func (a *Adapter) complete() error {
 		if rank != p.B.Cols || rank > maxRank {
 			return fmt.Errorf("tensor %s: lora_a has the rank %d, lora_b %d; they must be equal and at most %d: %w", name, rank, p.B.Cols, maxRank, ErrBad)
 		}
-		p.Rank = rank
+		if p.A.Count != p.B.Count {
+			return fmt.Errorf("tensor %s: lora_a is of %d experts, lora_b of %d: %w", name, p.A.Count, p.B.Count, ErrBad)
+		}
+		p.Rank, p.Count = rank, p.A.Count
 	}
 	if len(a.Pairs) == 0 {
 		return fmt.Errorf("it has no tensors: %w", ErrBad)
