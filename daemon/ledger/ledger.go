@@ -1,0 +1,622 @@
+// Package ledger is the book of requests, on a journal: what was accepted, begun, answered and delivered. It holds
+//
+//   - the queue: an accepted request is there until it has an answer, through crashes and power cuts;
+//   - the outbox: an answer is there until the broker has taken it, and is never made a second time;
+//   - the window: answered requests are remembered for a while, so that a repetition gets the same answer;
+//   - tries: a request during which the process died again and again is found out;
+//   - effects: what a request was about to do outside when the process died.
+//
+// Payloads stay on disk; memory holds a few hundred bytes for each request. Records say nothing about their order: a request
+// carries its own place, so that compacting may copy them in any order, beside new ones.
+package ledger
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"siskin/daemon/journal"
+)
+
+// Errors; test with errors.Is.
+var (
+	// ErrFull means that the book holds as much as it may, or is written to faster than it may be.
+	ErrFull = errors.New("ledger is full")
+	// ErrUnknown means that there is no such request.
+	ErrUnknown = errors.New("request is not in the ledger")
+	// ErrKnown means that a request with this id is in the book already.
+	ErrKnown = errors.New("request is in the ledger already")
+)
+
+// State is how far a request is.
+type State int
+
+// The states.
+const (
+	Unknown  State = iota
+	Accepted       // waiting, or being worked on
+	Answered       // the broker has not taken the answer yet
+	Sent           // it has
+)
+
+// Limits bounds a ledger.
+type Limits struct {
+	// Bytes of the folder, about; a quarter is for what is wanted still.
+	Bytes int64
+	// Window is how many answers are remembered, and Age for how long.
+	Window int
+	Age    time.Duration
+	// Rate is how many bytes a second may be written for new requests on average, and Burst how many at once. 0: any.
+	Rate, Burst int64
+}
+
+// Options of a ledger.
+type Options struct {
+	Folder journal.Folder
+	// SegmentBytes of the journal.
+	SegmentBytes int64
+	Limits       Limits
+	Clock        func() Stamp
+	Log          *slog.Logger
+}
+
+// Request is what is accepted.
+type Request struct {
+	ID string
+	// Hash identifies a message without an id; "" if it has one.
+	Hash     string
+	Payload  []byte
+	Received Stamp
+	Deadline time.Duration // from then on; 0: none
+	Tries    int           // how often it was begun
+	// Open lists the effects that were begun and not ended when the process died: nobody knows whether they happened. Ended lists
+	// those that did.
+	Open, Ended []string
+}
+
+// Answer is what a request came to.
+type Answer struct {
+	ID      string
+	Topic   string
+	Payload []byte
+}
+
+// entry is a request in the book.
+type entry struct {
+	id, hash string
+	order    uint64
+	state    State
+	tries    int
+	received Stamp
+	deadline time.Duration
+	topic    string
+	effects  map[string]bool // begun: ended
+	request  journal.Place
+	answer   journal.Place
+	pending  bool // its first record is not durable yet
+	ending   bool // an answer is on its way to the disk
+}
+
+// live is what the entry keeps on disk.
+func (e *entry) live() int64 {
+	if e.state == Accepted {
+		return e.request.Bytes()
+	}
+	return e.answer.Bytes()
+}
+
+// Ledger is an open book. All methods may be called from any goroutine.
+type Ledger struct {
+	o       Options
+	journal *journal.Journal
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	hashes  map[string]string // to ids
+	order   uint64
+	live    int64     // bytes of all entries
+	done    []*entry  // Sent, oldest first
+	tokens  float64   // of the rate
+	filled  time.Time // when tokens were counted
+	compact bool      // under way
+	work    sync.WaitGroup
+}
+
+// Open reads the book.
+func Open(o Options) (*Ledger, error) {
+	l := &Ledger{o: o, entries: map[string]*entry{}, hashes: map[string]string{}, tokens: float64(o.Limits.Burst), filled: o.Clock().Wall}
+	j, err := journal.Open(journal.Options{
+		Folder: o.Folder, SegmentBytes: o.SegmentBytes,
+		Replay: func(r journal.Record) error {
+			if err := l.replay(r); err != nil {
+				o.Log.Error("journal: a record makes no sense and is left out", "number", r.Number, "err", err)
+			}
+			return nil
+		},
+		Damaged: func(d journal.Damage) {
+			o.Log.Error("journal: damaged, what was there is lost", "segment", d.Segment, "offset", d.Offset, "bytes", d.Bytes)
+		},
+		Failed: func(err error) { o.Log.Warn("journal: storage failed, a new segment was begun", "err", err) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.journal = j
+	for id, e := range l.entries {
+		if e.state == Accepted && e.request == (journal.Place{}) || e.state > Accepted && e.answer == (journal.Place{}) {
+			delete(l.entries, id) // the rest of it was damaged, or is gone
+			continue
+		}
+		l.live += e.live()
+		if e.state == Sent {
+			l.done = append(l.done, e)
+		}
+	}
+	slices.SortFunc(l.done, byOrder)
+	return l, nil
+}
+
+func byOrder(a, b *entry) int { return cmp.Compare(a.order, b.order) }
+
+// replay takes a record into the book. Records of one request may come in any order.
+func (l *Ledger) replay(r journal.Record) error {
+	h, _, err := decode(r.Data)
+	if err != nil {
+		return err
+	}
+	e := l.entries[h.ID]
+	if e == nil {
+		e = &entry{id: h.ID, state: Accepted}
+		l.entries[h.ID] = e
+	}
+	e.order = max(e.order, h.Order)
+	l.order = max(l.order, h.Order)
+	if h.Hash != "" {
+		e.hash = h.Hash
+		l.hashes[h.Hash] = e.id
+	}
+	e.tries = max(e.tries, h.Tries)
+	switch r.Kind {
+	case kindRequest:
+		e.request, e.deadline = r.Place, time.Duration(h.Deadline)*time.Millisecond
+		if e.state == Accepted {
+			e.received = h.stamp()
+		}
+	case kindTry:
+	case kindAnswer:
+		e.answer, e.topic = r.Place, h.Topic
+		e.state, e.received = max(e.state, Answered), h.stamp()
+		if h.Sent {
+			e.state = Sent
+		}
+	case kindSent:
+		e.state = Sent
+	case kindEffect:
+		e.effect(h.Effect, h.Done)
+	default:
+		return fmt.Errorf("kind %d is not known", r.Kind)
+	}
+	return nil
+}
+
+func (e *entry) effect(name string, ended bool) {
+	if e.effects == nil {
+		e.effects = map[string]bool{}
+	}
+	e.effects[name] = e.effects[name] || ended
+}
+
+// Close writes what is under way and ends.
+func (l *Ledger) Close() error {
+	l.work.Wait()
+	return l.journal.Close()
+}
+
+// Written returns how many bytes have been handed to the storage.
+func (l *Ledger) Written() int64 { return l.journal.Written() }
+
+// Waiting returns the requests that were accepted and have no answer, in the order in which they were accepted.
+func (l *Ledger) Waiting() ([]Request, error) {
+	l.mu.Lock()
+	var list []*entry
+	for _, e := range l.entries {
+		if e.state == Accepted && !e.pending {
+			list = append(list, e)
+		}
+	}
+	l.mu.Unlock()
+	slices.SortFunc(list, byOrder)
+	out := make([]Request, 0, len(list))
+	for _, e := range list {
+		payload, err := l.read(e.request)
+		if err != nil {
+			return nil, fmt.Errorf("request %s: %w", e.id, err)
+		}
+		r := Request{ID: e.id, Hash: e.hash, Payload: payload, Received: e.received, Deadline: e.deadline, Tries: e.tries}
+		for name, ended := range e.effects {
+			if ended {
+				r.Ended = append(r.Ended, name)
+			} else {
+				r.Open = append(r.Open, name)
+			}
+		}
+		slices.Sort(r.Open)
+		slices.Sort(r.Ended)
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// Unsent returns the ids of answers that the broker has not taken, in the order in which their requests were accepted.
+func (l *Ledger) Unsent() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []*entry
+	for _, e := range l.entries {
+		if e.state == Answered && !e.pending {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, byOrder)
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = e.id
+	}
+	return out
+}
+
+// read returns the payload of a record.
+func (l *Ledger) read(p journal.Place) ([]byte, error) {
+	r, err := l.journal.Read(p)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := decode(r.Data)
+	return payload, err
+}
+
+// Find returns how far the request with an id is.
+func (l *Ledger) Find(id string) State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[id]; e != nil {
+		return e.state
+	}
+	return Unknown
+}
+
+// FindHash returns the id that a message without one got when it was accepted; "" if it was not.
+func (l *Ledger) FindHash(hash string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hashes[hash]
+}
+
+// Load returns an answer of the book.
+func (l *Ledger) Load(id string) (Answer, error) {
+	for {
+		l.mu.Lock()
+		e := l.entries[id]
+		if e == nil || e.state < Answered {
+			l.mu.Unlock()
+			return Answer{}, fmt.Errorf("answer of %s: %w", id, ErrUnknown)
+		}
+		a, place := Answer{ID: id, Topic: e.topic}, e.answer
+		l.mu.Unlock()
+		var err error
+		if a.Payload, err = l.read(place); err == nil {
+			return a, nil
+		}
+		l.mu.Lock()
+		moved := l.entries[id] == e && e.answer != place
+		l.mu.Unlock()
+		if !moved { // else it was compacted meanwhile
+			return a, fmt.Errorf("answer of %s: %w", id, err)
+		}
+	}
+}
+
+// Accept takes a request in. An error says at once why it cannot; otherwise done is called once, when the request is durable, or
+// with the reason why it is not and is not in the book. Calls of done are in the order of the calls of Accept.
+func (l *Ledger) Accept(r Request, done func(error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.entries[r.ID] != nil {
+		return ErrKnown
+	}
+	h := head{ID: r.ID, Order: l.order + 1, Hash: r.Hash, Deadline: r.Deadline.Milliseconds()}
+	h.setStamp(r.Received)
+	data, err := h.encode(r.Payload)
+	if err != nil {
+		return err
+	}
+	if err := l.room(int64(len(data)), r.Received.Wall); err != nil {
+		return err
+	}
+	l.order++
+	e := &entry{id: r.ID, hash: r.Hash, order: h.Order, state: Accepted, received: r.Received, deadline: r.Deadline, pending: true}
+	l.entries[r.ID] = e
+	if r.Hash != "" {
+		l.hashes[r.Hash] = r.ID
+	}
+	l.journal.Append(kindRequest, data, func(p journal.Place, err error) {
+		l.mu.Lock()
+		if err != nil {
+			l.forget(e)
+		} else {
+			e.request, e.pending = p, false
+			l.live += e.live()
+		}
+		l.mu.Unlock()
+		done(err)
+	})
+	return nil
+}
+
+// room makes room for a request, or says that there is none. l.mu is held.
+func (l *Ledger) room(bytes int64, now time.Time) error {
+	limit := l.o.Limits
+	if limit.Rate > 0 {
+		if passed := now.Sub(l.filled).Seconds(); passed > 0 {
+			l.tokens = min(float64(limit.Burst), l.tokens+passed*float64(limit.Rate))
+		}
+		l.filled = now
+		if l.tokens < float64(bytes) {
+			return fmt.Errorf("%w: more than %d bytes a second are written for new requests", ErrFull, limit.Rate)
+		}
+		l.tokens -= float64(bytes)
+	}
+	most := limit.Bytes / liveShare
+	for l.live+bytes > most && len(l.done) > 0 {
+		l.forgetOldest()
+	}
+	if l.live+bytes > most {
+		return fmt.Errorf("%w: requests and answers that are not delivered take %d bytes of %d", ErrFull, l.live, most)
+	}
+	return nil
+}
+
+// liveShare is the part of the folder for what is wanted still: half of it may be dead before it is compacted, and a quarter is
+// for the copies.
+const liveShare = 4
+
+// forget removes an entry from the book. l.mu is held.
+func (l *Ledger) forget(e *entry) {
+	delete(l.entries, e.id)
+	if l.hashes[e.hash] == e.id {
+		delete(l.hashes, e.hash)
+	}
+}
+
+// forgetOldest removes the oldest remembered answer. l.mu is held.
+func (l *Ledger) forgetOldest() {
+	e := l.done[0]
+	l.done[0] = nil
+	l.done = l.done[1:]
+	l.live -= e.live()
+	l.forget(e)
+}
+
+// Try notes that a request is begun. With durable it waits until that is safe; without, a power cut may forget it, but not the end
+// of the process.
+func (l *Ledger) Try(id string, durable bool) error {
+	l.mu.Lock()
+	e := l.entries[id]
+	if e == nil {
+		l.mu.Unlock()
+		return fmt.Errorf("%s: %w", id, ErrUnknown)
+	}
+	e.tries++
+	h := head{ID: id, Tries: e.tries}
+	l.mu.Unlock()
+	return l.note(kindTry, h, durable)
+}
+
+// Effect notes that something outside is about to be done for a request, or, with ended, that it was done. The first is durable when
+// it returns.
+func (l *Ledger) Effect(id, name string, ended bool) error {
+	l.mu.Lock()
+	e := l.entries[id]
+	if e == nil {
+		l.mu.Unlock()
+		return fmt.Errorf("%s: %w", id, ErrUnknown)
+	}
+	e.effect(name, ended)
+	l.mu.Unlock()
+	return l.note(kindEffect, head{ID: id, Effect: name, Done: ended}, !ended)
+}
+
+// note appends a record without a payload.
+func (l *Ledger) note(kind byte, h head, durable bool) error {
+	data, err := h.encode(nil)
+	if err != nil {
+		return err
+	}
+	if !durable {
+		l.journal.Append(kind, data, nil)
+		return nil
+	}
+	result := make(chan error, 1)
+	l.journal.Append(kind, data, func(_ journal.Place, err error) { result <- err })
+	return <-result
+}
+
+// Answer ends a request. done is called once: with nil when the answer is durable, which is before anybody may see it; else the
+// request is as it was.
+func (l *Ledger) Answer(a Answer, done func(error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[a.ID]
+	if e == nil || e.state != Accepted || e.ending {
+		return fmt.Errorf("%s: %w", a.ID, ErrUnknown)
+	}
+	h := head{ID: a.ID, Order: e.order, Hash: e.hash, Topic: a.Topic}
+	h.setStamp(l.o.Clock())
+	data, err := h.encode(a.Payload)
+	if err != nil {
+		return err
+	}
+	e.ending = true
+	l.journal.Append(kindAnswer, data, func(p journal.Place, err error) {
+		l.mu.Lock()
+		e.ending = false
+		if err == nil {
+			l.live -= e.live()
+			e.state, e.answer, e.topic, e.received, e.effects = Answered, p, a.Topic, h.stamp(), nil
+			l.live += e.live()
+		}
+		l.mu.Unlock()
+		done(err)
+	})
+	return nil
+}
+
+// Sent notes that the broker has taken an answer. If that is lost in a crash, the answer is sent again as it is.
+func (l *Ledger) Sent(id string) error {
+	l.mu.Lock()
+	e := l.entries[id]
+	if e == nil || e.state != Answered {
+		l.mu.Unlock()
+		return fmt.Errorf("%s: %w", id, ErrUnknown)
+	}
+	e.state = Sent
+	l.done = append(l.done, e)
+	l.prune(l.o.Clock().Wall)
+	l.tidy()
+	l.mu.Unlock()
+	return l.note(kindSent, head{ID: id}, false)
+}
+
+// prune forgets what is older than the window. l.mu is held.
+func (l *Ledger) prune(now time.Time) {
+	for len(l.done) > 0 && (len(l.done) > l.o.Limits.Window || now.Sub(l.done[0].received.Wall) > l.o.Limits.Age) {
+		l.forgetOldest()
+	}
+}
+
+// compactShare: half of the folder, or four times what is wanted, may be there before it is compacted, so that a byte is copied a
+// third of a time at most.
+const (
+	compactShare    = 2
+	compactTimes    = 4
+	compactSegments = 8
+)
+
+// tidy begins to compact if that is worth it. l.mu is held.
+func (l *Ledger) tidy() {
+	bytes, segments := l.journal.Bytes()
+	most := max(l.o.SegmentBytes, min(compactTimes*l.live, l.o.Limits.Bytes/compactShare))
+	if l.compact || bytes <= most && segments < compactSegments {
+		return
+	}
+	l.compact = true
+	l.work.Go(func() {
+		if err := l.Compact(); err != nil {
+			l.o.Log.Error("journal: compacting failed, and is tried again later", "err", err)
+		}
+		l.mu.Lock()
+		l.compact = false
+		l.mu.Unlock()
+	})
+}
+
+// Compact copies what is wanted still into new segments and removes the old ones.
+func (l *Ledger) Compact() error {
+	mark, err := l.journal.Mark()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	ids := make([]string, 0, len(l.entries))
+	for id := range l.entries {
+		ids = append(ids, id)
+	}
+	l.mu.Unlock()
+	for _, id := range ids {
+		if err := l.copy(id, mark); err != nil {
+			return err
+		}
+	}
+	return l.journal.Release(mark)
+}
+
+// copy appends what there is of a request before a mark anew. A copy of a request never comes behind its answer: if a crash took the
+// answer away before the copy, the request would be worked on once more.
+func (l *Ledger) copy(id string, mark uint64) error {
+	for {
+		l.mu.Lock()
+		e := l.entries[id]
+		if e == nil || e.pending || !e.place().Before(mark) {
+			l.mu.Unlock()
+			return nil
+		}
+		place := e.place()
+		l.mu.Unlock()
+		payload, err := l.read(place)
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		l.mu.Lock()
+		if e.ending || e.place() != place || l.entries[id] != e {
+			l.mu.Unlock()
+			time.Sleep(time.Millisecond) // the answer is about to be durable, or to fail
+			continue
+		}
+		result, err := l.appendCopy(e, payload)
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		return <-result
+	}
+}
+
+// place is the record that an entry is kept by.
+func (e *entry) place() journal.Place {
+	if e.state == Accepted {
+		return e.request
+	}
+	return e.answer
+}
+
+// appendCopy appends an entry as it is now, with its payload. l.mu is held.
+func (l *Ledger) appendCopy(e *entry, payload []byte) (<-chan error, error) {
+	kind, to := byte(kindRequest), &e.request
+	h := head{ID: e.id, Order: e.order, Hash: e.hash, Tries: e.tries, Deadline: e.deadline.Milliseconds()}
+	if e.state > Accepted {
+		kind, to = kindAnswer, &e.answer
+		h = head{ID: e.id, Order: e.order, Hash: e.hash, Topic: e.topic, Sent: e.state == Sent}
+	}
+	h.setStamp(e.received)
+	for name, ended := range e.effects {
+		effect := head{ID: e.id, Effect: name, Done: ended}
+		data, err := effect.encode(nil)
+		if err != nil {
+			return nil, err
+		}
+		l.journal.Append(kindEffect, data, nil) // durable before what follows
+	}
+	data, err := h.encode(payload)
+	if err != nil {
+		return nil, err
+	}
+	result := make(chan error, 1)
+	l.journal.Append(kind, data, func(p journal.Place, err error) {
+		if err == nil {
+			l.mu.Lock()
+			l.live -= e.live()
+			*to = p
+			l.live += e.live()
+			if l.entries[e.id] != e {
+				l.live -= e.live() // it was forgotten meanwhile
+			}
+			l.mu.Unlock()
+		}
+		result <- err
+	})
+	return result, nil
+}
