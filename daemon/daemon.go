@@ -14,6 +14,7 @@ import (
 
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
+	"siskin/daemon/ledger"
 	"siskin/daemon/memory"
 	"siskin/daemon/metrics"
 	"siskin/daemon/outbox"
@@ -40,6 +41,11 @@ type Options struct {
 	Pressure memory.Pressure
 	// StateFolder is where the daemon keeps what it finds out. Empty: nowhere, so it finds out only what costs nothing.
 	StateFolder string
+	// JournalFolder is where requests and answers are kept through crashes, unless the configuration says where. Empty: in memory
+	// only, then.
+	JournalFolder string
+	// Stamps tells the time of the journal; nil: the system's clocks do.
+	Stamps func() ledger.Stamp
 	// Clock measures passes of the model and deadlines; nil: time.Now.
 	Clock func() time.Time
 	// Listen opens the address of a part, "broker" for the embedded one, "metrics"; nil: net.Listen. It lets a service manager
@@ -106,6 +112,9 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	p.outbox = outbox.New(outboxLimits(fits), func(ctx context.Context, m outbox.Message) error {
 		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
 	})
+	if p.book, err = openBook(&c, &o, device.Name()); err != nil {
+		return d, err
+	}
 	if p.engine, err = session.New(d.engine.options(p)); err != nil {
 		return d, err
 	}
@@ -167,6 +176,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	if d.broker != nil {
 		start(brokering, &broker, "embedded broker", d.broker.Run)
+	}
+	if err := d.pipeline.resume(); err != nil { // before anything new comes
+		return err
 	}
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
@@ -264,6 +276,10 @@ func (d *Daemon) Close() error {
 	}
 	if d.metrics != nil {
 		errs = append(errs, d.metrics.Close())
+	}
+	if d.pipeline != nil && d.pipeline.book != nil {
+		errs = append(errs, d.pipeline.book.close())
+		d.pipeline.book = nil
 	}
 	if d.broker != nil {
 		errs = append(errs, d.broker.Close())

@@ -68,6 +68,10 @@ var allowed = map[string][]string{
 
 	"model/embed": {"model"},
 
+	// The book of requests on its journal.
+	"daemon/journal": {},
+	"daemon/ledger":  {"daemon/journal"},
+
 	// Level 4: one conversation; the speed of a model; the folder of models, which asks the model whether a file will run.
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/lora", "model/mapfile", "model/pack", "model/quant"},
@@ -81,12 +85,12 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/cores", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
 		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
-		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/memory", "daemon/store",
+		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/store",
 		"model", "model/budget", "model/chat", "model/embed", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/quant",
 		"model/quant/encode", "model/requant", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/message", "mqtt/topic",
@@ -94,9 +98,10 @@ var allowed = map[string][]string{
 	},
 
 	// For tests only: no non-test file may import them.
-	"model/goldentest": {},
-	"model/modeltest":  {"model/gguf", "model/kernel", "model/quant"},
-	"mqtt/mqtttest":    {"mqtt/embedded"},
+	"daemon/journal/journaltest": {"daemon/journal"},
+	"model/goldentest":           {},
+	"model/modeltest":            {"model/gguf", "model/kernel", "model/quant"},
+	"mqtt/mqtttest":              {"mqtt/embedded"},
 }
 
 // doors names for each outside module, and for two packages of the standard library, the only packages that may import
@@ -108,7 +113,7 @@ var doors = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"mqtt/embedded"},
 	"github.com/pelletier/go-toml/v2":     {"daemon/config"},
 	"golang.org/x/sys/cpu":                {"kernels_amd64", "kernels_arm64"},
-	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/memory", "daemon/store", "systemd/notify"},
+	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/store", "systemd/notify"},
 	"golang.org/x/text/unicode/norm":      {"model/tokenizer"}, // canonical decomposition, for BERT
 	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/arena", "model/kernel", "model/quant"},
 	"os/exec":                             {"mqtt/mqtttest"}, // starts the broker that tests talk to

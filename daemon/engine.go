@@ -161,7 +161,7 @@ func (e *engine) options(p *pipeline) session.Options {
 	c := &e.config
 	return session.Options{
 		Model: e.model, State: e.state, Tokenizer: e.tokenizer, Template: e.template, ModelName: e.name,
-		Source: p.queue, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
+		Source: source{p.queue, p.began}, Defaults: defaultsOf(c), StopTimeout: c.Daemon.StopTimeout.Duration,
 		Reload: e.reload, Answer: p.answer, Delta: p.delta, Now: p.now, NewSeed: rand.Uint64, Drafts: draftsOf(c), Log: e.log,
 		Adapters: store.Adapters{Dir: adaptersDir(&c.Model)},
 	}

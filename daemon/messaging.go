@@ -35,6 +35,7 @@ func (d *Daemon) openMessaging() error {
 		options.Subscriptions = append(options.Subscriptions, mqtt.Subscription{Filter: filter, QoS: 1})
 	}
 	options.Handler = p.receive
+	options.LateAck = true
 	options.MaxInbound = p.rules.Load().limits.PayloadBytes
 	options.StatusTopic = p.device.Status()
 	options.Online = func() []byte { return d.status(message.Online) }

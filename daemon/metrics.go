@@ -61,6 +61,10 @@ func (d *Daemon) samples() []metrics.Sample {
 		gauge("siskin_heap_bytes", "The Go heap in use.", float64(heap.HeapInuse)),
 		gauge("siskin_goroutines", "Goroutines.", float64(runtime.NumGoroutine())),
 	}
+	if b := p.book; b != nil {
+		out = append(out, gauge("siskin_journal_bytes", "Records in the journal, those that nobody wants any more included.", float64(b.Bytes())),
+			metrics.Sample{Name: "siskin_journal_written_bytes_total", Kind: metrics.Counter, Value: float64(b.Written()), Help: "Bytes written to the journal."})
+	}
 	if d.Root == nil {
 		return out
 	}

@@ -20,7 +20,7 @@ func TestMetrics(t *testing.T) {
 	broker := mqtttest.StartEmbedded(t)
 	c := tinyConfig(t, broker.Addr())
 	c.Metrics.Listen = "127.0.0.1:0"
-	d, _ := startWith(t, c, daemon.Options{Root: os.DirFS("/")})
+	d, _ := startWith(t, c, daemon.Options{Root: os.DirFS("/"), JournalFolder: t.TempDir()})
 	u := newUser(t, broker.Addr())
 	defer u.Cut()
 	u.prompt(message.Request{ID: "one", Prompt: "hello", Temperature: greedy(), MaxTokens: 5})
@@ -37,7 +37,7 @@ func TestMetrics(t *testing.T) {
 	text := string(body)
 	for _, want := range []string{
 		`siskin_requests_total{status="` + string(a.Status) + `",code="` + string(a.Code) + `"} 1` + "\n",
-		"siskin_tokens_total{kind=\"completion\"} 5\n", "siskin_mqtt_connected 1\n", "siskin_queue_requests 0\n",
+		"siskin_tokens_total{kind=\"completion\"} 5\n", "siskin_mqtt_connected 1\n", "siskin_journal_bytes ", "siskin_queue_requests 0\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"siskin/daemon/config"
+	"siskin/daemon/ledger"
 	"siskin/daemon/metrics"
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
@@ -26,6 +27,7 @@ type pipeline struct {
 	queue   *queue.Queue
 	engine  *session.Engine
 	outbox  *outbox.Outbox
+	book    *book // nil: requests and answers are in memory only
 	answers *metrics.Answers
 	// tell publishes at QoS 0; it does not wait.
 	tell func(topic string, payload []byte) error
@@ -67,25 +69,47 @@ func (p *pipeline) receive(m mqtt.Message) {
 	switch _, kind, _ := topic.Parse(m.Topic); kind {
 	case topic.KindPrompt:
 		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
-		p.accept(r, err)
+		p.accept(m, r, err)
 	case topic.KindPromptText:
 		r, err := message.ParseText(m.Payload, p.rules.Load().limits)
-		p.accept(r, err)
+		p.accept(m, r, err)
 	case topic.KindCancel:
 		p.cancel(m.Payload)
+		m.Ack()
 	default:
 		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
+		m.Ack()
 	}
 }
 
-// accept puts a parsed request into the queue and says so, or answers with the reason why not.
-func (p *pipeline) accept(r message.Request, err error) {
-	if err == nil {
-		err = p.enqueue(&r)
-	}
-	if err == nil {
+// accept puts a parsed request into the queue and says so, or answers with the reason why not. The broker's message is acknowledged
+// when the request is safe, or refused.
+func (p *pipeline) accept(m mqtt.Message, r message.Request, err error) {
+	if err == nil && p.book != nil && p.repeated(m, &r) {
 		return
 	}
+	hash := ""
+	if r.ID == "" && p.book != nil {
+		hash = hashOf(&m)
+	}
+	if err == nil {
+		err = p.admit(&r)
+	}
+	if err == nil && p.book != nil {
+		err = p.bookIn(m, r, hash)
+	} else if err == nil {
+		err = p.enqueue(r)
+		m.Ack()
+	} else {
+		m.Ack()
+	}
+	if err != nil {
+		p.refuse(r, err)
+	}
+}
+
+// refuse answers a request that was not accepted.
+func (p *pipeline) refuse(r message.Request, err error) {
 	answer := message.Refusal(r.ID, err)
 	if answer.ID == "" {
 		// Not even an id could be read: the answer goes out under a new one, for whoever watches answers.
@@ -106,7 +130,8 @@ func (p *pipeline) accept(r message.Request, err error) {
 // errReply marks a refusal because of the reply topic.
 var errReply = errors.New("reply topic")
 
-func (p *pipeline) enqueue(r *message.Request) error {
+// admit checks a request by the rules of this device and completes it.
+func (p *pipeline) admit(r *message.Request) error {
 	if p.short.Load() {
 		return &message.Error{Code: message.CodeOverloaded, Text: "The machine is short of memory: ask again in a minute."}
 	}
@@ -126,10 +151,15 @@ func (p *pipeline) enqueue(r *message.Request) error {
 			})
 		}
 	}
+	return nil
+}
+
+// enqueue puts a request into the queue and says so.
+func (p *pipeline) enqueue(r message.Request) error {
 	// Held until "accepted" is on its way: the answer, which takes it too, must not overtake.
 	p.order.Lock()
 	defer p.order.Unlock()
-	depth, err := p.queue.Put(*r)
+	depth, err := p.queue.Put(r)
 	if errors.Is(err, queue.ErrDuplicate) {
 		// A repetition, by the asker or by the broker, of what is being worked on: it will be answered, once.
 		depth, err = p.queue.Depth(), nil
@@ -137,9 +167,13 @@ func (p *pipeline) enqueue(r *message.Request) error {
 	if err != nil {
 		return err
 	}
-	p.send(p.device.Accepted(r.ID), message.Accepted{ID: r.ID, QueueDepth: depth}.Encode())
-	p.log.Debug("request accepted", "id", r.ID, "queue_depth", depth)
+	p.sayAccepted(r.ID, depth)
 	return nil
+}
+
+func (p *pipeline) sayAccepted(id string, depth int) {
+	p.send(p.device.Accepted(id), message.Accepted{ID: id, QueueDepth: depth}.Encode())
+	p.log.Debug("request accepted", "id", id, "queue_depth", depth)
 }
 
 // cancel ends a request wherever it is: waiting, or under way.
@@ -157,7 +191,7 @@ func (p *pipeline) cancel(payload []byte) {
 	p.order.Unlock()
 	switch place {
 	case queue.Waiting:
-		p.post(r, message.Refusal(r.ID, session.Ended(message.CodeCancelled)))
+		p.end(r, message.Refusal(r.ID, session.Ended(message.CodeCancelled)))
 	case queue.Nowhere:
 		p.log.Info("cancel of an unknown request", "id", c.ID)
 	}
@@ -165,7 +199,7 @@ func (p *pipeline) cancel(payload []byte) {
 
 // expire answers a request whose deadline passed while it waited.
 func (p *pipeline) expire(r message.Request) {
-	p.post(r, message.Refusal(r.ID, &message.Error{Code: message.CodeExpired, Text: "The deadline of the request passed before its turn came."}))
+	p.end(r, message.Refusal(r.ID, &message.Error{Code: message.CodeExpired, Text: "The deadline of the request passed before its turn came."}))
 }
 
 // answer ends a request that the session took from the queue.
@@ -173,11 +207,14 @@ func (p *pipeline) answer(r message.Request, a message.Answer) {
 	p.order.Lock()
 	p.queue.Done(r.ID)
 	p.order.Unlock()
+	if p.book != nil && p.book.leave(r.ID, a.Code) {
+		return
+	}
 	p.log.Info("answered", "id", r.ID, "status", a.Status, "code", a.Code,
 		"prompt_tokens", a.Usage.PromptTokens, "cached_tokens", a.Usage.CachedTokens, "completion_tokens", a.Usage.CompletionTokens,
 		"drafted_tokens", a.Usage.DraftedTokens, "accepted_tokens", a.Usage.AcceptedTokens,
 		"queue_ms", a.Timing.QueueMs, "prefill_ms", a.Timing.PrefillMs, "decode_ms", a.Timing.DecodeMs)
-	p.post(r, a)
+	p.end(r, a)
 }
 
 // delta passes on a piece of an answer; a lost one is no loss, the answer has all of it.
@@ -187,14 +224,27 @@ func (p *pipeline) delta(r message.Request, d message.Delta) {
 	}
 }
 
+// end sends the answer of a request that was accepted: once it is safe, where there is a book.
+func (p *pipeline) end(r message.Request, a message.Answer) {
+	if p.book == nil {
+		p.post(r, a)
+		return
+	}
+	p.answers.Observe(&a)
+	p.bookOut(ledger.Answer{ID: r.ID, Topic: p.topicOf(r, a), Payload: a.Encode()})
+}
+
 // post sends an answer to where the asker wants it.
 func (p *pipeline) post(r message.Request, a message.Answer) {
 	p.answers.Observe(&a)
-	to := p.device.Answer(a.ID)
+	p.send(p.topicOf(r, a), a.Encode())
+}
+
+func (p *pipeline) topicOf(r message.Request, a message.Answer) string {
 	if r.ReplyTo != "" {
-		to = r.ReplyTo
+		return r.ReplyTo
 	}
-	p.send(to, a.Encode())
+	return p.device.Answer(a.ID)
 }
 
 func (p *pipeline) send(to string, payload []byte) {
@@ -203,9 +253,14 @@ func (p *pipeline) send(to string, payload []byte) {
 	}
 }
 
-// stop ends the intake: what still waits is answered, and what comes from now on is refused.
+// stop ends the intake: what still waits stays in the book, or, without one, is answered; what comes from now on is refused.
 func (p *pipeline) stop() {
-	for _, r := range p.queue.Close() {
+	left := p.queue.Close()
+	if p.book != nil {
+		p.log.Info("requests wait for the next start", "requests", len(left))
+		return
+	}
+	for _, r := range left {
 		p.post(r, message.Refusal(r.ID, session.Ended(message.CodeShuttingDown)))
 	}
 }

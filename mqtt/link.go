@@ -203,6 +203,7 @@ func (l *Link) flush(s *session) error {
 // disconnects, all within CloseTimeout.
 func (l *Link) goodbye(s *session) {
 	l.pending.close()
+	s.line.flush()
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.CloseTimeout)
 	defer cancel()
 	said := l.cfg.StatusTopic == ""

@@ -94,9 +94,9 @@ type Message struct {
 }
 
 // Ack tells the broker that it need not send the message again; call it once
-// the message is safe, in the order in which the messages came. It matters with
-// Config.LateAck only. After a loss of the connection it does nothing, and the
-// broker sends the message again.
+// the message is safe. The broker hears of messages in the order in which they
+// came. It matters with Config.LateAck only. After a loss of the connection it
+// does nothing, and the broker sends the message again.
 func (m Message) Ack() {
 	if m.ack != nil {
 		m.ack()

@@ -29,6 +29,7 @@ type session struct {
 	link    *Link
 	paho    paho.Client
 	acks    *acks
+	line    *ackLine
 	lost    chan error // what ended the connection
 	present bool       // the broker knew the session
 
@@ -37,7 +38,7 @@ type session struct {
 }
 
 func newSession(l *Link) *session {
-	return &session{link: l, acks: newAcks(l.pending), lost: make(chan error, 1)}
+	return &session{link: l, acks: newAcks(l.pending), line: newAckLine(), lost: make(chan error, 1)}
 }
 
 // connect dials, introduces the client and subscribes, until ctx is done.
@@ -45,6 +46,7 @@ func (s *session) connect(ctx context.Context) error {
 	cfg := &s.link.cfg
 	dialling, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
+	go s.line.run()
 	s.paho = paho.NewClient(s.options(dialling))
 	token := s.paho.Connect().(*paho.ConnectToken)
 	// Paho knows no context. It ends by itself after ConnectTimeout, and at once
@@ -165,12 +167,16 @@ func (s *session) closeConn() {
 func (s *session) handle(_ paho.Client, m paho.Message) {
 	cfg := &s.link.cfg
 	if cfg.Handler == nil || m.Retained() && !cfg.KeepRetained {
-		m.Ack()
+		if cfg.LateAck {
+			s.line.add(m.Ack)()
+		} else {
+			m.Ack()
+		}
 		return
 	}
 	out := Message{Topic: m.Topic(), Payload: m.Payload(), QoS: m.Qos(), Retained: m.Retained(), Duplicate: m.Duplicate()}
 	if cfg.LateAck {
-		out.ack = m.Ack
+		out.ack = s.line.add(m.Ack)
 	}
 	s.link.handling.Lock()
 	defer s.link.handling.Unlock()
@@ -238,6 +244,7 @@ func (s *session) disconnect() { s.paho.Disconnect(uint(quiesce / time.Milliseco
 // abandon ends what is left of the connection. Without a goodbye before, the
 // broker publishes the last will.
 func (s *session) abandon() {
+	s.line.close()
 	s.closeConn()
 	s.paho.Disconnect(1) // paho does not notice that its connection is closed from here
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Memory   Memory   `toml:"memory"`
 	MQTT     MQTT     `toml:"mqtt"`
 	Queue    Queue    `toml:"queue"`
+	Journal  Journal  `toml:"journal"`
 	Generate Generate `toml:"generate"`
 	Session  Session  `toml:"session"`
 	Metrics  Metrics  `toml:"metrics"`
@@ -140,6 +141,28 @@ type Queue struct {
 	MaxDeadline Duration `toml:"max_deadline" reload:"live"`
 }
 
+// Journal keeps accepted requests and their answers through crashes and power cuts.
+type Journal struct {
+	// Enabled keeps them; otherwise they are in memory only.
+	Enabled bool `toml:"enabled"`
+	// Dir is the folder, made if absent, with a folder in it for each device name. Empty: journal in the state folder of the service
+	// manager or the user.
+	Dir string `toml:"dir"`
+	// MaxSize of the folder, about: 64KiB to 1GiB, at least 16 times queue.max_prompt_bytes. A quarter is for requests and answers
+	// that are wanted still.
+	MaxSize Size `toml:"max_size"`
+	// WriteRate is how many bytes a second may be written for new requests on average, 1KiB to 1GiB, and 16 times as many at once.
+	WriteRate Size `toml:"write_rate"`
+	// Window is how many answers are remembered for requests that come again: 16 to 100000; WindowAge for how long: 1m to 168h.
+	Window    int      `toml:"window"`
+	WindowAge Duration `toml:"window_age"`
+	// MaxTries is how often a request is tried again during which the process ended: 1 to 100.
+	MaxTries int `toml:"max_tries"`
+	// TrustClock says that the clock is right from the start, by a battery: deadlines are then kept over a restart of the machine
+	// without waiting for a time server.
+	TrustClock bool `toml:"trust_clock"`
+}
+
 // Generate holds what applies where a request says nothing. The meaning of the sampling values is that of model/sample.
 type Generate struct {
 	// MaxTokens of an answer: 1 to max_tokens_limit.
@@ -214,6 +237,9 @@ func Default() Config {
 			MaxPromptBytes:  64 * KiB,
 			DefaultDeadline: Duration{5 * time.Minute},
 			MaxDeadline:     Duration{time.Hour},
+		},
+		Journal: Journal{
+			Enabled: true, MaxSize: 16 * MiB, WriteRate: MiB, Window: 512, WindowAge: Duration{24 * time.Hour}, MaxTries: 3,
 		},
 		Generate: Generate{
 			MaxTokens:      512,

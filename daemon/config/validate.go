@@ -66,6 +66,7 @@ func (c Config) problems() []*Problem {
 		k.listen("metrics.listen", c.Metrics.Listen)
 	}
 	k.queue(c.Queue)
+	k.journal(c.Journal, c.Queue)
 	k.generate(c.Generate)
 	between(k, "session.max_sessions", c.Session.MaxSessions, 0, 10000)
 	k.span("session.idle_timeout", c.Session.IdleTimeout, time.Second, 8760*time.Hour)
@@ -194,4 +195,17 @@ func (k *checker) generate(g Generate) {
 	between(k, "generate.repeat_penalty", g.RepeatPenalty, 0.01, 100)
 	between(k, "generate.repeat_last_n", g.RepeatLastN, 0, 32768)
 	between(k, "generate.seed", g.Seed, 0, 1<<63-1)
+}
+
+func (k *checker) journal(j Journal, q Queue) {
+	k.text("journal.dir", j.Dir, 4096)
+	between(k, "journal.max_size", j.MaxSize, 64*KiB, 1024*MiB)
+	// A prompt beyond the queue is a problem of its own.
+	if most := 16 * min(q.MaxPromptBytes, q.MaxBytes); j.Enabled && j.MaxSize < most && q.MaxPromptBytes <= q.MaxBytes && j.MaxSize >= 64*KiB {
+		k.add("journal.max_size", "%v is less than %v, 16 times queue.max_prompt_bytes: the longest request would not fit", j.MaxSize, most)
+	}
+	between(k, "journal.write_rate", j.WriteRate, KiB, 1024*MiB)
+	between(k, "journal.window", j.Window, 16, 100_000)
+	k.span("journal.window_age", j.WindowAge, time.Minute, 168*time.Hour)
+	between(k, "journal.max_tries", j.MaxTries, 1, 100)
 }

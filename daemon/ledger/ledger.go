@@ -11,7 +11,6 @@
 package ledger
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -97,8 +96,9 @@ type entry struct {
 	effects  map[string]bool // begun: ended
 	request  journal.Place
 	answer   journal.Place
-	pending  bool // its first record is not durable yet
-	ending   bool // an answer is on its way to the disk
+	pending  bool          // its first record is not durable yet
+	waiters  []func(error) // for that
+	ending   bool          // an answer is on its way to the disk
 }
 
 // live is what the entry keeps on disk.
@@ -126,90 +126,6 @@ type Ledger struct {
 	work    sync.WaitGroup
 }
 
-// Open reads the book.
-func Open(o Options) (*Ledger, error) {
-	l := &Ledger{o: o, entries: map[string]*entry{}, hashes: map[string]string{}, tokens: float64(o.Limits.Burst), filled: o.Clock().Wall}
-	j, err := journal.Open(journal.Options{
-		Folder: o.Folder, SegmentBytes: o.SegmentBytes,
-		Replay: func(r journal.Record) error {
-			if err := l.replay(r); err != nil {
-				o.Log.Error("journal: a record makes no sense and is left out", "number", r.Number, "err", err)
-			}
-			return nil
-		},
-		Damaged: func(d journal.Damage) {
-			o.Log.Error("journal: damaged, what was there is lost", "segment", d.Segment, "offset", d.Offset, "bytes", d.Bytes)
-		},
-		Failed: func(err error) { o.Log.Warn("journal: storage failed, a new segment was begun", "err", err) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	l.journal = j
-	for id, e := range l.entries {
-		if e.state == Accepted && e.request == (journal.Place{}) || e.state > Accepted && e.answer == (journal.Place{}) {
-			delete(l.entries, id) // the rest of it was damaged, or is gone
-			continue
-		}
-		l.live += e.live()
-		if e.state == Sent {
-			l.done = append(l.done, e)
-		}
-	}
-	slices.SortFunc(l.done, byOrder)
-	return l, nil
-}
-
-func byOrder(a, b *entry) int { return cmp.Compare(a.order, b.order) }
-
-// replay takes a record into the book. Records of one request may come in any order.
-func (l *Ledger) replay(r journal.Record) error {
-	h, _, err := decode(r.Data)
-	if err != nil {
-		return err
-	}
-	e := l.entries[h.ID]
-	if e == nil {
-		e = &entry{id: h.ID, state: Accepted}
-		l.entries[h.ID] = e
-	}
-	e.order = max(e.order, h.Order)
-	l.order = max(l.order, h.Order)
-	if h.Hash != "" {
-		e.hash = h.Hash
-		l.hashes[h.Hash] = e.id
-	}
-	e.tries = max(e.tries, h.Tries)
-	switch r.Kind {
-	case kindRequest:
-		e.request, e.deadline = r.Place, time.Duration(h.Deadline)*time.Millisecond
-		if e.state == Accepted {
-			e.received = h.stamp()
-		}
-	case kindTry:
-	case kindAnswer:
-		e.answer, e.topic = r.Place, h.Topic
-		e.state, e.received = max(e.state, Answered), h.stamp()
-		if h.Sent {
-			e.state = Sent
-		}
-	case kindSent:
-		e.state = Sent
-	case kindEffect:
-		e.effect(h.Effect, h.Done)
-	default:
-		return fmt.Errorf("kind %d is not known", r.Kind)
-	}
-	return nil
-}
-
-func (e *entry) effect(name string, ended bool) {
-	if e.effects == nil {
-		e.effects = map[string]bool{}
-	}
-	e.effects[name] = e.effects[name] || ended
-}
-
 // Close writes what is under way and ends.
 func (l *Ledger) Close() error {
 	l.work.Wait()
@@ -218,6 +134,12 @@ func (l *Ledger) Close() error {
 
 // Written returns how many bytes have been handed to the storage.
 func (l *Ledger) Written() int64 { return l.journal.Written() }
+
+// Bytes returns what the records on disk take, dead ones too.
+func (l *Ledger) Bytes() int64 {
+	bytes, _ := l.journal.Bytes()
+	return bytes
+}
 
 // Waiting returns the requests that were accepted and have no answer, in the order in which they were accepted.
 func (l *Ledger) Waiting() ([]Request, error) {
@@ -351,10 +273,32 @@ func (l *Ledger) Accept(r Request, done func(error)) error {
 			e.request, e.pending = p, false
 			l.live += e.live()
 		}
+		waiters := e.waiters
+		e.waiters = nil
 		l.mu.Unlock()
 		done(err)
+		for _, w := range waiters {
+			w(err)
+		}
 	})
 	return nil
+}
+
+// Await calls done when the request with an id is durable, at once if it is; with an error if it will not be, or is not there.
+func (l *Ledger) Await(id string, done func(error)) {
+	l.mu.Lock()
+	e := l.entries[id]
+	if e != nil && e.pending {
+		e.waiters = append(e.waiters, done)
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	if e == nil {
+		done(fmt.Errorf("%s: %w", id, ErrUnknown))
+		return
+	}
+	done(nil)
 }
 
 // room makes room for a request, or says that there is none. l.mu is held.
@@ -464,7 +408,10 @@ func (l *Ledger) Answer(a Answer, done func(error)) error {
 	l.journal.Append(kindAnswer, data, func(p journal.Place, err error) {
 		l.mu.Lock()
 		e.ending = false
-		if err == nil {
+		switch {
+		case l.entries[e.id] != e:
+			err = errors.Join(err, fmt.Errorf("%s: its acceptance failed: %w", e.id, ErrUnknown))
+		case err == nil:
 			l.live -= e.live()
 			e.state, e.answer, e.topic, e.received, e.effects = Answered, p, a.Topic, h.stamp(), nil
 			l.live += e.live()
@@ -489,134 +436,4 @@ func (l *Ledger) Sent(id string) error {
 	l.tidy()
 	l.mu.Unlock()
 	return l.note(kindSent, head{ID: id}, false)
-}
-
-// prune forgets what is older than the window. l.mu is held.
-func (l *Ledger) prune(now time.Time) {
-	for len(l.done) > 0 && (len(l.done) > l.o.Limits.Window || now.Sub(l.done[0].received.Wall) > l.o.Limits.Age) {
-		l.forgetOldest()
-	}
-}
-
-// compactShare: half of the folder, or four times what is wanted, may be there before it is compacted, so that a byte is copied a
-// third of a time at most.
-const (
-	compactShare    = 2
-	compactTimes    = 4
-	compactSegments = 8
-)
-
-// tidy begins to compact if that is worth it. l.mu is held.
-func (l *Ledger) tidy() {
-	bytes, segments := l.journal.Bytes()
-	most := max(l.o.SegmentBytes, min(compactTimes*l.live, l.o.Limits.Bytes/compactShare))
-	if l.compact || bytes <= most && segments < compactSegments {
-		return
-	}
-	l.compact = true
-	l.work.Go(func() {
-		if err := l.Compact(); err != nil {
-			l.o.Log.Error("journal: compacting failed, and is tried again later", "err", err)
-		}
-		l.mu.Lock()
-		l.compact = false
-		l.mu.Unlock()
-	})
-}
-
-// Compact copies what is wanted still into new segments and removes the old ones.
-func (l *Ledger) Compact() error {
-	mark, err := l.journal.Mark()
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	ids := make([]string, 0, len(l.entries))
-	for id := range l.entries {
-		ids = append(ids, id)
-	}
-	l.mu.Unlock()
-	for _, id := range ids {
-		if err := l.copy(id, mark); err != nil {
-			return err
-		}
-	}
-	return l.journal.Release(mark)
-}
-
-// copy appends what there is of a request before a mark anew. A copy of a request never comes behind its answer: if a crash took the
-// answer away before the copy, the request would be worked on once more.
-func (l *Ledger) copy(id string, mark uint64) error {
-	for {
-		l.mu.Lock()
-		e := l.entries[id]
-		if e == nil || e.pending || !e.place().Before(mark) {
-			l.mu.Unlock()
-			return nil
-		}
-		place := e.place()
-		l.mu.Unlock()
-		payload, err := l.read(place)
-		if err != nil {
-			return fmt.Errorf("%s: %w", id, err)
-		}
-		l.mu.Lock()
-		if e.ending || e.place() != place || l.entries[id] != e {
-			l.mu.Unlock()
-			time.Sleep(time.Millisecond) // the answer is about to be durable, or to fail
-			continue
-		}
-		result, err := l.appendCopy(e, payload)
-		l.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		return <-result
-	}
-}
-
-// place is the record that an entry is kept by.
-func (e *entry) place() journal.Place {
-	if e.state == Accepted {
-		return e.request
-	}
-	return e.answer
-}
-
-// appendCopy appends an entry as it is now, with its payload. l.mu is held.
-func (l *Ledger) appendCopy(e *entry, payload []byte) (<-chan error, error) {
-	kind, to := byte(kindRequest), &e.request
-	h := head{ID: e.id, Order: e.order, Hash: e.hash, Tries: e.tries, Deadline: e.deadline.Milliseconds()}
-	if e.state > Accepted {
-		kind, to = kindAnswer, &e.answer
-		h = head{ID: e.id, Order: e.order, Hash: e.hash, Topic: e.topic, Sent: e.state == Sent}
-	}
-	h.setStamp(e.received)
-	for name, ended := range e.effects {
-		effect := head{ID: e.id, Effect: name, Done: ended}
-		data, err := effect.encode(nil)
-		if err != nil {
-			return nil, err
-		}
-		l.journal.Append(kindEffect, data, nil) // durable before what follows
-	}
-	data, err := h.encode(payload)
-	if err != nil {
-		return nil, err
-	}
-	result := make(chan error, 1)
-	l.journal.Append(kind, data, func(p journal.Place, err error) {
-		if err == nil {
-			l.mu.Lock()
-			l.live -= e.live()
-			*to = p
-			l.live += e.live()
-			if l.entries[e.id] != e {
-				l.live -= e.live() // it was forgotten meanwhile
-			}
-			l.mu.Unlock()
-		}
-		result <- err
-	})
-	return result, nil
 }

@@ -15,6 +15,8 @@ import (
 type Message struct {
 	Topic   string
 	Payload []byte
+	// Taken is called once the broker has acknowledged it; nil: nobody wants to know.
+	Taken func()
 }
 
 // size is what a message counts against the bound in bytes.
@@ -107,6 +109,9 @@ func (o *Outbox) Run(ctx context.Context) {
 			continue
 		}
 		o.remove()
+		if m.Taken != nil {
+			m.Taken()
+		}
 	}
 }
 

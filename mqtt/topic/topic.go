@@ -133,6 +133,9 @@ func (d Device) Accepted(id string) string { return d.base + "accepted/" + id }
 // Delta is where the pieces of an answer go.
 func (d Device) Delta(id string) string { return d.base + "delta/" + id }
 
+// Dead is where requests go that cannot be worked on.
+func (d Device) Dead() string { return d.base + "dead" }
+
 // Answer is where an answer goes.
 func (d Device) Answer(id string) string { return d.base + "answer/" + id }
 

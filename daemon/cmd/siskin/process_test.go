@@ -24,6 +24,7 @@ const maxAnonymousBytes = 150 << 20
 // program builds the real binary once per test.
 func program(t *testing.T) string {
 	t.Helper()
+	t.Setenv("XDG_STATE_HOME", t.TempDir()) // of the daemons that the test starts
 	path := filepath.Join(t.TempDir(), "siskin")
 	build := exec.Command("go", "build", "-o", path, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

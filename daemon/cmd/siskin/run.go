@@ -137,7 +137,25 @@ func options(c *config.Config, log *slog.Logger) daemon.Options {
 	if cache, err := os.UserCacheDir(); o.StateFolder == "" && err == nil {
 		o.StateFolder = filepath.Join(cache, "siskin")
 	}
+	if state := stateFolder(); state != "" {
+		o.JournalFolder = filepath.Join(state, "journal")
+	}
 	return o
+}
+
+// stateFolder is where a service manager, or the user's system, keeps what must not be lost (systemd.exec(5), StateDirectory; XDG Base
+// Directory Specification 0.8); "" is nowhere.
+func stateFolder() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "siskin")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "siskin")
+	}
+	return ""
 }
 
 // limitHeap makes the garbage collector keep the heap within the plan, unless the user (GOMEMLIMIT, GOGC) has asked for less,
@@ -209,6 +227,7 @@ func (c *demoCommand) Run(ctx context.Context, s *streams) error {
 	settings := config.Default()
 	settings.Model.Path = c.Model
 	settings.MQTT.Embedded.Enabled, settings.MQTT.Embedded.Listen = true, c.Listen
+	settings.Journal.Enabled = false // it leaves nothing behind
 	settings.Log.Level = "warn"
 	c.override(&settings)
 	var level slog.LevelVar

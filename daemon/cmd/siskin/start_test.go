@@ -27,6 +27,7 @@ func BenchmarkStart(b *testing.B) {
 	modelPath := goldentest.Model(b)
 	dir := b.TempDir()
 	bin := filepath.Join(dir, "siskin")
+	b.Setenv("XDG_STATE_HOME", b.TempDir())
 	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
