@@ -29,6 +29,7 @@ type book struct {
 	clock    func() ledger.Stamp
 	maxTries int
 	retry    time.Duration // until an answer that could not be written is tried again
+	patience time.Duration // with a clock that nobody has set
 
 	mu      sync.Mutex
 	refused map[string]bool // ids in the queue whose acceptance failed: their answers are nobody's
@@ -75,7 +76,10 @@ func openBook(c *config.Config, o *Options, device string) (*book, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal: %w", err), disk.Close())
 	}
-	b := &book{Ledger: l, disk: disk, clock: clock, maxTries: c.Journal.MaxTries, retry: answerRetry, refused: map[string]bool{}}
+	b := &book{Ledger: l, disk: disk, clock: clock, maxTries: c.Journal.MaxTries, retry: answerRetry, patience: o.ClockPatience, refused: map[string]bool{}}
+	if b.patience == 0 {
+		b.patience = DefaultClockPatience
+	}
 	b.ended, b.end = context.WithCancel(context.Background())
 	return b, nil
 }
@@ -154,7 +158,11 @@ func (p *pipeline) bookIn(m mqtt.Message, r message.Request, hash string) error 
 		m.Ack()
 		return err
 	}
+	p.order.Lock() // its end waits until the book knows it
 	depth, err := p.queue.Put(r)
+	if err != nil {
+		p.order.Unlock()
+	}
 	if errors.Is(err, queue.ErrClosed) {
 		return nil // without an acknowledgement the broker keeps it for the next start
 	}
@@ -171,6 +179,7 @@ func (p *pipeline) bookIn(m mqtt.Message, r message.Request, hash string) error 
 		}
 		m.Ack()
 	})
+	p.order.Unlock()
 	if err != nil {
 		p.takeBack(r, err)
 		m.Ack()
@@ -276,13 +285,13 @@ func (p *pipeline) resume() error {
 	return nil
 }
 
-// clockPatience is how long a clock that nobody has set yet may take after a start: time servers are asked every 64 s at first
+// DefaultClockPatience is how long a clock that nobody has set yet may take after a start: time servers are asked every 64 s at first
 // (RFC 5905, section 7.3, MINPOLL).
-const clockPatience = 2 * time.Minute
+const DefaultClockPatience = 2 * time.Minute
 
 // awaitClock decides about requests whose age is not known before the clock is set.
 func (p *pipeline) awaitClock(unsure []ledger.Request) {
-	deadline := time.NewTimer(clockPatience)
+	deadline := time.NewTimer(p.book.patience)
 	defer deadline.Stop()
 	check := time.NewTicker(time.Second)
 	defer check.Stop()

@@ -46,6 +46,8 @@ type Options struct {
 	JournalFolder string
 	// Stamps tells the time of the journal; nil: the system's clocks do.
 	Stamps func() ledger.Stamp
+	// ClockPatience is how long requests of the last start wait for a clock that nobody has set; 0: DefaultClockPatience.
+	ClockPatience time.Duration
 	// Clock measures passes of the model and deadlines; nil: time.Now.
 	Clock func() time.Time
 	// Listen opens the address of a part, "broker" for the embedded one, "metrics"; nil: net.Listen. It lets a service manager

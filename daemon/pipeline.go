@@ -199,6 +199,8 @@ func (p *pipeline) cancel(payload []byte) {
 
 // expire answers a request whose deadline passed while it waited.
 func (p *pipeline) expire(r message.Request) {
+	p.order.Lock()   // it may be so young that it is not in the book yet
+	p.order.Unlock() //nolint:staticcheck // an empty section: waiting is all
 	p.end(r, message.Refusal(r.ID, &message.Error{Code: message.CodeExpired, Text: "The deadline of the request passed before its turn came."}))
 }
 

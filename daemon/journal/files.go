@@ -60,8 +60,21 @@ func OpenDisk(path string) (*Disk, error) {
 	return &Disk{path: path, lock: lock}, nil
 }
 
+// ReadDisk is a folder to read, whoever has it; it must be there.
+func ReadDisk(path string) (*Disk, error) {
+	if _, err := os.ReadDir(path); err != nil {
+		return nil, err
+	}
+	return &Disk{path: path}, nil
+}
+
 // Close unlocks the folder.
-func (d *Disk) Close() error { return d.lock.Close() }
+func (d *Disk) Close() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
 
 // Create is described at Folder.
 func (d *Disk) Create(name string, size int64) (File, error) {

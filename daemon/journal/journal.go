@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -118,21 +119,9 @@ func Open(o Options) (*Journal, error) {
 		return nil, fmt.Errorf("journal: segments of %d bytes: want at least 4096", o.SegmentBytes)
 	}
 	j := &Journal{o: o, next: 1, wake: make(chan struct{}, 1), done: make(chan struct{}), salt: rand.Uint32()}
-	names, err := o.Folder.List()
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+	if err := j.list(); err != nil {
+		return nil, err
 	}
-	for _, name := range names {
-		if first, salt, ok := parseName(name); ok {
-			j.segments = append(j.segments, segment{first: first, salt: salt})
-		}
-	}
-	slices.SortFunc(j.segments, func(a, b segment) int {
-		if a.first < b.first {
-			return -1
-		}
-		return 1
-	})
 	// What was taken back is known only at the end, so everything is read twice: it is in memory the second time.
 	var voids []span
 	for i := range j.segments {
@@ -164,6 +153,38 @@ func Open(o Options) (*Journal, error) {
 	}
 	go j.commit()
 	return j, nil
+}
+
+// Scan reads a journal without opening it: every record, also one that was taken back, and what is damaged.
+func Scan(folder Folder, visit func(Record) error, damaged func(Damage)) error {
+	j := &Journal{o: Options{Folder: folder}}
+	if err := j.list(); err != nil {
+		return err
+	}
+	for i := range j.segments {
+		s := &j.segments[i]
+		if err := j.read(s, func(r found) error {
+			return visit(Record{Kind: r.kind, Number: r.number, Data: r.data, Place: Place{s.first, r.offset, recordSize(len(r.data))}})
+		}, damaged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list finds the segments.
+func (j *Journal) list() error {
+	names, err := j.o.Folder.List()
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	for _, name := range names {
+		if first, salt, ok := parseName(name); ok {
+			j.segments = append(j.segments, segment{first: first, salt: salt})
+		}
+	}
+	slices.SortFunc(j.segments, func(a, b segment) int { return cmp.Compare(a.first, b.first) })
+	return nil
 }
 
 // read scans one segment.
