@@ -12,7 +12,7 @@ LINT    := bin/golangci-lint
 export CGO_ENABLED := 0
 export GOWORK := off
 
-.PHONY: run build model test test-race test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-start bench-memory bench-peer bench-record size deps clean help
+.PHONY: run build model test test-race test-durable test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-start bench-memory bench-peer bench-record size deps clean help
 
 run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
 	@$(BIN) demo --model $(MODEL)
@@ -49,6 +49,12 @@ lint: $(LINT) ## golangci-lint with .golangci.yml, and gofmt where it does not l
 # Built from the version that .ci/tools.mod pins; the product's module graph does not know it.
 $(LINT): .ci/tools.mod .ci/tools.sum
 	$(GO) build -modfile=$(TOOLS) -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# Ten thousand prompts each: with faults, and at a steady rate. Minutes; a quiet machine for the second.
+test-durable: ## prompts over a broker and a daemon that are killed again and again; the speed of acceptance
+	SISKIN_TEST_PROMPTS=$(PROMPTS) $(GO) test -count=1 -timeout 60m -v -run 'TestNoPromptLost|TestAcceptLatency' ./daemon/cmd/siskin
+	$(GO) test -count=1 -v -run 'TestTimeToFirstToken' ./daemon
+PROMPTS ?= 10000
 
 test-purego: ## tests of the packages with kernels, without assembly
 	$(GO) test -tags purego ./model/quant ./model/kernel ./model/sample
