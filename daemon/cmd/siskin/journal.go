@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -116,7 +115,7 @@ func (c *journalCompactCommand) Run(s *streams) (err error) {
 	err = l.Compact()
 	after := l.Bytes()
 	if err = errors.Join(err, l.Close()); err == nil {
-		_, err = fmt.Fprintf(io.Writer(s.out), "%d bytes, before %d\n", after, before)
+		_, err = fmt.Fprintf(s.out, "%d bytes, before %d\n", after, before)
 	}
 	return err
 }

@@ -149,8 +149,7 @@ func (f *Folder) op(writes bool) error {
 	return nil
 }
 
-// Create, Open, Remove, List and Sync are those of journal.Folder.
-
+// Create is that of journal.Folder.
 func (f *Folder) Create(name string, size int64) (journal.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,6 +167,7 @@ func (f *Folder) Create(name string, size int64) (journal.File, error) {
 	return &handle{f, x}, nil
 }
 
+// Open is that of journal.Folder.
 func (f *Folder) Open(name string) (journal.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -181,6 +181,7 @@ func (f *Folder) Open(name string) (journal.File, error) {
 	return &handle{f, x}, nil
 }
 
+// Remove is that of journal.Folder.
 func (f *Folder) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,6 +196,7 @@ func (f *Folder) Remove(name string) error {
 	return nil
 }
 
+// List is that of journal.Folder.
 func (f *Folder) List() ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -211,6 +213,7 @@ func (f *Folder) List() ([]string, error) {
 	return names, nil
 }
 
+// Sync is that of journal.Folder.
 func (f *Folder) Sync() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
