@@ -20,6 +20,7 @@ import (
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
+	"siskin/daemon/store"
 	"siskin/model/kernel"
 	"siskin/mqtt"
 	"siskin/mqtt/embedded"
@@ -112,8 +113,10 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	p.outbox = outbox.New(outboxLimits(fits), func(ctx context.Context, m outbox.Message) error {
-		return d.client.Publish(ctx, m.Topic, 1, false, m.Payload)
+		return d.client.Publish(ctx, m.Topic, 1, m.Retain, m.Payload)
 	})
+	p.adapters = store.Adapters{Dir: adaptersDir(&c.Model)}
+	d.openHome(&c)
 	if p.book, err = openBook(&c, &o, device.Name()); err != nil {
 		return d, err
 	}
@@ -186,6 +189,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
 	if d.engine.reader != nil {
 		start(transport, &parts, "weights", func(ctx context.Context) error { d.engine.reader.Run(ctx); return nil })
+	}
+	if h := d.pipeline.home; h != nil {
+		start(transport, &parts, "home assistant", func(ctx context.Context) error { h.run(ctx); return nil })
 	}
 	if d.metrics != nil {
 		start(transport, &parts, "metrics", d.metrics.Run)

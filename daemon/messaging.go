@@ -36,6 +36,10 @@ func (d *Daemon) openMessaging() error {
 	}
 	options.Handler = p.receive
 	options.LateAck = true
+	if h := p.home; h != nil {
+		options.Subscriptions = append(options.Subscriptions, mqtt.Subscription{Filter: h.device.StatusTopic(), QoS: 1})
+		options.Up = h.announce
+	}
 	options.MaxInbound = p.rules.Load().limits.PayloadBytes
 	options.StatusTopic = p.device.Status()
 	options.Online = func() []byte { return d.status(message.Online) }

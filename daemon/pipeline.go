@@ -15,6 +15,7 @@ import (
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
+	"siskin/daemon/store"
 	"siskin/mqtt"
 	"siskin/mqtt/message"
 	"siskin/mqtt/topic"
@@ -23,12 +24,15 @@ import (
 // pipeline joins the ends: it is the only place that knows both where requests come from and where answers go. Data
 // flows one way through it: receive -> queue -> session -> answer -> outbox.
 type pipeline struct {
-	device  topic.Device
-	queue   *queue.Queue
-	engine  *session.Engine
-	outbox  *outbox.Outbox
-	book    *book // nil: requests and answers are in memory only
-	answers *metrics.Answers
+	device   topic.Device
+	queue    *queue.Queue
+	engine   *session.Engine
+	outbox   *outbox.Outbox
+	home     *home // nil: Home Assistant is not told
+	adapters store.Adapters
+	adapter  atomic.Pointer[string] // of requests that name none
+	book     *book                  // nil: requests and answers are in memory only
+	answers  *metrics.Answers
 	// tell publishes at QoS 0; it does not wait.
 	tell func(topic string, payload []byte) error
 	log  *slog.Logger
@@ -66,6 +70,11 @@ func newRules(c *config.Config) (*rules, error) {
 // receive takes a message from the broker; retained ones, which would be answered again at every connection, do not get
 // this far. It returns quickly: whatever takes time happens behind the queue.
 func (p *pipeline) receive(m mqtt.Message) {
+	if p.home != nil && m.Topic == p.home.device.StatusTopic() {
+		p.home.born(m.Payload)
+		m.Ack()
+		return
+	}
 	switch _, kind, _ := topic.Parse(m.Topic); kind {
 	case topic.KindPrompt:
 		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
@@ -75,6 +84,9 @@ func (p *pipeline) receive(m mqtt.Message) {
 		p.accept(m, r, err)
 	case topic.KindCancel:
 		p.cancel(m.Payload)
+		m.Ack()
+	case topic.KindAdapterSet:
+		p.chooseAdapter(string(m.Payload))
 		m.Ack()
 	default:
 		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
@@ -143,6 +155,9 @@ func (p *pipeline) admit(r *message.Request) error {
 	if r.Deadline == 0 {
 		r.Deadline = rules.defaultDeadline
 	}
+	if name := p.adapter.Load(); name != nil && len(r.Adapters) == 0 {
+		r.Adapters = []message.Adapter{{Name: *name, Scale: 1}}
+	}
 	if r.ReplyTo != "" {
 		if err := rules.replies.Check(r.ReplyTo); err != nil {
 			return fmt.Errorf("%w: %w", errReply, &message.Error{
@@ -183,17 +198,27 @@ func (p *pipeline) cancel(payload []byte) {
 		p.log.Warn("cancel refused", "err", err)
 		return
 	}
+	ids := []string{c.ID}
+	if c.All {
+		ids = p.queue.IDs()
+	}
+	for _, id := range ids {
+		p.cancelOne(id)
+	}
+}
+
+func (p *pipeline) cancelOne(id string) {
 	p.order.Lock() // a running request is not answered while it is held, as Engine.Cancel asks
-	r, place := p.queue.Cancel(c.ID)
+	r, place := p.queue.Cancel(id)
 	if place == queue.Running {
-		p.engine.Cancel(c.ID)
+		p.engine.Cancel(id)
 	}
 	p.order.Unlock()
 	switch place {
 	case queue.Waiting:
 		p.end(r, message.Refusal(r.ID, session.Ended(message.CodeCancelled)))
 	case queue.Nowhere:
-		p.log.Info("cancel of an unknown request", "id", c.ID)
+		p.log.Info("cancel of an unknown request", "id", id)
 	}
 }
 
@@ -232,13 +257,21 @@ func (p *pipeline) end(r message.Request, a message.Answer) {
 		p.post(r, a)
 		return
 	}
-	p.answers.Observe(&a)
+	p.observe(&a)
 	p.bookOut(ledger.Answer{ID: r.ID, Topic: p.topicOf(r, a), Payload: a.Encode()})
+}
+
+// observe counts an answer and shows it to Home Assistant.
+func (p *pipeline) observe(a *message.Answer) {
+	p.answers.Observe(a)
+	if p.home != nil {
+		p.home.answered(a)
+	}
 }
 
 // post sends an answer to where the asker wants it.
 func (p *pipeline) post(r message.Request, a message.Answer) {
-	p.answers.Observe(&a)
+	p.observe(&a)
 	p.send(p.topicOf(r, a), a.Encode())
 }
 

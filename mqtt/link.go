@@ -153,6 +153,9 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 		l.pending.announce(newItem(l.cfg.StatusTopic, 1, true, l.cfg.Online()), true)
 	}
 	l.connected.Store(true)
+	if l.cfg.Up != nil {
+		l.cfg.Up()
+	}
 	l.log.Info("mqtt: connected", "broker", l.addr, "client", l.cfg.ClientID, "session_present", s.present)
 	err = l.serve(ctx, s)
 	if ctx.Err() != nil {

@@ -152,6 +152,10 @@ type Config struct {
 	Online      func() []byte
 	Offline     []byte
 
+	// Up is called on each connection, when its subscriptions are in force. It
+	// must not wait for the link.
+	Up func()
+
 	KeepAlive      time.Duration // whole seconds; a dead connection is noticed within KeepAlive and 15 s more
 	ConnectTimeout time.Duration // for each of: connecting, TLS and CONNACK together, subscribing
 	WriteTimeout   time.Duration // for one packet

@@ -27,8 +27,11 @@ type Config struct {
 	Generate Generate `toml:"generate"`
 	Session  Session  `toml:"session"`
 	Metrics  Metrics  `toml:"metrics"`
-	Log      Log      `toml:"log"`
-	Daemon   Daemon   `toml:"daemon"`
+
+	HomeAssistant HomeAssistant `toml:"homeassistant"`
+
+	Log    Log    `toml:"log"`
+	Daemon Daemon `toml:"daemon"`
 }
 
 // Model says which model runs, and how.
@@ -119,6 +122,14 @@ type Embedded struct {
 	// Listen is its address, host:port with a numeric port. Other machines reach it only if the host is not a loopback
 	// address. Empty is refused.
 	Listen string `toml:"listen"`
+}
+
+// HomeAssistant shows the device in Home Assistant, by its MQTT discovery.
+type HomeAssistant struct {
+	// Enabled publishes the discovery, and each answer for it. The last answer is retained on the broker.
+	Enabled bool `toml:"enabled"`
+	// Prefix is Home Assistant's discovery prefix. Empty is refused.
+	Prefix string `toml:"prefix"`
 }
 
 // Metrics are for a Prometheus server. They hold no text of requests.
@@ -251,9 +262,10 @@ func Default() Config {
 			RepeatPenalty:  1,
 			RepeatLastN:    64,
 		},
-		Session: Session{MaxSessions: 16, IdleTimeout: Duration{10 * time.Minute}},
-		Log:     Log{Level: "info", Format: "text"},
-		Daemon:  Daemon{StopTimeout: Duration{10 * time.Second}},
+		HomeAssistant: HomeAssistant{Prefix: "homeassistant"},
+		Session:       Session{MaxSessions: 16, IdleTimeout: Duration{10 * time.Minute}},
+		Log:           Log{Level: "info", Format: "text"},
+		Daemon:        Daemon{StopTimeout: Duration{10 * time.Second}},
 	}
 }
 

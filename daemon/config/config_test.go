@@ -108,7 +108,7 @@ func TestProblems(t *testing.T) {
 				`x.toml:7: queue.default_deadline: "30" is not a duration: write a number and a unit, such as "30s", "5m" or "1h30m"`,
 				`x.toml:9: model.context: wrong kind of value; write a whole number, such as 4`,
 				`x.toml:10: model.threads: -1 is not between 0 and 256`,
-				`x.toml:11: modell: unknown key; known here: device, model, memory, mqtt, queue, journal, generate, session, metrics, log, daemon`,
+				`x.toml:11: modell: unknown key; known here: device, model, memory, mqtt, queue, journal, generate, session, metrics, homeassistant, log, daemon`,
 				`x.toml:15: log.level: "loud" is none of debug, info, warn, error`,
 			},
 		},

@@ -65,6 +65,10 @@ func (c Config) problems() []*Problem {
 	if c.Metrics.Listen != "" {
 		k.listen("metrics.listen", c.Metrics.Listen)
 	}
+	k.text("homeassistant.prefix", c.HomeAssistant.Prefix, 128)
+	if p := c.HomeAssistant.Prefix; p == "" || strings.ContainsAny(p, "+#") || strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") {
+		k.add("homeassistant.prefix", "%q is no topic; write it as in Home Assistant, without a slash at its ends", p)
+	}
 	k.queue(c.Queue)
 	k.journal(c.Journal, c.Queue)
 	k.generate(c.Generate)

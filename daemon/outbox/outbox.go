@@ -15,6 +15,7 @@ import (
 type Message struct {
 	Topic   string
 	Payload []byte
+	Retain  bool // the broker keeps it for those who come later
 	// Taken is called once the broker has acknowledged it; nil: nobody wants to know.
 	Taken func()
 }

@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -238,6 +240,13 @@ func (q *Queue) Cancel(id string) (message.Request, Place) {
 	q.drop(i)
 	delete(q.ids, id)
 	return i.request, Waiting
+}
+
+// IDs returns the ids of all requests that wait or were handed out and are not done.
+func (q *Queue) IDs() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Sorted(maps.Keys(q.ids))
 }
 
 // Depth returns how many requests wait.

@@ -71,10 +71,14 @@ type Delta struct {
 	Delta string `json:"delta"`
 }
 
-// Cancel asks to end a request.
+// Cancel asks to end a request, or all of them.
 type Cancel struct {
-	ID string `json:"id"`
+	ID  string `json:"id,omitempty"`
+	All bool   `json:"all,omitempty"` // then ID is empty
 }
+
+// CancelAll is the form of a Cancel of all requests.
+const CancelAll = `{"all":true}`
 
 // State is whether a device serves.
 type State string
@@ -201,8 +205,8 @@ func ParseStatus(payload []byte) (Status, error) {
 	return s, nil
 }
 
-// ParseCancel reads a cancellation: an object with "id", or the bare id with or
-// without white space around it. It returns an *Error for anything else.
+// ParseCancel reads a cancellation: an object with "id", or with "all", or the bare
+// id with or without white space around it. It returns an *Error for anything else.
 func ParseCancel(payload []byte) (Cancel, error) {
 	// Twice an id leaves room for the object around it and for unknown keys.
 	const maxBytes = 4 << 10
@@ -217,6 +221,12 @@ func ParseCancel(payload []byte) (Cancel, error) {
 	var c Cancel
 	if err := parseReply(payload, &c); err != nil {
 		return Cancel{}, err
+	}
+	if c.All {
+		if c.ID != "" {
+			return Cancel{}, fault(CodeBadRequest, "all", `The cancellation has both "all" and "id"; give one of them.`)
+		}
+		return c, nil
 	}
 	return c, CheckID(c.ID)
 }

@@ -32,7 +32,7 @@ func TestForms(t *testing.T) {
 		},
 		{Accepted{"a", 3}.Encode(), `{"id":"a","queue_depth":3}`},
 		{Delta{"a", 0, "\xff"}.Encode(), `{"id":"a","seq":0,"delta":"\ufffd"}`},
-		{Cancel{"a"}.Encode(), `{"id":"a"}`},
+		{Cancel{ID: "a"}.Encode(), `{"id":"a"}`},
 		{
 			Status{State: Online, Memory: &Memory{Budget: 9, Planned: 8, Anonymous: 1, File: 2, GaveWay: []string{"x"}, Pressure: "shrunk"}}.Encode(),
 			`{"v":1,"state":"online","memory":{"budget":9,"planned":8,"anonymous":1,"file":2,"refaults":0,"gave_way":["x"],"pressure":"shrunk"}}`,

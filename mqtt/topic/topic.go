@@ -10,7 +10,11 @@
 //	accepted/<id>  out   the request is in the queue
 //	delta/<id>     out   a piece of the answer
 //	answer/<id>    out   the answer
+//	adapter/set    in    the adapter of requests that name none
 //	status         out   retained state of the device; also its last will
+//	dead           out   a request that is given up
+//	event, last, metrics, adapter, model
+//	               out   for Home Assistant
 //	reply/…        out   free for reply_to of a request
 //
 // Rules of names, filters and matching are those of MQTT 3.1.1 (OASIS standard,
@@ -42,6 +46,7 @@ const (
 	KindDelta
 	KindAnswer
 	KindStatus
+	KindAdapterSet
 )
 
 // String gives the part of the name behind the device, without the id.
@@ -61,6 +66,8 @@ func (k Kind) String() string {
 		return "answer"
 	case KindStatus:
 		return "status"
+	case KindAdapterSet:
+		return "adapter/set"
 	}
 	return "none"
 }
@@ -136,6 +143,24 @@ func (d Device) Delta(id string) string { return d.base + "delta/" + id }
 // Dead is where requests go that cannot be worked on.
 func (d Device) Dead() string { return d.base + "dead" }
 
+// Event is one message for each answer.
+func (d Device) Event() string { return d.base + "event" }
+
+// Last is the last answer, retained.
+func (d Device) Last() string { return d.base + "last" }
+
+// Metrics are the numbers of the device.
+func (d Device) Metrics() string { return d.base + "metrics" }
+
+// Adapter is the name of the adapter in use, retained, and AdapterSet where it is chosen.
+func (d Device) Adapter() string { return d.base + "adapter" }
+
+// AdapterSet is described at Adapter.
+func (d Device) AdapterSet() string { return d.base + "adapter/set" }
+
+// Update is the state of the model, retained, in the form of Home Assistant's update entity.
+func (d Device) Update() string { return d.base + "model" }
+
 // Answer is where an answer goes.
 func (d Device) Answer(id string) string { return d.base + "answer/" + id }
 
@@ -145,7 +170,7 @@ func (d Device) Reply() string { return d.base + "reply" }
 
 // Inputs lists the topics that the device subscribes to, all without wildcards.
 func (d Device) Inputs() []string {
-	return []string{d.Prompt(), d.PromptText(), d.Cancel()}
+	return []string{d.Prompt(), d.PromptText(), d.Cancel(), d.AdapterSet()}
 }
 
 // Parse splits a topic into device, kind and id; the id is "" where the kind has
@@ -159,7 +184,7 @@ func Parse(name string) (device string, kind Kind, id string) {
 	if !ok || CheckDevice(device) != nil {
 		return "", KindNone, ""
 	}
-	for _, k := range []Kind{KindPrompt, KindPromptText, KindCancel, KindStatus} {
+	for _, k := range []Kind{KindPrompt, KindPromptText, KindCancel, KindStatus, KindAdapterSet} {
 		if rest == k.String() {
 			return device, k, ""
 		}

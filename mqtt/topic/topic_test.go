@@ -21,6 +21,7 @@ func TestDeviceNames(t *testing.T) {
 		{d.PromptText(), "siskin/kitchen/prompt/text", KindPromptText, ""},
 		{d.Cancel(), "siskin/kitchen/cancel", KindCancel, ""},
 		{d.Status(), "siskin/kitchen/status", KindStatus, ""},
+		{d.AdapterSet(), "siskin/kitchen/adapter/set", KindAdapterSet, ""},
 		{d.Accepted("a:1"), "siskin/kitchen/accepted/a:1", KindAccepted, "a:1"},
 		{d.Delta("a:1"), "siskin/kitchen/delta/a:1", KindDelta, "a:1"},
 		{d.Answer("a:1"), "siskin/kitchen/answer/a:1", KindAnswer, "a:1"},
@@ -36,7 +37,7 @@ func TestDeviceNames(t *testing.T) {
 		}
 	}
 	for _, in := range d.Inputs() {
-		if _, kind, _ := Parse(in); kind != KindPrompt && kind != KindPromptText && kind != KindCancel {
+		if _, kind, _ := Parse(in); kind != KindPrompt && kind != KindPromptText && kind != KindCancel && kind != KindAdapterSet {
 			t.Errorf("%s is an input of kind %v", in, kind)
 		}
 	}
