@@ -146,7 +146,9 @@ func TestAnswers(t *testing.T) {
 		{ID: "b", Status: message.OK, Text: long},
 		{ID: "c", Status: message.OK},
 		{ID: "d", Status: message.Failed, Code: message.CodeInternal, Text: "No."},
-		{ID: "e", Status: message.Cancelled}, {ID: "f", Status: message.Expired}, {ID: "g", Status: message.Overloaded},
+		{ID: "e", Status: message.Cancelled},
+		{ID: "f", Status: message.Expired},
+		{ID: "g", Status: message.Overloaded},
 	} {
 		event, err := Event(&a)
 		if err != nil {
