@@ -117,6 +117,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	})
 	p.adapters = store.Adapters{Dir: adaptersDir(&c.Model)}
 	d.openHome(&c)
+	d.openVoice(&c)
 	if p.book, err = openBook(&c, &o, device.Name()); err != nil {
 		return d, err
 	}

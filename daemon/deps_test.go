@@ -60,6 +60,7 @@ var allowed = map[string][]string{
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
 	"model/chat":              {"model/chat/jinja", "model/chat/jinja/pytext", "model/chat/jinja/value", "model/tokenizer"},
 	"mqtt":                    {"mqtt/topic"},
+	"mqtt/hermes":             {},
 	"mqtt/homeassistant":      {"mqtt/message", "mqtt/topic"},
 
 	// Level 3: the model.
@@ -88,7 +89,7 @@ var allowed = map[string][]string{
 	"daemon": {
 		"daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
 		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
-		"mqtt", "mqtt/embedded", "mqtt/homeassistant", "mqtt/message", "mqtt/topic",
+		"mqtt", "mqtt/embedded", "mqtt/hermes", "mqtt/homeassistant", "mqtt/message", "mqtt/topic",
 	},
 	"daemon/cmd/siskin": {
 		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/store",

@@ -41,6 +41,11 @@ func (d *Daemon) openMessaging() error {
 		options.Up = h.announce
 	}
 	options.MaxInbound = p.rules.Load().limits.PayloadBytes
+	if p.voice != nil {
+		for _, name := range p.voice.topics() {
+			options.Subscriptions = append(options.Subscriptions, mqtt.Subscription{Filter: name, QoS: 1})
+		}
+	}
 	options.StatusTopic = p.device.Status()
 	options.Online = func() []byte { return d.status(message.Online) }
 	options.Offline = d.status(message.Offline)

@@ -28,7 +28,8 @@ type pipeline struct {
 	queue    *queue.Queue
 	engine   *session.Engine
 	outbox   *outbox.Outbox
-	home     *home // nil: Home Assistant is not told
+	home     *home  // nil: Home Assistant is not told
+	voice    *voice // nil: no voice assistant is answered
 	adapters store.Adapters
 	adapter  atomic.Pointer[string] // of requests that name none
 	book     *book                  // nil: requests and answers are in memory only
@@ -73,6 +74,9 @@ func (p *pipeline) receive(m mqtt.Message) {
 	if p.home != nil && m.Topic == p.home.device.StatusTopic() {
 		p.home.born(m.Payload)
 		m.Ack()
+		return
+	}
+	if p.voice != nil && p.voice.receive(m) {
 		return
 	}
 	switch _, kind, _ := topic.Parse(m.Topic); kind {
@@ -246,6 +250,9 @@ func (p *pipeline) answer(r message.Request, a message.Answer) {
 
 // delta passes on a piece of an answer; a lost one is no loss, the answer has all of it.
 func (p *pipeline) delta(r message.Request, d message.Delta) {
+	if p.voice != nil && p.voice.delta(r.ID, d.Delta) {
+		return
+	}
 	if err := p.tell(p.device.Delta(r.ID), d.Encode()); err != nil {
 		p.log.Debug("delta dropped", "id", r.ID, "err", err)
 	}
@@ -258,7 +265,8 @@ func (p *pipeline) end(r message.Request, a message.Answer) {
 		return
 	}
 	p.observe(&a)
-	p.bookOut(ledger.Answer{ID: r.ID, Topic: p.topicOf(r, a), Payload: a.Encode()})
+	to, payload := p.form(r, &a)
+	p.bookOut(ledger.Answer{ID: r.ID, Topic: to, Payload: payload})
 }
 
 // observe counts an answer and shows it to Home Assistant.
@@ -272,14 +280,20 @@ func (p *pipeline) observe(a *message.Answer) {
 // post sends an answer to where the asker wants it.
 func (p *pipeline) post(r message.Request, a message.Answer) {
 	p.observe(&a)
-	p.send(p.topicOf(r, a), a.Encode())
+	p.send(p.form(r, &a))
 }
 
-func (p *pipeline) topicOf(r message.Request, a message.Answer) string {
-	if r.ReplyTo != "" {
-		return r.ReplyTo
+// form is where an answer goes, and as what.
+func (p *pipeline) form(r message.Request, a *message.Answer) (to string, payload []byte) {
+	if p.voice != nil {
+		if to, payload, ok := p.voice.finish(r.ID, a); ok {
+			return to, payload
+		}
 	}
-	return p.device.Answer(a.ID)
+	if r.ReplyTo != "" {
+		return r.ReplyTo, a.Encode()
+	}
+	return p.device.Answer(a.ID), a.Encode()
 }
 
 func (p *pipeline) send(to string, payload []byte) {

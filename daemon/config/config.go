@@ -29,6 +29,7 @@ type Config struct {
 	Metrics  Metrics  `toml:"metrics"`
 
 	HomeAssistant HomeAssistant `toml:"homeassistant"`
+	Hermes        Hermes        `toml:"hermes"`
 
 	Log    Log    `toml:"log"`
 	Daemon Daemon `toml:"daemon"`
@@ -130,6 +131,20 @@ type HomeAssistant struct {
 	Enabled bool `toml:"enabled"`
 	// Prefix is Home Assistant's discovery prefix. Empty is refused.
 	Prefix string `toml:"prefix"`
+}
+
+// Hermes answers a voice assistant that speaks it, such as Rhasspy 2.
+type Hermes struct {
+	Enabled bool `toml:"enabled"`
+	// Sites that are answered, by their siteId. Empty: all.
+	Sites []string `toml:"sites"`
+	// Intent is the name under which a query (hermes/nlu/query) is recognised as a question for the assistant: 1 to 64 letters,
+	// digits and - _ . :. Empty: queries are left to another service.
+	Intent string `toml:"intent"`
+	// Fallback answers what no service has understood (hermes/dialogueManager/intentNotRecognized).
+	Fallback bool `toml:"fallback"`
+	// Deadline of a spoken question: 1s to 1h.
+	Deadline Duration `toml:"deadline"`
 }
 
 // Metrics are for a Prometheus server. They hold no text of requests.
@@ -263,6 +278,7 @@ func Default() Config {
 			RepeatLastN:    64,
 		},
 		HomeAssistant: HomeAssistant{Prefix: "homeassistant"},
+		Hermes:        Hermes{Sites: []string{}, Fallback: true, Deadline: Duration{30 * time.Second}},
 		Session:       Session{MaxSessions: 16, IdleTimeout: Duration{10 * time.Minute}},
 		Log:           Log{Level: "info", Format: "text"},
 		Daemon:        Daemon{StopTimeout: Duration{10 * time.Second}},

@@ -69,6 +69,7 @@ func (c Config) problems() []*Problem {
 	if p := c.HomeAssistant.Prefix; p == "" || strings.ContainsAny(p, "+#") || strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") {
 		k.add("homeassistant.prefix", "%q is no topic; write it as in Home Assistant, without a slash at its ends", p)
 	}
+	k.hermes(c.Hermes)
 	k.queue(c.Queue)
 	k.journal(c.Journal, c.Queue)
 	k.generate(c.Generate)
@@ -212,4 +213,20 @@ func (k *checker) journal(j Journal, q Queue) {
 	between(k, "journal.window", j.Window, 16, 100_000)
 	k.span("journal.window_age", j.WindowAge, time.Minute, 168*time.Hour)
 	between(k, "journal.max_tries", j.MaxTries, 1, 100)
+}
+
+func (k *checker) hermes(h Hermes) {
+	for _, site := range h.Sites {
+		k.text("hermes.sites", site, 128)
+	}
+	bad := len(h.Intent) > 64 || strings.ContainsFunc(h.Intent, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r))
+	})
+	if bad {
+		k.add("hermes.intent", "%q is no name of an intent: up to 64 letters, digits and - _ . :", h.Intent)
+	}
+	if h.Enabled && h.Intent == "" && !h.Fallback {
+		k.add("hermes.enabled", "nothing would be answered; set hermes.intent, or hermes.fallback = true")
+	}
+	k.span("hermes.deadline", h.Deadline, time.Second, time.Hour)
 }
