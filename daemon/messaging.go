@@ -29,7 +29,9 @@ func (d *Daemon) openMessaging() error {
 	if err != nil {
 		return err
 	}
-	options.Broker = broker
+	if options.Broker = broker; d.broker != nil {
+		options.Fallbacks = nil
+	}
 	p := d.pipeline
 	for _, filter := range p.device.Inputs() {
 		options.Subscriptions = append(options.Subscriptions, mqtt.Subscription{Filter: filter, QoS: 1})
@@ -96,6 +98,7 @@ func clientOptions(c *config.Config) (mqtt.Config, error) {
 		id = "siskin-" + c.Device
 	}
 	o := mqtt.Defaults(m.Broker, id)
+	o.Fallbacks = m.Fallbacks
 	o.KeepAlive = m.KeepAlive.Duration
 	o.Username = m.Username
 	o.TLS = mqtt.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}

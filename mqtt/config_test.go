@@ -14,7 +14,7 @@ func TestValidate(t *testing.T) {
 		c.Handler = func(mqtt.Message) {}
 		return c
 	}
-	for _, broker := range []string{"tcp://a:1", "mqtt://a", "ssl://a:8883/", "tls://[::1]", "mqtts://1.2.3.4:5"} {
+	for _, broker := range []string{"tcp://a:1", "mqtt://a", "ssl://a:8883/", "tls://[::1]", "mqtts://1.2.3.4:5", "ws://a", "wss://a:1/x/y", "unix:///run/mosquitto.sock"} {
 		c := valid()
 		c.Broker = broker
 		if err := c.Validate(); err != nil {
@@ -27,7 +27,10 @@ func TestValidate(t *testing.T) {
 	}{
 		"no broker":            {func(c *mqtt.Config) { c.Broker = "" }, "write it as tcp://"},
 		"no scheme":            {func(c *mqtt.Config) { c.Broker = "localhost:1883" }, "write it as tcp://"},
-		"scheme":               {func(c *mqtt.Config) { c.Broker = "ws://a" }, `scheme "ws"`},
+		"scheme":               {func(c *mqtt.Config) { c.Broker = "quic://a" }, `scheme "quic"`},
+		"socket":               {func(c *mqtt.Config) { c.Broker = "unix://run/x" }, "unix:///path"},
+		"fallback":             {func(c *mqtt.Config) { c.Fallbacks = []string{"tcp://b", "x"} }, `broker "x"`},
+		"fallback twice":       {func(c *mqtt.Config) { c.Fallbacks = []string{c.Broker} }, "given twice"},
 		"path":                 {func(c *mqtt.Config) { c.Broker = "tcp://a/b" }, "nothing may follow"},
 		"credentials":          {func(c *mqtt.Config) { c.Broker = "tcp://u:secret@a" }, "give user name and password apart"},
 		"TLS without its own":  {func(c *mqtt.Config) { c.TLS.CAFile = "x" }, "write ssl://"},

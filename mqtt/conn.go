@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -12,20 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 )
-
-// dial opens the network connection, with TLS if secure is not nil, until ctx is
-// done. Unlike paho's own way it reads no environment.
-func dial(ctx context.Context, addr string, secure *tls.Config) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil || secure == nil {
-		return conn, err
-	}
-	t := tls.Client(conn, secure)
-	if err := t.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("TLS with %s: %w", addr, err), conn.Close())
-	}
-	return t, nil
-}
 
 // load reads the files. TLS 1.2 is the oldest version spoken.
 func (t TLS) load(addr string) (*tls.Config, error) {

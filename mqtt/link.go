@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,8 +14,8 @@ import (
 // Link is the Client that speaks to a broker. Make one with New.
 type Link struct {
 	cfg     Config
-	addr    string
-	secure  *tls.Config // nil for plain TCP
+	brokers []endpoint
+	current int // index of the broker in use; Run's
 	log     *slog.Logger
 	pending *pending
 	slots   chan struct{} // one for each Publish of QoS 1 under way
@@ -41,12 +40,12 @@ func New(cfg Config) (*Link, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("mqtt: %w", err)
 	}
-	addr, secure, err := cfg.address()
+	brokers, err := cfg.endpoints(true)
 	if err != nil {
 		return nil, fmt.Errorf("mqtt: %w", err)
 	}
 	l := &Link{
-		cfg: cfg, addr: addr, log: cfg.Logger,
+		cfg: cfg, brokers: brokers, log: cfg.Logger,
 		pending:  newPending(&cfg),
 		slots:    make(chan struct{}, cfg.MaxWaiting),
 		stopping: make(chan struct{}), ended: make(chan struct{}),
@@ -54,14 +53,12 @@ func New(cfg Config) (*Link, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	if secure {
-		if l.secure, err = cfg.TLS.load(addr); err != nil {
-			return nil, fmt.Errorf("mqtt: %w", err)
-		}
-	}
 	redirectLog(l.log)
 	return l, nil
 }
+
+// broker is the one in use.
+func (l *Link) broker() *endpoint { return &l.brokers[l.current] }
 
 // Connected is described at Client.
 func (l *Link) Connected() bool { return l.connected.Load() }
@@ -125,10 +122,16 @@ func (l *Link) Run(ctx context.Context) error {
 		if up {
 			attempts = 0
 		} else if attempts++; attempts == l.cfg.Attempts {
-			return fmt.Errorf("mqtt: %s: %w", l.addr, err)
+			return fmt.Errorf("mqtt: %s: %w", l.broker().name, err)
 		}
 		pause := backoff(failures, l.cfg.BackoffMin, l.cfg.BackoffMax, rand.Float64())
-		l.log.Warn("mqtt: no connection to the broker", "broker", l.addr, "error", err, "next_attempt_in", pause.Round(time.Millisecond))
+		lost := l.broker().name
+		if !up {
+			if l.current = (l.current + 1) % len(l.brokers); l.current != 0 {
+				pause = min(pause, l.cfg.BackoffMin) // the next one is another
+			}
+		}
+		l.log.Warn("mqtt: no connection to the broker", "broker", lost, "error", err, "next_attempt_in", pause.Round(time.Millisecond))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -156,7 +159,7 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 	if l.cfg.Up != nil {
 		l.cfg.Up()
 	}
-	l.log.Info("mqtt: connected", "broker", l.addr, "client", l.cfg.ClientID, "session_present", s.present)
+	l.log.Info("mqtt: connected", "broker", l.broker().name, "client", l.cfg.ClientID, "session_present", s.present)
 	err = l.serve(ctx, s)
 	if ctx.Err() != nil {
 		l.goodbye(s)
@@ -226,10 +229,10 @@ func (l *Link) goodbye(s *session) {
 		select {
 		case <-l.pending.wake:
 		case err := <-s.lost:
-			l.log.Warn("mqtt: connection lost while saying goodbye", "broker", l.addr, "error", err)
+			l.log.Warn("mqtt: connection lost while saying goodbye", "broker", l.broker().name, "error", err)
 			return
 		case <-ctx.Done():
-			l.log.Warn("mqtt: no time for a goodbye", "broker", l.addr)
+			l.log.Warn("mqtt: no time for a goodbye", "broker", l.broker().name)
 			return
 		}
 	}

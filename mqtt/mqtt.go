@@ -26,8 +26,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -120,8 +118,12 @@ type TLS struct {
 // Config says which broker, and what to do there. Start from Defaults.
 type Config struct {
 	// Broker is scheme://host:port; the scheme is tcp or mqtt, or ssl, tls or
-	// mqtts for TLS. The port may be left out.
+	// mqtts for TLS, or ws or wss for a WebSocket, with a path. The port may be left
+	// out. A socket of this machine is unix:///path.
 	Broker string
+	// Fallbacks are brokers to try, in this order, when one cannot be reached. The
+	// one that can is kept until it is lost.
+	Fallbacks []string
 	// ClientID names the session at the broker; it must be unique there.
 	ClientID string
 	// CleanSession asks the broker to forget everything at a disconnect. Without
@@ -202,7 +204,7 @@ func Defaults(broker, clientID string) Config {
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if _, _, err := c.address(); err != nil {
+	if _, err := c.endpoints(false); err != nil {
 		errs = append(errs, err)
 	}
 	if c.ClientID == "" || len(c.ClientID) > 128 {
@@ -264,35 +266,6 @@ func (c *Config) validateNumbers() error {
 	check("MaxOutbound", int64(c.MaxOutbound), 1, 255<<20)
 	check("MaxInbound", int64(c.MaxInbound), 1, 255<<20)
 	return errors.Join(errs...)
-}
-
-// address takes Broker apart.
-func (c *Config) address() (addr string, secure bool, err error) {
-	u, err := url.Parse(c.Broker)
-	if err != nil || u.Hostname() == "" {
-		return "", false, fmt.Errorf("broker %q: write it as tcp://host:port or ssl://host:port", redact(c.Broker))
-	}
-	port := "1883"
-	switch u.Scheme {
-	case "tcp", "mqtt":
-		if c.TLS != (TLS{}) {
-			return "", false, fmt.Errorf("broker %q: TLS is configured, but the scheme does not use it; write ssl://", redact(c.Broker))
-		}
-	case "ssl", "tls", "mqtts":
-		secure, port = true, "8883"
-	default:
-		return "", false, fmt.Errorf("broker %q: scheme %q is not one of tcp, mqtt, ssl, tls, mqtts", redact(c.Broker), u.Scheme)
-	}
-	if u.User != nil {
-		return "", false, fmt.Errorf("broker %q: give user name and password apart, not in the address", redact(c.Broker))
-	}
-	if (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
-		return "", false, fmt.Errorf("broker %q: nothing may follow the port", redact(c.Broker))
-	}
-	if p := u.Port(); p != "" {
-		port = p
-	}
-	return net.JoinHostPort(u.Hostname(), port), secure, nil
 }
 
 // redact leaves out what may be a password in an address.

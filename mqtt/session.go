@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,7 +111,7 @@ func (s *session) subscribe(ctx context.Context) error {
 func (s *session) options(dialling context.Context) *paho.ClientOptions {
 	cfg := &s.link.cfg
 	o := paho.NewClientOptions().
-		AddBroker("tcp://" + s.link.addr). // a name only: the dialling is ours
+		AddBroker("tcp://broker"). // a name only: the dialling is ours
 		SetClientID(cfg.ClientID).
 		SetUsername(cfg.Username).
 		SetPassword(string(cfg.Password)).
@@ -130,7 +129,7 @@ func (s *session) options(dialling context.Context) *paho.ClientOptions {
 		SetDefaultPublishHandler(s.handle).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.lost <- err })
 	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-		return s.open(dialling, s.link.secure)
+		return s.open(dialling)
 	})
 	if cfg.StatusTopic != "" {
 		o.SetBinaryWill(cfg.StatusTopic, cfg.Offline, 1, true)
@@ -138,8 +137,8 @@ func (s *session) options(dialling context.Context) *paho.ClientOptions {
 	return o
 }
 
-func (s *session) open(ctx context.Context, secure *tls.Config) (net.Conn, error) {
-	c, err := dial(ctx, s.link.addr, secure)
+func (s *session) open(ctx context.Context) (net.Conn, error) {
+	c, err := s.link.broker().dial(ctx, s.link.cfg.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -92,9 +92,12 @@ type Memory struct {
 
 // MQTT says how the broker is reached.
 type MQTT struct {
-	// Broker is the address: scheme://host:port, the scheme one of tcp, mqtt (plain), ssl, tls, mqtts (TLS). It is
+	// Broker is the address: scheme://host:port, the scheme one of tcp, mqtt (plain), ssl, tls, mqtts (TLS), or of a WebSocket,
+	// ws://host:port/path or wss://…, or of a socket of this machine, unix:///path. It is
 	// not used when the embedded broker is enabled. Empty is refused.
 	Broker string `toml:"broker"`
+	// Fallbacks are brokers to try, in this order, when one cannot be reached; user, password and certificates are those of all.
+	Fallbacks []string `toml:"fallbacks"`
 	// ClientID identifies the daemon to the broker, at most 128 bytes. Empty: "siskin-" and the device name.
 	ClientID string `toml:"client_id"`
 	// Username for the broker. Empty: none.
@@ -254,6 +257,7 @@ func Default() Config {
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
 			KeepAlive:     Duration{30 * time.Second},
+			Fallbacks:     []string{},
 			ReplyPrefixes: []string{},
 			Embedded:      Embedded{Listen: "127.0.0.1:1883"},
 		},

@@ -157,23 +157,35 @@ func (k *checker) listen(key, address string) {
 	k.text(key, host, 255)
 }
 
-// broker checks the address of the broker and what depends on its scheme.
+// broker checks the addresses of the brokers and what depends on their schemes.
 func (k *checker) broker(m MQTT) {
-	u, err := url.Parse(m.Broker)
-	if err != nil || u.Host == "" || u.Hostname() == "" {
-		k.add("mqtt.broker", `%s is not an address such as "tcp://127.0.0.1:1883" or "ssl://broker.example:8883"`, shorten([]byte(m.Broker)))
-		return
+	secure := k.address("mqtt.broker", m.Broker)
+	for _, other := range m.Fallbacks {
+		if k.address("mqtt.fallbacks", other) {
+			secure = true
+		}
+		if other == m.Broker {
+			k.add("mqtt.fallbacks", "%q is mqtt.broker itself", other)
+		}
+	}
+	scheme, _, _ := strings.Cut(m.Broker, "://")
+	if !secure && scheme != m.Broker && (m.CAFile != "" || m.CertFile != "") {
+		k.add("mqtt.broker", "certificates are set, but the scheme %s:// sends everything in the clear; use ssl://", scheme)
+	}
+}
+
+// address checks one address, and reports whether it uses TLS.
+func (k *checker) address(key, broker string) (secure bool) {
+	u, err := url.Parse(broker)
+	if err != nil || u.Scheme != "unix" && u.Hostname() == "" || u.Scheme == "unix" && (u.Host != "" || u.Path == "") {
+		k.add(key, `%s is not an address such as "tcp://127.0.0.1:1883" or "ssl://broker.example:8883"`, shorten([]byte(broker)))
+		return false
 	}
 	if u.User != nil {
-		k.add("mqtt.broker", "holds a user name; set mqtt.username and mqtt.password_file instead")
+		k.add(key, "holds a user name; set mqtt.username and mqtt.password_file instead")
 	}
-	tls := slices.Contains([]string{"ssl", "tls", "mqtts"}, u.Scheme)
-	if !tls {
-		k.oneOf("mqtt.broker", u.Scheme, "tcp", "mqtt", "ssl", "tls", "mqtts")
-	}
-	if !tls && (m.CAFile != "" || m.CertFile != "") {
-		k.add("mqtt.broker", "certificates are set, but the scheme %s:// sends everything in the clear; use ssl://", u.Scheme)
-	}
+	k.oneOf(key, u.Scheme, "tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss", "unix")
+	return slices.Contains([]string{"ssl", "tls", "mqtts", "wss"}, u.Scheme)
 }
 
 func (k *checker) queue(q Queue) {

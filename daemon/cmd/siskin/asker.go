@@ -15,7 +15,7 @@ import (
 
 // brokerFlags say which daemon to talk to.
 type brokerFlags struct {
-	Broker  string        `default:"tcp://127.0.0.1:1883" env:"SISKIN_BROKER" help:"Broker of the daemon: tcp://host:port or ssl://host:port."`
+	Broker  string        `default:"tcp://127.0.0.1:1883" env:"SISKIN_BROKER" help:"Broker of the daemon: tcp://host:port, ssl://host:port, ws://host/path, wss://host/path or unix:///path."`
 	Device  string        `env:"SISKIN_DEVICE" help:"Device name of the daemon; default: the one that is online at the broker."`
 	User    string        `help:"User name at the broker."`
 	Secret  string        `name:"password-file" type:"path" help:"File with the password on its first line."`
