@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"siskin/daemon/access"
 	"siskin/daemon/config"
 	"siskin/daemon/cores"
 	"siskin/daemon/ledger"
@@ -116,6 +117,9 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 		return d.client.Publish(ctx, m.Topic, 1, m.Retain, m.Payload)
 	})
 	p.adapters = store.Adapters{Dir: adaptersDir(&c.Model)}
+	p.gate = access.New(access.Rules{
+		Anonymous: c.MQTT.Access.Anonymous, Clients: c.MQTT.Access.Clients, PerMinute: c.MQTT.Access.PerMinute, Burst: c.MQTT.Access.Burst,
+	})
 	d.openHome(&c)
 	d.openVoice(&c)
 	if p.book, err = openBook(&c, &o, device.Name()); err != nil {

@@ -71,6 +71,7 @@ var allowed = map[string][]string{
 	"model/embed": {"model"},
 
 	// The book of requests on its journal.
+	"daemon/access":  {},
 	"daemon/journal": {},
 	"daemon/ledger":  {"daemon/journal"},
 
@@ -87,7 +88,7 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
+		"daemon/access", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/store", "daemon/tune",
 		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/hermes", "mqtt/homeassistant", "mqtt/message", "mqtt/topic",
 	},

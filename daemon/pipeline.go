@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"siskin/daemon/access"
 	"siskin/daemon/config"
 	"siskin/daemon/ledger"
 	"siskin/daemon/metrics"
@@ -28,7 +30,8 @@ type pipeline struct {
 	queue    *queue.Queue
 	engine   *session.Engine
 	outbox   *outbox.Outbox
-	home     *home  // nil: Home Assistant is not told
+	home     *home // nil: Home Assistant is not told
+	gate     *access.Gate
 	voice    *voice // nil: no voice assistant is answered
 	adapters store.Adapters
 	adapter  atomic.Pointer[string] // of requests that name none
@@ -79,13 +82,16 @@ func (p *pipeline) receive(m mqtt.Message) {
 	if p.voice != nil && p.voice.receive(m) {
 		return
 	}
-	switch _, kind, _ := topic.Parse(m.Topic); kind {
+	switch _, kind, client := topic.Parse(m.Topic); kind {
+	case topic.KindPromptFrom:
+		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
+		p.acceptFrom(client, m, r, err)
 	case topic.KindPrompt:
 		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
-		p.accept(m, r, err)
+		p.acceptFrom(access.Anonymous, m, r, err)
 	case topic.KindPromptText:
 		r, err := message.ParseText(m.Payload, p.rules.Load().limits)
-		p.accept(m, r, err)
+		p.acceptFrom(access.Anonymous, m, r, err)
 	case topic.KindCancel:
 		p.cancel(m.Payload)
 		m.Ack()
@@ -96,6 +102,24 @@ func (p *pipeline) receive(m mqtt.Message) {
 		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
 		m.Ack()
 	}
+}
+
+// acceptFrom is accept for a sender that may have to be refused.
+func (p *pipeline) acceptFrom(client string, m mqtt.Message, r message.Request, err error) {
+	news, refused := p.gate.Allow(client, p.now())
+	if refused == nil {
+		p.accept(m, r, err)
+		return
+	}
+	m.Ack()
+	why := message.Error{Code: message.CodeRateLimited, ID: r.ID, Text: "This sender asks too often; ask again in a minute."}
+	if errors.Is(refused, access.ErrForbidden) {
+		why.Code, why.Text = message.CodeForbidden, "This sender may not prompt here; see mqtt.access of the configuration."
+	}
+	if news { // once for a flood
+		p.log.Warn("prompts refused", "sender", client, "code", why.Code)
+	}
+	p.refuse(r, &why)
 }
 
 // accept puts a parsed request into the queue and says so, or answers with the reason why not. The broker's message is acknowledged
@@ -136,7 +160,15 @@ func (p *pipeline) refuse(r message.Request, err error) {
 		}
 		answer.ID = id
 	}
-	p.log.Info("request refused", "id", answer.ID, "code", answer.Code, "reason", err)
+	level := slog.LevelInfo
+	if answer.Code == message.CodeRateLimited || answer.Code == message.CodeForbidden {
+		level = slog.LevelDebug // said once already
+	}
+	p.log.Log(context.Background(), level, "request refused", "id", answer.ID, "code", answer.Code, "reason", err)
+	if p.outbox.Crowded() { // refusals are the first to go: a flood must not push out the answers of others
+		p.answers.Observe(&answer)
+		return
+	}
 	if errors.Is(err, errReply) {
 		r.ReplyTo = "" // it is not allowed, so the refusal goes to the device's own topic
 	}

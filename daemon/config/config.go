@@ -116,7 +116,21 @@ type MQTT struct {
 	// ReplyPrefixes are the topics under which a request may ask for its answer with reply_to. Empty: none may.
 	ReplyPrefixes []string `toml:"reply_prefixes"`
 
+	Access   Access   `toml:"access"`
 	Embedded Embedded `toml:"embedded"`
+}
+
+// Access says who may prompt. A broker does not tell who a sender is: named clients prompt on prompt/from/<client>, a topic that the
+// broker must keep from others.
+type Access struct {
+	// Anonymous senders may prompt, on the topics without a name.
+	Anonymous bool `toml:"anonymous"`
+	// Clients that may prompt under their names. Empty: all.
+	Clients []string `toml:"clients"`
+	// PerMinute is how many prompts each client may send, and all anonymous senders together: 0 to 1000000. 0: any number. Burst is
+	// how many of them at once: 1 to 100000.
+	PerMinute int `toml:"per_minute"`
+	Burst     int `toml:"burst"`
 }
 
 // Embedded is a broker inside the daemon, for a single machine.
@@ -259,6 +273,7 @@ func Default() Config {
 			KeepAlive:     Duration{30 * time.Second},
 			Fallbacks:     []string{},
 			ReplyPrefixes: []string{},
+			Access:        Access{Anonymous: true, Clients: []string{}, Burst: 20},
 			Embedded:      Embedded{Listen: "127.0.0.1:1883"},
 		},
 		Queue: Queue{

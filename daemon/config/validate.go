@@ -69,6 +69,13 @@ func (c Config) problems() []*Problem {
 	if p := c.HomeAssistant.Prefix; p == "" || strings.ContainsAny(p, "+#") || strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") {
 		k.add("homeassistant.prefix", "%q is no topic; write it as in Home Assistant, without a slash at its ends", p)
 	}
+	between(k, "mqtt.access.per_minute", c.MQTT.Access.PerMinute, 0, 1_000_000)
+	between(k, "mqtt.access.burst", c.MQTT.Access.Burst, 1, 100_000)
+	for _, client := range c.MQTT.Access.Clients {
+		if client == "" || strings.ContainsAny(client, "/+#") {
+			k.add("mqtt.access.clients", "%q is no level of a topic: it may not be empty and have no / + #", client)
+		}
+	}
 	k.hermes(c.Hermes)
 	k.queue(c.Queue)
 	k.journal(c.Journal, c.Queue)

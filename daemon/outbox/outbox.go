@@ -69,6 +69,13 @@ func (o *Outbox) Put(m Message) error {
 	return nil
 }
 
+// Crowded reports whether half of the room is taken: what need not be said is better left out.
+func (o *Outbox) Crowded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting) > o.limits.Messages/2 || o.bytes > o.limits.Bytes/2
+}
+
 // Len returns the number of messages that the broker has not acknowledged.
 func (o *Outbox) Len() int {
 	o.mu.Lock()

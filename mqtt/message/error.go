@@ -23,6 +23,8 @@ const (
 	CodeTooLarge       Code = "too_large"       // more bytes or items than allowed
 	CodeUnsupported    Code = "unsupported"     // a version or feature this daemon lacks
 	CodeForbiddenReply Code = "forbidden_reply" // reply_to outside the allowed prefixes
+	CodeForbidden      Code = "forbidden"       // the sender may not prompt
+	CodeRateLimited    Code = "rate_limited"    // the sender has prompted too often; ask again later
 	CodeOverloaded     Code = "overloaded"      // the queue is full
 	CodeExpired        Code = "expired"         // the deadline passed first
 	CodeCancelled      Code = "cancelled"       // on request
@@ -50,7 +52,7 @@ const (
 // Outcome gives the status that goes with a refusal of code c.
 func (c Code) Outcome() Outcome {
 	switch c {
-	case CodeOverloaded:
+	case CodeOverloaded, CodeRateLimited:
 		return Overloaded
 	case CodeExpired:
 		return Expired

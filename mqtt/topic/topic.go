@@ -6,6 +6,8 @@
 //
 //	prompt         in    a request, JSON or plain text
 //	prompt/text    in    a request, always plain text
+//	prompt/from/<client>
+//	               in    a request of a client that the broker knows
 //	cancel         in    ends a request
 //	accepted/<id>  out   the request is in the queue
 //	delta/<id>     out   a piece of the answer
@@ -47,6 +49,7 @@ const (
 	KindAnswer
 	KindStatus
 	KindAdapterSet
+	KindPromptFrom
 )
 
 // String gives the part of the name behind the device, without the id.
@@ -68,6 +71,8 @@ func (k Kind) String() string {
 		return "status"
 	case KindAdapterSet:
 		return "adapter/set"
+	case KindPromptFrom:
+		return "prompt/from"
 	}
 	return "none"
 }
@@ -127,6 +132,10 @@ func (d Device) Prompt() string { return d.base + "prompt" }
 // PromptText is where requests come in that are always plain text.
 func (d Device) PromptText() string { return d.base + "prompt/text" }
 
+// PromptFrom is where the requests of a client come in that has a name: the broker lets nobody else write there. The name "+" makes
+// the filter for all of them.
+func (d Device) PromptFrom(client string) string { return d.base + "prompt/from/" + client }
+
 // Cancel is where cancellations come in.
 func (d Device) Cancel() string { return d.base + "cancel" }
 
@@ -168,9 +177,9 @@ func (d Device) Answer(id string) string { return d.base + "answer/" + id }
 // below it has no meaning to the device.
 func (d Device) Reply() string { return d.base + "reply" }
 
-// Inputs lists the topics that the device subscribes to, all without wildcards.
+// Inputs lists the filters that the device subscribes to; that of named clients is the only one with a wildcard.
 func (d Device) Inputs() []string {
-	return []string{d.Prompt(), d.PromptText(), d.Cancel(), d.AdapterSet()}
+	return []string{d.PromptFrom("+"), d.Prompt(), d.PromptText(), d.Cancel(), d.AdapterSet()}
 }
 
 // Parse splits a topic into device, kind and id; the id is "" where the kind has
@@ -188,6 +197,9 @@ func Parse(name string) (device string, kind Kind, id string) {
 		if rest == k.String() {
 			return device, k, ""
 		}
+	}
+	if client, ok := strings.CutPrefix(rest, "prompt/from/"); ok && CheckName(name) == nil && client != "" && !strings.Contains(client, "/") {
+		return device, KindPromptFrom, client
 	}
 	head, id, ok := strings.Cut(rest, "/")
 	if ok && CheckName(name) == nil && id != "" && !strings.Contains(id, "/") {

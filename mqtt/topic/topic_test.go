@@ -22,6 +22,7 @@ func TestDeviceNames(t *testing.T) {
 		{d.Cancel(), "siskin/kitchen/cancel", KindCancel, ""},
 		{d.Status(), "siskin/kitchen/status", KindStatus, ""},
 		{d.AdapterSet(), "siskin/kitchen/adapter/set", KindAdapterSet, ""},
+		{d.PromptFrom("porch"), "siskin/kitchen/prompt/from/porch", KindPromptFrom, "porch"},
 		{d.Accepted("a:1"), "siskin/kitchen/accepted/a:1", KindAccepted, "a:1"},
 		{d.Delta("a:1"), "siskin/kitchen/delta/a:1", KindDelta, "a:1"},
 		{d.Answer("a:1"), "siskin/kitchen/answer/a:1", KindAnswer, "a:1"},
@@ -37,7 +38,7 @@ func TestDeviceNames(t *testing.T) {
 		}
 	}
 	for _, in := range d.Inputs() {
-		if _, kind, _ := Parse(in); kind != KindPrompt && kind != KindPromptText && kind != KindCancel && kind != KindAdapterSet {
+		if _, kind, _ := Parse(in); kind != KindPrompt && kind != KindPromptText && kind != KindCancel && kind != KindAdapterSet && in != d.PromptFrom("+") {
 			t.Errorf("%s is an input of kind %v", in, kind)
 		}
 	}
