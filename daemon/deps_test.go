@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"model/chat/jinja/pytext": {},
 	"mqtt/message":            {},
 	"mqtt/topic":              {},
-	"mqtt/embedded":           {},
+	"mqtt/embedded":           {"mqtt/topic"},
 	"daemon/config":           {},
 	"daemon/cores":            {},
 	"daemon/memory":           {},
@@ -96,7 +96,7 @@ var allowed = map[string][]string{
 		"daemon", "daemon/bench", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/store",
 		"model", "model/budget", "model/chat", "model/embed", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/quant",
 		"model/quant/encode", "model/requant", "model/sample", "model/tokenizer",
-		"mqtt", "mqtt/message", "mqtt/topic",
+		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
 		"systemd/notify",
 	},
 

@@ -3,6 +3,10 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,21 +20,21 @@ import (
 // openMessaging makes the embedded broker, if there is to be one, and the client. Both begin their work in Run.
 func (d *Daemon) openMessaging() error {
 	c := &d.config
-	broker := c.MQTT.Broker
 	if c.MQTT.Embedded.Enabled {
 		b, err := d.openBroker()
 		if err != nil {
 			return fmt.Errorf("mqtt.embedded: %w", err)
 		}
 		d.broker = b
-		broker = "tcp://" + reachable(b.Addr())
 	}
 	options, err := clientOptions(c)
 	if err != nil {
 		return err
 	}
-	if options.Broker = broker; d.broker != nil {
-		options.Fallbacks = nil
+	if d.broker != nil {
+		if err := d.ownConnection(&options); err != nil {
+			return fmt.Errorf("mqtt.embedded: %w", err)
+		}
 	}
 	p := d.pipeline
 	for _, filter := range p.device.Inputs() {
@@ -63,7 +67,11 @@ func (d *Daemon) openMessaging() error {
 
 // openBroker makes the embedded broker. Only an address that it would take itself is opened elsewhere.
 func (d *Daemon) openBroker() (*embedded.Broker, error) {
-	b := embedded.Config{Listen: d.config.MQTT.Embedded.Listen, Limits: brokerLimits(&d.config), Logger: d.Log}
+	e := &d.config.MQTT.Embedded
+	b := embedded.Config{Listen: e.Listen, Limits: brokerLimits(&d.config), Logger: d.Log}
+	if err := secureBroker(&b, e); err != nil {
+		return nil, err
+	}
 	if err := b.Validate(); err != nil || d.Listen == nil {
 		return embedded.New(b) // which says what is wrong
 	}
@@ -72,6 +80,73 @@ func (d *Daemon) openBroker() (*embedded.Broker, error) {
 		return nil, err
 	}
 	return embedded.New(b)
+}
+
+// secureBroker reads who may use the embedded broker, and how it is encrypted.
+func secureBroker(b *embedded.Config, e *config.Embedded) (err error) {
+	read := func(key, path string, use func(data []byte) error) {
+		if path == "" || err != nil {
+			return
+		}
+		data, readErr := os.ReadFile(path)
+		if readErr == nil {
+			readErr = use(data)
+		}
+		if readErr != nil {
+			err = fmt.Errorf("%s: %s: %w", key, path, readErr)
+		}
+	}
+	read("users_file", e.UsersFile, func(data []byte) (err error) { b.Users, err = embedded.ParseUsers(data); return err })
+	read("acl_file", e.ACLFile, func(data []byte) (err error) { b.ACL, err = embedded.ParseACL(data); return err })
+	if e.CertFile == "" || err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile)
+	if err != nil {
+		return fmt.Errorf("cert_file, key_file: %w", err)
+	}
+	b.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	read("client_ca_file", e.ClientCAFile, func(data []byte) error {
+		b.TLS.ClientCAs, b.CertRequired = x509.NewCertPool(), true
+		if !b.TLS.ClientCAs.AppendCertsFromPEM(data) {
+			return errors.New("it holds no certificate in PEM form")
+		}
+		return nil
+	})
+	return err
+}
+
+// ownConnection lets the daemon's client into its own broker: it trusts the very certificate that the broker has.
+func (d *Daemon) ownConnection(o *mqtt.Config) error {
+	o.Broker, o.Fallbacks, o.TLS = "tcp://"+reachable(d.broker.Addr()), nil, mqtt.TLS{}
+	o.Username, o.Password = d.broker.Owner()
+	file := d.config.MQTT.Embedded.CertFile
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return fmt.Errorf("cert_file: %s holds no certificate in PEM form", file)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("cert_file: %s: %w", file, err)
+	}
+	o.Broker = "ssl://" + reachable(d.broker.Addr())
+	o.TLS = mqtt.TLS{CAFile: file}
+	switch {
+	case len(cert.DNSNames) > 0:
+		o.TLS.ServerName = cert.DNSNames[0]
+	case len(cert.IPAddresses) > 0:
+		o.TLS.ServerName = cert.IPAddresses[0].String()
+	default:
+		return fmt.Errorf("cert_file: %s names no host (subject alternative name), so no client accepts it", file)
+	}
+	return nil
 }
 
 // brokerLimits lets the embedded broker hold as many bytes for clients that are away as the daemon queues.

@@ -293,10 +293,15 @@ func TestPersistentSession(t *testing.T) {
 
 func TestGivesUp(t *testing.T) {
 	t.Parallel()
-	b := mqtttest.StartEmbeddedWith(t, embedded.Config{
-		Limits:       embedded.DefaultLimits(),
-		Authenticate: func(_, user string, password []byte) bool { return user == "u" && string(password) == "p" },
-	})
+	line, err := embedded.HashPassword("u", []byte("p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := embedded.ParseUsers([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := mqtttest.StartEmbeddedWith(t, embedded.Config{Limits: embedded.DefaultLimits(), Users: users})
 	cfg := config(b.Addr(), nil)
 	cfg.Attempts = 2
 	l, err := mqtt.New(cfg)

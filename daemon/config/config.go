@@ -140,6 +140,15 @@ type Embedded struct {
 	// Listen is its address, host:port with a numeric port. Other machines reach it only if the host is not a loopback
 	// address. Empty is refused.
 	Listen string `toml:"listen"`
+	// UsersFile names who may come in, with the lines of "siskin broker passwd". Empty: everybody on this machine.
+	UsersFile string `toml:"users_file"`
+	// ACLFile says who may use which topics, in mosquitto's form. Empty: everybody all.
+	ACLFile string `toml:"acl_file"`
+	// CertFile and KeyFile encrypt the connections, both PEM. Both are empty (none) or both are set.
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
+	// ClientCAFile asks clients for certificates that these have signed, PEM. Empty: they need none.
+	ClientCAFile string `toml:"client_ca_file"`
 }
 
 // HomeAssistant shows the device in Home Assistant, by its MQTT discovery.

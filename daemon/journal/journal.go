@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -69,7 +70,8 @@ type Journal struct {
 	lazy     *time.Timer // that wakes the committer for records nobody waits for; nil: there are none
 	voids    []span      // numbers of records that were given up, but may be on the disk
 	salt     uint32
-	failures uint64 // to make a segment
+	failures uint64      // to make a segment
+	unsure   atomic.Bool // a segment was removed, and it is not known to be gone for good
 
 	wake    chan struct{} // capacity 1
 	done    chan struct{} // closed when the committer has ended
@@ -326,15 +328,24 @@ func (j *Journal) Mark() (mark uint64, err error) {
 }
 
 // Release removes the segments before a mark, the oldest first: what is still wanted of them has been appended anew, and is durable.
+// Each is gone for good before the next one goes: if a crash brought back an older one alone, its records would be believed without
+// those that came later.
 func (j *Journal) Release(mark uint64) error {
 	for {
+		if j.unsure.Load() {
+			if err := j.o.Folder.Sync(); err != nil {
+				return fmt.Errorf("journal: %w", err)
+			}
+			j.unsure.Store(false)
+		}
 		j.mu.Lock()
 		if len(j.segments) == 0 || j.segments[0].first >= mark {
 			j.mu.Unlock()
-			return j.o.Folder.Sync()
+			return nil
 		}
 		name := j.segments[0].name()
 		j.mu.Unlock()
+		j.unsure.Store(true)
 		if err := j.o.Folder.Remove(name); err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}

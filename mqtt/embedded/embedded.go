@@ -11,6 +11,7 @@ package embedded
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,9 +89,15 @@ type Config struct {
 	// Listener is one that listens already, such as a service manager hands over; it must be at Listen, and the broker closes
 	// it. Nil: New makes one.
 	Listener net.Listener
-	// Authenticate decides on a client. Nil lets everybody in, which New allows
-	// on loopback only. It is called by several goroutines at once.
-	Authenticate func(clientID, username string, password []byte) bool
+	// Users are those who may come in; nil lets everybody in, which New allows on
+	// loopback only, or with CertRequired.
+	Users *Users
+	// ACL says who may use which topics; nil: everybody all but those of the broker.
+	ACL *ACL
+	// TLS encrypts connections; nil: they are in the clear. With CertRequired
+	// clients must have a certificate, which TLS.ClientCAs has signed.
+	TLS          *tls.Config
+	CertRequired bool
 	// Limits are those of DefaultLimits, or others.
 	Limits Limits
 	// Logger gets warnings; payloads are never logged. Nil is silent.
@@ -112,6 +119,7 @@ func (c *Config) Validate() error {
 type Broker struct {
 	server   *broker.Server
 	listener *listener
+	guard    *guard
 	mu       sync.Mutex
 	state    state
 	closed   chan struct{} // closed when Close has ended
@@ -144,6 +152,14 @@ func New(cfg Config) (*Broker, error) {
 		}
 	}
 	b := &Broker{server: broker.New(options(cfg.Limits, log)), closed: make(chan struct{})}
+	if cfg.TLS != nil {
+		secure := cfg.TLS.Clone()
+		secure.ClientAuth = tls.NoClientCert
+		if secure.ClientCAs != nil {
+			secure.ClientAuth = tls.VerifyClientCertIfGiven // the owner has none; guard asks the others
+		}
+		tcp = tls.NewListener(tcp, secure)
+	}
 	b.listener = newListener(tcp, cfg.Limits.Connections, log, b.goodbye)
 	if err := b.attach(cfg, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded broker: %w", err), tcp.Close())
@@ -152,8 +168,11 @@ func New(cfg Config) (*Broker, error) {
 }
 
 func (b *Broker) attach(cfg Config, log *slog.Logger) error {
-	guard := newGuard(b.server, cfg, log)
-	if err := b.server.AddHook(guard, nil); err != nil {
+	var err error
+	if b.guard, err = newGuard(b.server, cfg, log); err != nil {
+		return err
+	}
+	if err := b.server.AddHook(b.guard, nil); err != nil {
 		return err
 	}
 	repair := newRepair(b.server, b.listener, cfg.Limits)
@@ -194,10 +213,18 @@ func checkListen(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("address %q: write a numeric address and a port, such as 127.0.0.1:1883", cfg.Listen)
 	}
-	if !at.Addr().Unmap().IsLoopback() && cfg.Authenticate == nil {
-		return fmt.Errorf("address %s: %w; listen on 127.0.0.1, or use a broker that asks for passwords", at, ErrExposed)
+	if cfg.CertRequired && (cfg.TLS == nil || cfg.TLS.ClientCAs == nil) {
+		return errors.New("certificates of clients need TLS, and who has signed them")
+	}
+	if !at.Addr().Unmap().IsLoopback() && cfg.Users == nil && !cfg.CertRequired {
+		return fmt.Errorf("address %s: %w; listen on 127.0.0.1, or name users, or ask for certificates", at, ErrExposed)
 	}
 	return nil
+}
+
+// Owner returns a name and a password of which this process alone knows, for its own client: no rule binds it.
+func (b *Broker) Owner() (username string, password []byte) {
+	return ownerName, []byte(b.guard.owner)
 }
 
 // Addr gives the address that clients connect to, with the port that was taken.

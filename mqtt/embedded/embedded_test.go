@@ -18,7 +18,6 @@ import (
 )
 
 func TestRefusesExposure(t *testing.T) {
-	anybody := func(string, string, []byte) bool { return true }
 	for _, tt := range []struct {
 		listen  string
 		auth    bool
@@ -40,7 +39,7 @@ func TestRefusesExposure(t *testing.T) {
 	} {
 		cfg := embedded.Config{Listen: tt.listen, Limits: embedded.DefaultLimits()}
 		if tt.auth {
-			cfg.Authenticate = anybody
+			cfg.Users = users(t, "u", "p")
 		}
 		b, err := embedded.New(cfg)
 		switch {
@@ -125,9 +124,7 @@ func TestAuthentication(t *testing.T) {
 	var log lockedBuffer
 	b := mqtttest.StartEmbeddedWith(t, embedded.Config{
 		Listen: "127.0.0.1:0", Limits: embedded.DefaultLimits(),
-		Authenticate: func(id, user string, password []byte) bool {
-			return id == "a" && user == "u" && string(password) == "s3cret"
-		},
+		Users:  users(t, "u", "s3cret"),
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ok := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "a", Username: "u", Password: "s3cret"})
@@ -136,13 +133,20 @@ func TestAuthentication(t *testing.T) {
 	ok.Expect("t", "hidden")
 	ok.Close()
 	for _, opt := range []mqtttest.ClientOptions{
-		{ID: "a", Username: "u", Password: "wrong"}, {ID: "b", Username: "u", Password: "s3cret"}, {ID: "a"},
+		{ID: "a", Username: "u", Password: "wrong"},
+		{ID: "b", Username: "v", Password: "s3cret"},
+		{ID: "a"},
+		{ID: "a", Username: "#owner", Password: "x"},
+		{ID: "a", Username: "u", Password: "wrong again"},
 	} {
 		if _, code := mqtttest.TryDial(t, b.Addr(), opt); code != 4 && code != 5 {
 			t.Errorf("%+v: code %d, want 4 or 5 (bad password, not authorised)", opt, code)
 		}
 	}
 	b.Kill()
+	if n := strings.Count(log.String(), "wrong user name or password"); n != 3 { // u, v and nobody: once each
+		t.Errorf("refusals are logged %d times:\n%s", n, log.String())
+	}
 	if s := log.String(); strings.Contains(s, "s3cret") || strings.Contains(s, "hidden") || !strings.Contains(s, "level=DEBUG") {
 		t.Errorf("log with a secret, or no log:\n%s", s)
 	}

@@ -2,9 +2,16 @@ package embedded
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"crypto/tls"
+	"encoding/hex"
 	"log/slog"
+	"net"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	broker "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -17,12 +24,22 @@ type guard struct {
 	cfg    Config
 	log    *slog.Logger
 
-	mu    sync.Mutex
-	added int64 // payload bytes queued since the last count of all sessions
+	owner string // password of the owner
+
+	mu      sync.Mutex
+	added   int64                // payload bytes queued since the last count of all sessions
+	refused map[string]time.Time // by user: when a refusal was logged
 }
 
-func newGuard(server *broker.Server, cfg Config, log *slog.Logger) *guard {
-	return &guard{server: server, cfg: cfg, log: log}
+// ownerName is the user that this process is; CheckUser allows nobody to have it.
+const ownerName = "#owner"
+
+func newGuard(server *broker.Server, cfg Config, log *slog.Logger) (*guard, error) {
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, err
+	}
+	return &guard{server: server, cfg: cfg, log: log, owner: hex.EncodeToString(secret), refused: make(map[string]time.Time)}, nil
 }
 
 // ID names the hook.
@@ -45,17 +62,61 @@ func (g *guard) OnConnect(cl *broker.Client, _ packets.Packet) error {
 	return packets.ErrServerUnavailable
 }
 
-// OnConnectAuthenticate asks the owner of the broker.
+// OnConnectAuthenticate checks certificate and password; the reason of a refusal is logged once a minute for each user.
 func (g *guard) OnConnectAuthenticate(cl *broker.Client, pk packets.Packet) bool {
-	if g.cfg.Authenticate == nil {
-		return true
+	name, password := string(pk.Connect.Username), pk.Connect.Password
+	if name == ownerName {
+		return subtle.ConstantTimeCompare(password, []byte(g.owner)) == 1
 	}
-	return g.cfg.Authenticate(cl.ID, string(pk.Connect.Username), pk.Connect.Password)
+	why := ""
+	switch {
+	case g.cfg.CertRequired && !certified(cl.Net.Conn):
+		why = "no certificate"
+	case g.cfg.Users != nil && !g.cfg.Users.Check(name, password):
+		why = "wrong user name or password"
+	}
+	if why != "" {
+		g.logRefusal(cl, name, why)
+	}
+	return why == ""
 }
 
-// OnACLCheck lets everybody use all topics but those of the broker itself.
-func (g *guard) OnACLCheck(_ *broker.Client, topic string, write bool) bool {
-	return !write || topic == "" || topic[0] != '$'
+// certified reports whether a client has shown a certificate, which the handshake has verified.
+func certified(conn net.Conn) bool {
+	secure, ok := conn.(*tls.Conn)
+	return ok && len(secure.ConnectionState().PeerCertificates) > 0
+}
+
+const (
+	// refusalEvery is how often the same user's refusals are logged, and maxRefused how many users are remembered for it.
+	refusalEvery = time.Minute
+	maxRefused   = 256
+)
+
+func (g *guard) logRefusal(cl *broker.Client, user, why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Since(g.refused[user]) < refusalEvery {
+		return
+	}
+	if len(g.refused) >= maxRefused {
+		clear(g.refused)
+	}
+	g.refused[user] = time.Now()
+	g.log.Warn("embedded broker: client refused", "user", user, "client", cl.ID, "remote", cl.Net.Remote, "reason", why)
+}
+
+// OnACLCheck applies the rules; without rules everybody uses all topics but those of the broker itself. A filter of a subscription
+// passes: what its owner may not read is not sent.
+func (g *guard) OnACLCheck(cl *broker.Client, topic string, write bool) bool {
+	if write && (topic == "" || topic[0] == '$') {
+		return false
+	}
+	user := string(cl.Properties.Username)
+	if g.cfg.ACL == nil || user == ownerName || !write && strings.ContainsAny(topic, "+#") {
+		return true
+	}
+	return g.cfg.ACL.Allows(user, cl.ID, topic, write)
 }
 
 // OnPublish does not keep a retained message for one topic more than allowed; it

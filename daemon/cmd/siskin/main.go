@@ -34,6 +34,7 @@ type commands struct {
 	Chat     chatCommand     `cmd:"" help:"Talk to a running daemon; it keeps the conversation."`
 	Model    modelCommand    `cmd:"" help:"Get, list and inspect model files."`
 	Adapter  adapterCommand  `cmd:"" help:"Keep the adapters that requests may name."`
+	Broker   brokerCommand   `cmd:"" help:"Look after the embedded broker."`
 	Journal  journalCommand  `cmd:"" help:"Look after the journal of requests and answers."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and print what the daemon would do."`
 	Plan     planCommand     `cmd:"" help:"Show what memory a model takes, and what gives way in a smaller budget."`
