@@ -126,7 +126,7 @@ func (p *pipeline) repeated(m mqtt.Message, r *message.Request) bool {
 	case ledger.Accepted:
 		p.book.Await(id, func(err error) {
 			if err == nil { // else the broker sends it again, or has it acknowledged by the refusal
-				p.sayAccepted(id, p.queue.Depth())
+				p.sayAccepted(m.Topic, id, p.queue.Depth())
 			}
 			m.Ack()
 		})
@@ -175,7 +175,7 @@ func (p *pipeline) bookIn(m mqtt.Message, r message.Request, hash string) error 
 		if err != nil {
 			p.takeBack(r, err)
 		} else {
-			p.sayAccepted(r.ID, depth)
+			p.sayAccepted(m.Topic, r.ID, depth)
 		}
 		m.Ack()
 	})

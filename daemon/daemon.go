@@ -174,6 +174,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	defer stopTransport()
 	brokering, stopBroker := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBroker()
+	if err := d.pipeline.resume(); err != nil { // before anything new comes
+		return err
+	}
 	var parts, broker sync.WaitGroup
 	var first failure
 	start := func(ctx context.Context, group *sync.WaitGroup, name string, run func(context.Context) error) {
@@ -187,19 +190,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.broker != nil {
 		start(brokering, &broker, "embedded broker", d.broker.Run)
 	}
-	if err := d.pipeline.resume(); err != nil { // before anything new comes
-		return err
-	}
 	start(transport, &parts, "mqtt", d.client.Run)
 	start(transport, &parts, "outbox", func(ctx context.Context) error { d.pipeline.outbox.Run(ctx); return nil })
-	if d.engine.reader != nil {
-		start(transport, &parts, "weights", func(ctx context.Context) error { d.engine.reader.Run(ctx); return nil })
-	}
-	if h := d.pipeline.home; h != nil {
-		start(transport, &parts, "home assistant", func(ctx context.Context) error { h.run(ctx); return nil })
-	}
-	if d.metrics != nil {
-		start(transport, &parts, "metrics", d.metrics.Run)
+	for _, part := range d.optional() {
+		ctx := transport
+		if part.serves {
+			ctx = serving
+		}
+		start(ctx, &parts, part.name, part.run)
 	}
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
@@ -225,6 +223,30 @@ func (d *Daemon) Run(ctx context.Context) error {
 	stopBroker() // last, so that the client can say goodbye
 	broker.Wait()
 	return first.get()
+}
+
+// part is something that runs beside the session, as long as there is a connection, or, if it serves, as long as requests are taken.
+type part struct {
+	name   string
+	serves bool
+	run    func(context.Context) error
+}
+
+// optional lists the parts that a configuration or a model may do without.
+func (d *Daemon) optional() (parts []part) {
+	if r := d.engine.reader; r != nil {
+		parts = append(parts, part{"weights", false, func(ctx context.Context) error { r.Run(ctx); return nil }})
+	}
+	if h := d.pipeline.home; h != nil {
+		parts = append(parts, part{"home assistant", false, func(ctx context.Context) error { h.run(ctx); return nil }})
+	}
+	if d.metrics != nil {
+		parts = append(parts, part{"metrics", false, d.metrics.Run})
+	}
+	if l := d.pipeline.pool; l != nil {
+		parts = append(parts, part{"group", true, l.run})
+	}
+	return parts
 }
 
 // compute runs the session, on the fast cores if the machine also has slow ones and the configuration says so.

@@ -59,6 +59,9 @@ func (d *Daemon) openMessaging() error {
 	if d.client, err = mqtt.New(options); err != nil {
 		return fmt.Errorf("mqtt: %w", err)
 	}
+	if err := d.openPool(c, options); err != nil {
+		return fmt.Errorf("mqtt: %w", err)
+	}
 	p.tell = func(to string, payload []byte) error {
 		return d.client.Publish(context.Background(), to, 0, false, payload)
 	}

@@ -32,6 +32,7 @@ type pipeline struct {
 	outbox   *outbox.Outbox
 	home     *home // nil: Home Assistant is not told
 	gate     *access.Gate
+	pool     *pool  // nil: the device is in no group
 	voice    *voice // nil: no voice assistant is answered
 	adapters store.Adapters
 	adapter  atomic.Pointer[string] // of requests that name none
@@ -74,6 +75,11 @@ func newRules(c *config.Config) (*rules, error) {
 // receive takes a message from the broker; retained ones, which would be answered again at every connection, do not get
 // this far. It returns quickly: whatever takes time happens behind the queue.
 func (p *pipeline) receive(m mqtt.Message) {
+	if p.pool != nil && m.Topic == p.pool.group.Prompt() {
+		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
+		p.acceptFrom(access.Anonymous, m, r, err)
+		return
+	}
 	if p.home != nil && m.Topic == p.home.device.StatusTopic() {
 		p.home.born(m.Payload)
 		m.Ack()
@@ -133,12 +139,12 @@ func (p *pipeline) accept(m mqtt.Message, r message.Request, err error) {
 		hash = hashOf(&m)
 	}
 	if err == nil {
-		err = p.admit(&r)
+		err = p.admit(m.Topic, &r)
 	}
 	if err == nil && p.book != nil {
 		err = p.bookIn(m, r, hash)
 	} else if err == nil {
-		err = p.enqueue(r)
+		err = p.enqueue(m.Topic, r)
 		m.Ack()
 	} else {
 		m.Ack()
@@ -179,7 +185,7 @@ func (p *pipeline) refuse(r message.Request, err error) {
 var errReply = errors.New("reply topic")
 
 // admit checks a request by the rules of this device and completes it.
-func (p *pipeline) admit(r *message.Request) error {
+func (p *pipeline) admit(from string, r *message.Request) error {
 	if p.short.Load() {
 		return &message.Error{Code: message.CodeOverloaded, Text: "The machine is short of memory: ask again in a minute."}
 	}
@@ -202,11 +208,14 @@ func (p *pipeline) admit(r *message.Request) error {
 			})
 		}
 	}
+	if p.pool != nil && from == p.pool.group.Prompt() {
+		p.pool.admit(r)
+	}
 	return nil
 }
 
 // enqueue puts a request into the queue and says so.
-func (p *pipeline) enqueue(r message.Request) error {
+func (p *pipeline) enqueue(from string, r message.Request) error {
 	// Held until "accepted" is on its way: the answer, which takes it too, must not overtake.
 	p.order.Lock()
 	defer p.order.Unlock()
@@ -218,12 +227,17 @@ func (p *pipeline) enqueue(r message.Request) error {
 	if err != nil {
 		return err
 	}
-	p.sayAccepted(r.ID, depth)
+	p.sayAccepted(from, r.ID, depth)
 	return nil
 }
 
-func (p *pipeline) sayAccepted(id string, depth int) {
-	p.send(p.device.Accepted(id), message.Accepted{ID: id, QueueDepth: depth}.Encode())
+// sayAccepted publishes that a request is in the queue, where whoever sent it listens.
+func (p *pipeline) sayAccepted(from, id string, depth int) {
+	to, a := p.device.Accepted(id), message.Accepted{ID: id, QueueDepth: depth}
+	if p.pool != nil && from == p.pool.group.Prompt() {
+		to, a.Device = p.pool.group.Accepted(id), p.device.Name()
+	}
+	p.send(to, a.Encode())
 	p.log.Debug("request accepted", "id", id, "queue_depth", depth)
 }
 
@@ -285,7 +299,11 @@ func (p *pipeline) delta(r message.Request, d message.Delta) {
 	if p.voice != nil && p.voice.delta(r.ID, d.Delta) {
 		return
 	}
-	if err := p.tell(p.device.Delta(r.ID), d.Encode()); err != nil {
+	to := p.device.Delta(r.ID)
+	if p.pool != nil && r.ReplyTo == p.pool.group.Answer(r.ID) {
+		to = p.pool.group.Delta(r.ID)
+	}
+	if err := p.tell(to, d.Encode()); err != nil {
 		p.log.Debug("delta dropped", "id", r.ID, "err", err)
 	}
 }

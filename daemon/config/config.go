@@ -116,6 +116,12 @@ type MQTT struct {
 	// ReplyPrefixes are the topics under which a request may ask for its answer with reply_to. Empty: none may.
 	ReplyPrefixes []string `toml:"reply_prefixes"`
 
+	// Group is the name of a group of devices that share the prompts on siskin/pool-<group>/prompt: 1 to 64 of a-z A-Z 0-9 - _ and . .
+	// Empty: none.
+	Group string `toml:"group"`
+	// Lease is how long a prompt of the group belongs to the device that has accepted it: 1s to 1h.
+	Lease Duration `toml:"lease"`
+
 	Access   Access   `toml:"access"`
 	Embedded Embedded `toml:"embedded"`
 }
@@ -282,6 +288,7 @@ func Default() Config {
 			KeepAlive:     Duration{30 * time.Second},
 			Fallbacks:     []string{},
 			ReplyPrefixes: []string{},
+			Lease:         Duration{2 * time.Minute},
 			Access:        Access{Anonymous: true, Clients: []string{}, Burst: 20},
 			Embedded:      Embedded{Listen: "127.0.0.1:1883"},
 		},

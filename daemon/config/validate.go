@@ -76,6 +76,10 @@ func (c Config) problems() []*Problem {
 			k.add("mqtt.access.clients", "%q is no level of a topic: it may not be empty and have no / + #", client)
 		}
 	}
+	if g := c.MQTT.Group; g != "" && (len(g) > maxDevice || reservedDevice(g) || strings.ContainsFunc(g, func(r rune) bool { return !deviceRune(r) })) {
+		k.add("mqtt.group", "%q is no name of a group: 1 to %d letters, digits and - _ .", g, maxDevice)
+	}
+	k.span("mqtt.lease", c.MQTT.Lease, time.Second, time.Hour)
 	k.hermes(c.Hermes)
 	k.queue(c.Queue)
 	k.journal(c.Journal, c.Queue)

@@ -61,6 +61,8 @@ type Accepted struct {
 	ID string `json:"id"`
 	// QueueDepth is the number of requests ahead.
 	QueueDepth int `json:"queue_depth"`
+	// Device is the one that has it, of a group that shares requests; else empty.
+	Device string `json:"device,omitempty"`
 }
 
 // Delta is a piece of an answer in the making.

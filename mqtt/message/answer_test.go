@@ -30,7 +30,7 @@ func TestForms(t *testing.T) {
 			`{"v":1,"id":"a","status":"overloaded","code":"overloaded","text":"Full.",` +
 				`"usage":{"prompt_tokens":0,"completion_tokens":0,"cached_tokens":0},"timing":{"queue_ms":0,"prefill_ms":0,"decode_ms":0}}`,
 		},
-		{Accepted{"a", 3}.Encode(), `{"id":"a","queue_depth":3}`},
+		{Accepted{ID: "a", QueueDepth: 3}.Encode(), `{"id":"a","queue_depth":3}`},
 		{Delta{"a", 0, "\xff"}.Encode(), `{"id":"a","seq":0,"delta":"\ufffd"}`},
 		{Cancel{ID: "a"}.Encode(), `{"id":"a"}`},
 		{
@@ -54,7 +54,7 @@ func TestParseReplies(t *testing.T) {
 	if got, err := ParseAnswer(a.Encode()); err != nil || !reflect.DeepEqual(got, a) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := ParseAccepted(Accepted{"a", 3}.Encode()); err != nil || got != (Accepted{"a", 3}) {
+	if got, err := ParseAccepted(Accepted{ID: "a", QueueDepth: 3}.Encode()); err != nil || got != (Accepted{ID: "a", QueueDepth: 3}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err := ParseDelta(Delta{"a", 2, "x"}.Encode()); err != nil || got != (Delta{"a", 2, "x"}) {

@@ -63,6 +63,7 @@ func durableConfig(t *testing.T, broker string, more ...string) string {
 // daemon but its topics.
 type client struct {
 	client paho.Client
+	base   string // of the topics
 
 	mu       sync.Mutex
 	texts    map[string]map[string]int // by id: every answer that came, and how often
@@ -72,12 +73,18 @@ type client struct {
 
 func newClient(t testing.TB, broker, name string) *client {
 	t.Helper()
-	a := &client{texts: map[string]map[string]int{}, accepted: map[string]time.Time{}, changed: make(chan struct{}, 1)}
+	return newClientOf(t, broker, name, "siskin/kitchen")
+}
+
+// newClientOf is a client of a device, or of a group.
+func newClientOf(t testing.TB, broker, name, base string) *client {
+	t.Helper()
+	a := &client{base: base, texts: map[string]map[string]int{}, accepted: map[string]time.Time{}, changed: make(chan struct{}, 1)}
 	o := paho.NewClientOptions().AddBroker("tcp://" + broker).SetClientID(name).SetCleanSession(false).SetOrderMatters(false).
 		SetAutoReconnect(true).SetMaxReconnectInterval(100 * time.Millisecond).SetConnectRetry(true).SetConnectRetryInterval(100 * time.Millisecond).
 		SetWriteTimeout(time.Second).SetDefaultPublishHandler(a.take).
 		SetOnConnectHandler(func(c paho.Client) {
-			c.SubscribeMultiple(map[string]byte{"siskin/kitchen/accepted/" + name + "/+": 1, "siskin/kitchen/accepted/+": 1, "siskin/kitchen/answer/+": 1}, nil)
+			c.SubscribeMultiple(map[string]byte{base + "/accepted/+": 1, base + "/answer/+": 1}, nil)
 		})
 	a.client = paho.NewClient(o)
 	a.client.Connect()
@@ -128,7 +135,7 @@ func (a *client) ask(ctx context.Context, ids []string, atOnce int) {
 			}
 			if time.Since(sent[id]) >= again {
 				sent[id] = time.Now()
-				a.client.Publish("siskin/kitchen/prompt", 1, false, `{"id":"`+id+`","prompt":"hello `+id+`"}`)
+				a.client.Publish(a.base+"/prompt", 1, false, `{"id":"`+id+`","prompt":"hello `+id+`"}`)
 			}
 		}
 		if under == 0 {
@@ -381,70 +388,6 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// TestJournalCommand: what a daemon that was killed leaves can be read, verified and compacted, and damage is found.
-func TestJournalCommand(t *testing.T) {
-	broker := mqtttest.StartMosquitto(t, mqtttest.MosquittoOptions{})
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	settings := durableConfig(t, broker.Addr())
-	k := &kitchen{t: t, bin: program(t), config: settings, log: log}
-	k.start()
-	newClient(t, broker.Addr(), "client").ask(t.Context(), []string{"a", "b", "c"}, 1)
-	data, err := os.ReadFile(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent, err := strconv.Unquote(regexp.MustCompile(`(?m)^dir = (.*)$`).FindStringSubmatch(string(data))[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := filepath.Join(parent, "kitchen")
-	siskin := func(code int, args ...string) string {
-		t.Helper()
-		out, err := exec.Command(k.bin, append([]string{"journal"}, args...)...).CombinedOutput()
-		if got := exitCode(err); got != code {
-			t.Errorf("journal %v: exit code %d, want %d: %s", args, got, code, out)
-		}
-		return string(out)
-	}
-	if out := siskin(0, "inspect", folder); !strings.Contains(out, "request") || strings.Contains(out, "hello a") {
-		t.Errorf("inspect: %s", out)
-	}
-	if out := siskin(1, "compact", folder); !strings.Contains(out, "stop the daemon") {
-		t.Errorf("compact beside the daemon: %s", out)
-	}
-	k.kill(syscall.SIGKILL)
-	if out := siskin(2, "verify", parent); !strings.Contains(out, folder) {
-		t.Errorf("verify of the folder above: %s", out)
-	}
-	if out := siskin(0, "inspect", "--text", folder); !strings.Contains(out, "hello a") || !strings.Contains(out, "siskin/kitchen/answer/a") {
-		t.Errorf("inspect --text: %s", out)
-	}
-	siskin(0, "verify", folder)
-	siskin(0, "compact", folder)
-	if out := siskin(0, "inspect", folder); strings.Count(out, "answer ") != 3 {
-		t.Errorf("after compacting: %s", out)
-	}
-	segments, err := filepath.Glob(filepath.Join(folder, "*.seg"))
-	if err != nil || len(segments) == 0 {
-		t.Fatal(segments, err)
-	}
-	segment, err := os.ReadFile(segments[len(segments)-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	segment[strings.Index(string(segment), `"id":"b"`)] ^= 1
-	if err := os.WriteFile(segments[len(segments)-1], segment, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out := siskin(1, "verify", folder); !strings.Contains(out, "damaged") {
-		t.Errorf("verify: %s", out)
-	}
 }
 
 // exitCode is that of a process that has ended.
