@@ -21,6 +21,7 @@ import (
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
+	"siskin/daemon/sources"
 	"siskin/daemon/store"
 	"siskin/model/kernel"
 	"siskin/mqtt"
@@ -120,6 +121,11 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	p.gate = access.New(access.Rules{
 		Anonymous: c.MQTT.Access.Anonymous, Clients: c.MQTT.Access.Clients, PerMinute: c.MQTT.Access.PerMinute, Burst: c.MQTT.Access.Burst,
 	})
+	if len(c.Sources.Topics) > 0 {
+		p.sources = sources.New(sources.Options{
+			Filters: c.Sources.Topics, Age: c.Sources.MaxAge.Duration, Bytes: int(c.Sources.MaxBytes), Now: o.clock(),
+		})
+	}
 	d.openHome(&c)
 	d.openVoice(&c)
 	if p.book, err = openBook(&c, &o, device.Name()); err != nil {

@@ -42,6 +42,12 @@ func (d *Daemon) openMessaging() error {
 	}
 	options.Handler = p.receive
 	options.LateAck = true
+	if p.sources != nil {
+		options.KeepRetained = true // what a sensor said last; receive drops all others
+		for _, filter := range p.sources.Filters() {
+			options.Subscriptions = append(options.Subscriptions, mqtt.Subscription{Filter: filter, QoS: 0})
+		}
+	}
 	if h := p.home; h != nil {
 		options.Subscriptions = append(options.Subscriptions, mqtt.Subscription{Filter: h.device.StatusTopic(), QoS: 1})
 		options.Up = h.announce

@@ -17,6 +17,7 @@ import (
 	"siskin/daemon/outbox"
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
+	"siskin/daemon/sources"
 	"siskin/daemon/store"
 	"siskin/mqtt"
 	"siskin/mqtt/message"
@@ -32,8 +33,9 @@ type pipeline struct {
 	outbox   *outbox.Outbox
 	home     *home // nil: Home Assistant is not told
 	gate     *access.Gate
-	pool     *pool  // nil: the device is in no group
-	voice    *voice // nil: no voice assistant is answered
+	sources  *sources.Sources // nil: sensors are not read
+	pool     *pool            // nil: the device is in no group
+	voice    *voice           // nil: no voice assistant is answered
 	adapters store.Adapters
 	adapter  atomic.Pointer[string] // of requests that name none
 	book     *book                  // nil: requests and answers are in memory only
@@ -72,9 +74,19 @@ func newRules(c *config.Config) (*rules, error) {
 	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies}, nil
 }
 
-// receive takes a message from the broker; retained ones, which would be answered again at every connection, do not get
-// this far. It returns quickly: whatever takes time happens behind the queue.
+// receive takes a message from the broker. It returns quickly: whatever takes time happens behind the queue.
 func (p *pipeline) receive(m mqtt.Message) {
+	if _, own, _ := topic.Parse(m.Topic); p.sources != nil && own == topic.KindNone && p.sources.Wants(m.Topic) {
+		if err := p.sources.Take(m.Topic, m.Payload); err != nil {
+			p.log.Debug("sources: message left out", "err", err)
+		}
+		m.Ack()
+		return
+	}
+	if m.Retained { // it would be answered again at every connection
+		m.Ack()
+		return
+	}
 	if p.pool != nil && m.Topic == p.pool.group.Prompt() {
 		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
 		p.acceptFrom(access.Anonymous, m, r, err)
@@ -211,8 +223,16 @@ func (p *pipeline) admit(from string, r *message.Request) error {
 	if p.pool != nil && from == p.pool.group.Prompt() {
 		p.pool.admit(r)
 	}
+	if p.sources != nil && r.Context == "" && r.Suffix == nil {
+		if states := p.sources.Text(); states != "" {
+			r.Context = statesHeader + states
+		}
+	}
 	return nil
 }
+
+// statesHeader tells a model what the lines behind it are.
+const statesHeader = "What the devices of the house say at the moment:\n"
 
 // enqueue puts a request into the queue and says so.
 func (p *pipeline) enqueue(from string, r message.Request) error {

@@ -38,7 +38,7 @@ func (d *Daemon) openPool(c *config.Config, options mqtt.Config) error {
 	l.high = max(1, min(c.Queue.MaxRequests/2, poolBacklog*c.Model.Parallel))
 	l.low = l.high / 2
 	options.ClientID += "-pool"
-	options.CleanSession = true
+	options.CleanSession, options.KeepRetained = true, false
 	options.Subscriptions = []mqtt.Subscription{{Filter: group.Filter(), QoS: 1}}
 	options.StatusTopic, options.Online, options.Offline, options.Up = "", nil, nil, nil
 	l.options = options

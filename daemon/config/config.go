@@ -30,6 +30,7 @@ type Config struct {
 
 	HomeAssistant HomeAssistant `toml:"homeassistant"`
 	Hermes        Hermes        `toml:"hermes"`
+	Sources       Sources       `toml:"sources"`
 
 	Log    Log    `toml:"log"`
 	Daemon Daemon `toml:"daemon"`
@@ -163,6 +164,16 @@ type HomeAssistant struct {
 	Enabled bool `toml:"enabled"`
 	// Prefix is Home Assistant's discovery prefix. Empty is refused.
 	Prefix string `toml:"prefix"`
+}
+
+// Sources are sensors and switches whose states the model is told with each prompt.
+type Sources struct {
+	// Topics are filters of what they publish, in the forms of zigbee2mqtt, Tasmota, ESPHome, or a bare value. Empty: none.
+	Topics []string `toml:"topics"`
+	// MaxAge after which a source that is silent is forgotten: 1s to 168h.
+	MaxAge Duration `toml:"max_age"`
+	// MaxBytes of the text that a prompt gets: 64B to 64KiB.
+	MaxBytes Size `toml:"max_bytes"`
 }
 
 // Hermes answers a voice assistant that speaks it, such as Rhasspy 2.
@@ -313,6 +324,7 @@ func Default() Config {
 			RepeatLastN:    64,
 		},
 		HomeAssistant: HomeAssistant{Prefix: "homeassistant"},
+		Sources:       Sources{Topics: []string{}, MaxAge: Duration{24 * time.Hour}, MaxBytes: 2 * KiB},
 		Hermes:        Hermes{Sites: []string{}, Fallback: true, Deadline: Duration{30 * time.Second}},
 		Session:       Session{MaxSessions: 16, IdleTimeout: Duration{10 * time.Minute}},
 		Log:           Log{Level: "info", Format: "text"},

@@ -80,6 +80,13 @@ func (c Config) problems() []*Problem {
 		k.add("mqtt.group", "%q is no name of a group: 1 to %d letters, digits and - _ .", g, maxDevice)
 	}
 	k.span("mqtt.lease", c.MQTT.Lease, time.Second, time.Hour)
+	for _, filter := range c.Sources.Topics {
+		if filter == "" || len(filter) > 256 || strings.HasPrefix(filter, "$") || strings.HasPrefix(filter, "siskin/") || filter == "#" {
+			k.add("sources.topics", "%q: name what sensors publish, such as \"zigbee2mqtt/#\"; all topics, and those of siskin, are none", filter)
+		}
+	}
+	k.span("sources.max_age", c.Sources.MaxAge, time.Second, 168*time.Hour)
+	between(k, "sources.max_bytes", c.Sources.MaxBytes, 64, 64*KiB)
 	k.hermes(c.Hermes)
 	k.queue(c.Queue)
 	k.journal(c.Journal, c.Queue)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,15 +130,16 @@ func (e *Engine) tokenize(j *job) error {
 
 // turnsOf makes the conversation of a template: plain turns, or with what belongs to tools, and the variables of the request.
 func (e *Engine) turnsOf(j *job) (chat.Conversation, error) {
-	messages := make([]chat.Message, len(j.turns))
+	turns := told(j.turns, j.request.Context)
+	messages := make([]chat.Message, len(turns))
 	plain := true
-	for i, turn := range j.turns {
+	for i, turn := range turns {
 		messages[i] = chat.Message{Role: turn.Role, Content: turn.Content}
 		plain = plain && turn.ToolCalls == nil && turn.ToolCallID == "" && turn.Name == ""
 	}
 	conversation := chat.NewConversation(messages)
 	if !plain {
-		raw, err := toolTurns(j.turns)
+		raw, err := toolTurns(turns)
 		if err != nil {
 			return conversation, err
 		}
@@ -159,6 +161,22 @@ func (e *Engine) turnsOf(j *job) (chat.Conversation, error) {
 		}
 	}
 	return conversation, nil
+}
+
+// told puts a context in front of the last turn of the user, where it disturbs least of what is in the cache. What is remembered of the
+// conversation is without it.
+func told(turns []message.Message, context string) []message.Message {
+	if context == "" {
+		return turns
+	}
+	for i := len(turns) - 1; i >= 0; i-- {
+		if turns[i].Role == "user" {
+			out := slices.Clone(turns)
+			out[i].Content = context + "\n\n" + out[i].Content
+			return out
+		}
+	}
+	return turns
 }
 
 // toolTurns writes turns as templates of models with tools want them: arguments of calls are objects, not objects in strings.

@@ -281,6 +281,7 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 		ID:          d.text("id"),
 		Prompt:      d.text("prompt"),
 		Suffix:      d.given("suffix"),
+		Context:     d.text("context"),
 		Messages:    d.messages("messages", lim.Messages),
 		Session:     d.text("session"),
 		Stream:      d.boolean("stream"),

@@ -62,6 +62,7 @@ func TestParseRequest(t *testing.T) {
 		},
 		{"a gap", `{"prompt":"a","suffix":"","infill":1}`, Request{Prompt: "a", Suffix: ptr(""), Sampling: Sampling{Infill: ptr(float32(1))}}},
 		{"a gap at the start", `{"suffix":"b"}`, Request{Suffix: ptr("b")}},
+		{"context", `{"prompt":"a","context":"b"}`, Request{Prompt: "a", Context: "b"}},
 		{"longest id", `{"prompt":"a","id":"` + strings.Repeat("x", 64) + `"}`, Request{Prompt: "a", ID: strings.Repeat("x", 64)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -54,6 +54,8 @@ type Request struct {
 	Prompt string
 	// Suffix is what stands behind a gap that the answer fills, where Prompt is what stands before it and may be empty. nil is no gap.
 	Suffix *string
+	// Context is what the model is told beside the last turn, and does not remember: what sensors say, or what was looked up.
+	Context string
 	// Messages is a whole conversation, oldest first.
 	Messages []Message
 	// Session names a conversation that the daemon keeps; "" is none. Its
@@ -102,6 +104,7 @@ type wireRequest struct {
 	ID          string    `json:"id,omitempty"`
 	Prompt      string    `json:"prompt,omitempty"`
 	Suffix      *string   `json:"suffix,omitempty"`
+	Context     string    `json:"context,omitempty"`
 	Messages    []Message `json:"messages,omitempty"`
 	Session     string    `json:"session,omitempty"`
 	Stream      bool      `json:"stream,omitempty"`
@@ -127,7 +130,7 @@ type wireRequest struct {
 // JSON cannot hold (NaN or infinite), which Validate refuses as well.
 func (r Request) Encode() ([]byte, error) {
 	b, err := encode(wireRequest{
-		V: Version, ID: r.ID, Prompt: r.Prompt, Suffix: r.Suffix, Messages: r.Messages,
+		V: Version, ID: r.ID, Prompt: r.Prompt, Suffix: r.Suffix, Context: r.Context, Messages: r.Messages,
 		Session: r.Session, Stream: r.Stream, ReplyTo: r.ReplyTo,
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP,
 		TopK: r.TopK, MinP: r.MinP, Seed: r.Seed, Stop: r.Stop,

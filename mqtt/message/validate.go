@@ -69,6 +69,9 @@ func (r Request) checkAdapters() *Error {
 
 // checkContent checks that there is something to answer and that it fits.
 func (r Request) checkContent(lim Limits) *Error {
+	if e := checkText("context", r.Context, lim.PromptBytes); e != nil {
+		return e
+	}
 	if r.Suffix != nil {
 		return r.checkGap(lim)
 	}
@@ -76,7 +79,7 @@ func (r Request) checkContent(lim Limits) *Error {
 		if strings.TrimSpace(r.Prompt) == "" {
 			return fault(CodeBadRequest, "prompt", "The prompt is empty; write a question in it.")
 		}
-		return checkText("prompt", r.Prompt, lim.PromptBytes-min(len(r.Tools), lim.PromptBytes))
+		return checkText("prompt", r.Prompt, max(0, lim.PromptBytes-len(r.Tools)-len(r.Context)))
 	}
 	if r.Prompt != "" {
 		return fault(CodeBadRequest, "prompt", `The request has both "prompt" and "messages"; give one of them.`)
@@ -84,7 +87,7 @@ func (r Request) checkContent(lim Limits) *Error {
 	if len(r.Messages) > lim.Messages {
 		return fault(CodeTooLarge, "messages", "The conversation has %d messages; at most %d are allowed.", len(r.Messages), lim.Messages)
 	}
-	left := lim.PromptBytes - len(r.Tools)
+	left := lim.PromptBytes - len(r.Tools) - len(r.Context)
 	if left < 0 {
 		return fault(CodeTooLarge, "tools", "The tools have more than %d bytes.", lim.PromptBytes)
 	}
@@ -111,7 +114,7 @@ func (r Request) checkGap(lim Limits) *Error {
 	for _, other := range []struct {
 		key   string
 		given bool
-	}{{"messages", len(r.Messages) > 0}, {"session", r.Session != ""}, {"tools", r.Tools != nil}, {"think", r.Think != nil}} {
+	}{{"messages", len(r.Messages) > 0}, {"context", r.Context != ""}, {"session", r.Session != ""}, {"tools", r.Tools != nil}, {"think", r.Think != nil}} {
 		if other.given {
 			return fault(CodeBadRequest, other.key, `The request has a "suffix", which goes with "prompt" alone; leave out %q.`, other.key)
 		}
