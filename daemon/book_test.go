@@ -138,13 +138,13 @@ func TestExpiredOverRestart(t *testing.T) {
 		synced bool // the clock after the restart
 		later  bool // it is set a little later
 		off    time.Duration
-		want   message.Code
+		want   message.Outcome
 	}{
-		"in time":            {true, false, time.Second, message.CodeMaxTokens},
-		"too late":           {true, false, time.Hour, message.CodeExpired},
-		"no clock":           {false, false, time.Second, message.CodeExpired},
-		"clock set, in time": {false, true, time.Second, message.CodeMaxTokens},
-		"clock set, late":    {false, true, time.Hour, message.CodeExpired},
+		"in time":            {true, false, time.Second, message.OK},
+		"too late":           {true, false, time.Hour, message.Expired},
+		"no clock":           {false, false, time.Second, message.Expired},
+		"clock set, in time": {false, true, time.Second, message.OK},
+		"clock set, late":    {false, true, time.Hour, message.Expired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			broker := mqtttest.StartEmbedded(t)
@@ -170,8 +170,8 @@ func TestExpiredOverRestart(t *testing.T) {
 			if test.later {
 				time.AfterFunc(500*time.Millisecond, func() { set.Store(true) })
 			}
-			if a := u.answer("old"); a.Code != test.want {
-				t.Errorf("%+v, want the code %q", a, test.want)
+			if a := u.answer("old"); a.Status != test.want {
+				t.Errorf("%+v, want the status %q", a, test.want)
 			}
 		})
 	}
