@@ -40,15 +40,20 @@ type book struct {
 // answerRetry is how long a disk that fails is left alone before an answer is written again.
 const answerRetry = time.Second
 
+// journalFolder is where what must not be lost is kept; "" is nowhere.
+func journalFolder(c *config.Config, o *Options) string {
+	if c.Journal.Dir != "" {
+		return c.Journal.Dir
+	}
+	return o.JournalFolder
+}
+
 // openBook opens the book of a device, in a folder of its own below folder.
 func openBook(c *config.Config, o *Options, device string) (*book, error) {
 	if !c.Journal.Enabled {
 		return nil, nil
 	}
-	folder := c.Journal.Dir
-	if folder == "" {
-		folder = o.JournalFolder
-	}
+	folder := journalFolder(c, o)
 	if folder == "" {
 		return nil, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	"siskin/daemon/config"
 	"siskin/mqtt"
@@ -78,6 +79,12 @@ func (d *Daemon) openMessaging() error {
 func (d *Daemon) openBroker() (*embedded.Broker, error) {
 	e := &d.config.MQTT.Embedded
 	b := embedded.Config{Listen: e.Listen, Limits: brokerLimits(&d.config), Logger: d.Log}
+	if folder := journalFolder(&d.config, &d.Options); e.Persistence && folder != "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+		b.StateFile = filepath.Join(folder, d.pipeline.device.Name()+".broker")
+	}
 	if err := secureBroker(&b, e); err != nil {
 		return nil, err
 	}

@@ -147,6 +147,9 @@ type Embedded struct {
 	// Listen is its address, host:port with a numeric port. Other machines reach it only if the host is not a loopback
 	// address. Empty is refused.
 	Listen string `toml:"listen"`
+	// Persistence keeps sessions, queued and retained messages over a restart, beside the journal; what came in the last seconds
+	// before a crash is lost.
+	Persistence bool `toml:"persistence"`
 	// UsersFile names who may come in, with the lines of "siskin broker passwd". Empty: everybody on this machine.
 	UsersFile string `toml:"users_file"`
 	// ACLFile says who may use which topics, in mosquitto's form. Empty: everybody all.
@@ -301,7 +304,7 @@ func Default() Config {
 			ReplyPrefixes: []string{},
 			Lease:         Duration{2 * time.Minute},
 			Access:        Access{Anonymous: true, Clients: []string{}, Burst: 20},
-			Embedded:      Embedded{Listen: "127.0.0.1:1883"},
+			Embedded:      Embedded{Listen: "127.0.0.1:1883", Persistence: true},
 		},
 		Queue: Queue{
 			MaxRequests:     128,

@@ -1,8 +1,8 @@
 // Package embedded is an MQTT broker inside the process, for one box where no
 // other broker runs. It speaks MQTT 3.1.1 and 5 over TCP, on loopback unless
-// there is authentication, and keeps everything in memory: sessions, queued and
-// retained messages are gone after a restart. What must survive is in the
-// journals of the daemon, not here.
+// there is authentication. Sessions, queued and retained messages are in memory,
+// and, with a file for them, saved every few seconds and at the end. What must
+// survive a power cut is in the journal of the daemon, not here.
 //
 // The protocol engine is github.com/mochi-mqtt/server/v2; decision record 0004
 // says why, with numbers. This package adds limits, and mends what was found
@@ -98,6 +98,9 @@ type Config struct {
 	// clients must have a certificate, which TLS.ClientCAs has signed.
 	TLS          *tls.Config
 	CertRequired bool
+	// StateFile keeps sessions, queues and retained messages over a restart; it is
+	// made if absent, in a folder that is there. "": they are in memory only.
+	StateFile string
 	// Limits are those of DefaultLimits, or others.
 	Limits Limits
 	// Logger gets warnings; payloads are never logged. Nil is silent.
@@ -120,9 +123,16 @@ type Broker struct {
 	server   *broker.Server
 	listener *listener
 	guard    *guard
-	mu       sync.Mutex
-	state    state
-	closed   chan struct{} // closed when Close has ended
+	repair   *repair
+	log      *slog.Logger
+
+	stateFile string
+	saving    sync.Mutex
+	saved     []byte // what is in the file
+
+	mu     sync.Mutex
+	state  state
+	closed chan struct{} // closed when Close has ended
 }
 
 type state int
@@ -151,7 +161,7 @@ func New(cfg Config) (*Broker, error) {
 			return nil, fmt.Errorf("embedded broker: %w", err)
 		}
 	}
-	b := &Broker{server: broker.New(options(cfg.Limits, log)), closed: make(chan struct{})}
+	b := &Broker{server: broker.New(options(cfg.Limits, log)), closed: make(chan struct{}), log: log, stateFile: cfg.StateFile}
 	if cfg.TLS != nil {
 		secure := cfg.TLS.Clone()
 		secure.ClientAuth = tls.NoClientCert
@@ -175,8 +185,8 @@ func (b *Broker) attach(cfg Config, log *slog.Logger) error {
 	if err := b.server.AddHook(b.guard, nil); err != nil {
 		return err
 	}
-	repair := newRepair(b.server, b.listener, cfg.Limits)
-	if err := b.server.AddHook(repair, nil); err != nil {
+	b.repair = newRepair(b.server, b.listener, cfg.Limits)
+	if err := b.server.AddHook(b.repair, nil); err != nil {
 		return err
 	}
 	return b.server.AddListener(b.listener)
@@ -244,11 +254,20 @@ func (b *Broker) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("embedded broker: serve: %w", err), b.Close())
 	}
-	select {
-	case <-ctx.Done():
-	case <-b.closed:
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := b.save(); err != nil {
+				b.log.Error(err.Error())
+			}
+			continue
+		case <-ctx.Done():
+		case <-b.closed:
+		}
+		return b.Close()
 	}
-	return b.Close()
 }
 
 // serve starts the engine and then lets clients in. In between it takes back the
@@ -262,7 +281,7 @@ func (b *Broker) serve() error {
 	for name := range b.server.Topics.Retained.GetAll() {
 		b.server.Topics.RetainMessage(packets.Packet{TopicName: name}) // empty: not retained any more
 	}
-	return nil
+	return b.load()
 }
 
 // goodbye tells all clients that the broker ends, as far as MQTT lets it.
@@ -290,5 +309,5 @@ func (b *Broker) Close() error {
 	if was == ready {
 		return b.listener.tcp.Close()
 	}
-	return b.server.Close()
+	return errors.Join(b.server.Close(), b.save())
 }

@@ -74,6 +74,9 @@ func newRepair(server *broker.Server, l *listener, lim Limits) *repair {
 	return r
 }
 
+// startAt makes messages from now on follow those of a former process.
+func (r *repair) startAt(last int64) { r.order.Store(max(r.order.Load(), last+1)) }
+
 // ID names the hook.
 func (r *repair) ID() string { return "repair" }
 

@@ -227,7 +227,7 @@ func (c *demoCommand) Run(ctx context.Context, s *streams) error {
 	settings := config.Default()
 	settings.Model.Path = c.Model
 	settings.MQTT.Embedded.Enabled, settings.MQTT.Embedded.Listen = true, c.Listen
-	settings.Journal.Enabled = false // it leaves nothing behind
+	settings.Journal.Enabled, settings.MQTT.Embedded.Persistence = false, false // it leaves nothing behind
 	settings.Log.Level = "warn"
 	c.override(&settings)
 	var level slog.LevelVar
