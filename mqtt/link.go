@@ -109,6 +109,7 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 	}()
 	failures, attempts := 0, 0
+	said := make([]string, len(l.brokers)) // the last failure of each
 	for {
 		start := time.Now()
 		up, err := l.session(ctx)
@@ -125,13 +126,19 @@ func (l *Link) Run(ctx context.Context) error {
 			return fmt.Errorf("mqtt: %s: %w", l.broker().name, err)
 		}
 		pause := backoff(failures, l.cfg.BackoffMin, l.cfg.BackoffMax, rand.Float64())
-		lost := l.broker().name
+		lost, last := l.broker().name, &said[l.current]
 		if !up {
 			if l.current = (l.current + 1) % len(l.brokers); l.current != 0 {
 				pause = min(pause, l.cfg.BackoffMin) // the next one is another
 			}
 		}
-		l.log.Warn("mqtt: no connection to the broker", "broker", lost, "error", err, "next_attempt_in", pause.Round(time.Millisecond))
+		level := slog.LevelWarn
+		if text := fmt.Sprint(err); !up && text == *last {
+			level = slog.LevelDebug // a wrong password is no news the second time
+		} else {
+			*last = text
+		}
+		l.log.Log(ctx, level, "mqtt: no connection to the broker", "broker", lost, "error", err, "next_attempt_in", pause.Round(time.Millisecond))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

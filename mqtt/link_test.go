@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -310,6 +311,14 @@ func TestGivesUp(t *testing.T) {
 	}
 	if err := l.Run(context.Background()); !errors.Is(err, mqtt.ErrRefused) {
 		t.Errorf("without a password: error %v, want ErrRefused", err)
+	}
+	var log lockedBuffer
+	again := cfg
+	again.Attempts, again.Logger = 5, slog.New(slog.NewTextHandler(&log, nil))
+	if l, err := mqtt.New(again); err != nil {
+		t.Fatal(err)
+	} else if err := l.Run(context.Background()); !errors.Is(err, mqtt.ErrRefused) || strings.Count(log.String(), "refuses") != 1 {
+		t.Errorf("five attempts are logged otherwise than once: %v\n%s", err, log.String())
 	}
 	if err := l.Run(context.Background()); !errors.Is(err, mqtt.ErrRan) {
 		t.Errorf("second run: error %v, want ErrRan", err)

@@ -233,6 +233,8 @@ func TestTogether(t *testing.T) {
 	for doc, want := range map[string]string{
 		"mqtt.cert_file = \"c\"\nmqtt.broker = \"ssl://b:1\"":                     "x:2: mqtt.cert_file: needs mqtt.key_file",
 		"mqtt.key_file = \"c\"\nmqtt.broker = \"ssl://b:1\"":                      "x:2: mqtt.key_file: needs mqtt.cert_file",
+		"mqtt.embedded.cert_file = \"c\"":                                         "x:2: mqtt.embedded.cert_file: goes together with mqtt.embedded.key_file; one of them is missing",
+		"mqtt.embedded.client_ca_file = \"c\"":                                    "x:2: mqtt.embedded.client_ca_file: needs mqtt.embedded.cert_file: certificates are shown in TLS only",
 		"mqtt.ca_file = \"c\"":                                                    "x: mqtt.broker: certificates are set, but the scheme tcp:// sends everything in the clear; use ssl://",
 		"queue.max_bytes = \"32KiB\"":                                             "x: queue.max_prompt_bytes: 64KiB is more than queue.max_bytes, 32KiB",
 		"queue.max_deadline = \"1m\"":                                             "x: queue.default_deadline: 5m is not between 0s and 1m",

@@ -21,6 +21,11 @@ func (c Config) WithCredentials(folder string) (Config, error) {
 		{"mqtt.ca_file", &c.MQTT.CAFile},
 		{"mqtt.cert_file", &c.MQTT.CertFile},
 		{"mqtt.key_file", &c.MQTT.KeyFile},
+		{"mqtt.embedded.users_file", &c.MQTT.Embedded.UsersFile},
+		{"mqtt.embedded.acl_file", &c.MQTT.Embedded.ACLFile},
+		{"mqtt.embedded.cert_file", &c.MQTT.Embedded.CertFile},
+		{"mqtt.embedded.key_file", &c.MQTT.Embedded.KeyFile},
+		{"mqtt.embedded.client_ca_file", &c.MQTT.Embedded.ClientCAFile},
 	} {
 		name, ok := strings.CutPrefix(*f.path, credentialPrefix)
 		switch {

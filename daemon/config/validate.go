@@ -160,6 +160,16 @@ func (k *checker) mqtt(m MQTT) {
 		}
 	}
 	k.listen("mqtt.embedded.listen", m.Embedded.Listen)
+	e := m.Embedded
+	for key, path := range map[string]string{"users_file": e.UsersFile, "acl_file": e.ACLFile, "cert_file": e.CertFile, "key_file": e.KeyFile, "client_ca_file": e.ClientCAFile} {
+		k.text("mqtt.embedded."+key, path, 4096)
+	}
+	if (e.CertFile == "") != (e.KeyFile == "") {
+		k.add("mqtt.embedded.cert_file", "goes together with mqtt.embedded.key_file; one of them is missing")
+	}
+	if e.ClientCAFile != "" && e.CertFile == "" {
+		k.add("mqtt.embedded.client_ca_file", "needs mqtt.embedded.cert_file: certificates are shown in TLS only")
+	}
 }
 
 // listen checks an address to listen on.
