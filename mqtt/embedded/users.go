@@ -10,6 +10,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -122,4 +124,36 @@ func (u *Users) Check(name string, password []byte) bool {
 	}
 	got, err := pbkdf2.Key(sha256.New, string(password), h.salt, h.rounds, sha256.Size)
 	return err == nil && subtle.ConstantTimeCompare(got, h.hash) == 1 && known
+}
+
+// SetPassword gives a user of a file a password, or takes the user out if that is nil. Other lines stay as they are; the file is made if
+// it is absent, and replaced in one step.
+func SetPassword(path, name string, password []byte) error {
+	if err := CheckUser(name); err != nil {
+		return err
+	}
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var out []string
+	found := false
+	for line := range strings.Lines(string(old)) {
+		if other, _, _ := strings.Cut(line, ":"); other == name {
+			found = true
+			continue
+		}
+		out = append(out, strings.TrimRight(line, "\r\n"))
+	}
+	switch {
+	case password != nil:
+		line, err := HashPassword(name, password)
+		if err != nil {
+			return err
+		}
+		out = append(out, line)
+	case !found:
+		return fmt.Errorf("%s has no user %q: %w", path, name, ErrUsers)
+	}
+	return replace(path, []byte(strings.Join(append(out, ""), "\n")))
 }
