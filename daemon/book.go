@@ -195,15 +195,11 @@ func (p *pipeline) bookIn(m mqtt.Message, r message.Request, hash string) error 
 // takeBack refuses a request that is in the queue, or already taken from it.
 func (p *pipeline) takeBack(r message.Request, cause error) {
 	p.order.Lock()
-	if _, place := p.queue.Cancel(r.ID); place != queue.Nowhere {
+	if _, place := p.queue.Cancel(r.ID); place == queue.Running { // if it waited, no answer will come
 		p.book.mu.Lock()
 		p.book.refused[r.ID] = true
 		p.book.mu.Unlock()
-		if place == queue.Running {
-			p.engine.Cancel(r.ID)
-		} else {
-			_ = p.book.leave(r.ID, message.CodeNone) // it waited: no answer will come
-		}
+		p.engine.Cancel(r.ID)
 	}
 	p.order.Unlock()
 	p.refuse(r, &message.Error{Code: message.CodeOverloaded, ID: r.ID, Text: "The request cannot be stored: " + cause.Error() + "; ask again later."})

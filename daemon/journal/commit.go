@@ -20,21 +20,21 @@ func (j *Journal) commit() {
 // writeBatch makes what is appended durable, and says so. It returns false if there was nothing.
 func (j *Journal) writeBatch() bool {
 	j.mu.Lock()
-	b := j.batch
-	j.batch = batch{}
+	records := j.batch
+	j.batch = nil
 	j.mu.Unlock()
-	if len(b.records) == 0 {
+	if len(records) == 0 {
 		return false
 	}
-	places := make([]Place, len(b.records))
-	for from := 0; from < len(b.records); {
-		to, err := j.writeSome(b.records[from:], places[from:])
+	places := make([]Place, len(records))
+	for from := 0; from < len(records); {
+		to, err := j.writeSome(records[from:], places[from:])
 		to += from
 		if err != nil {
-			j.voids = append(j.voids, span{b.records[from].number, b.records[to-1].number + 1})
+			j.voids = append(j.voids, span{records[from].number, records[to-1].number + 1})
 		}
 		for i := from; i < to; i++ {
-			if done := b.records[i].done; done != nil {
+			if done := records[i].done; done != nil {
 				done(places[i], err)
 			}
 		}

@@ -62,8 +62,8 @@ type Journal struct {
 	o Options
 
 	mu       sync.Mutex
-	next     uint64 // number of the next record
-	batch    batch  // appended and not yet written
+	next     uint64          // number of the next record
+	batch    []pendingRecord // appended and not yet written
 	segments []segment
 	closed   bool
 	written  int64       // bytes, headers of segments included
@@ -101,12 +101,6 @@ const (
 	// voidKind takes back records that were given up by an error: pairs of numbers, from and to.
 	voidKind = 255
 )
-
-// batch is what is written and synced at once.
-type batch struct {
-	records []pendingRecord
-	bytes   int64
-}
 
 type pendingRecord struct {
 	kind   byte
@@ -241,8 +235,7 @@ func (j *Journal) Append(kind byte, data []byte, done func(Place, error)) {
 		fail(fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLong, len(data), MaxRecord))
 		return
 	}
-	j.batch.records = append(j.batch.records, pendingRecord{kind: kind, number: j.next, data: data, done: done})
-	j.batch.bytes += recordSize(len(data))
+	j.batch = append(j.batch, pendingRecord{kind: kind, number: j.next, data: data, done: done})
 	j.next++
 	if done != nil {
 		j.poke()
