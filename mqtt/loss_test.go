@@ -400,10 +400,12 @@ func TestCloseSendsTheRest(t *testing.T) {
 		cfg := config(p.Addr(), nil)
 		cfg.StatusTopic, cfg.Offline, cfg.Online = "state", []byte("off"), func() []byte { return []byte("on") }
 		cfg.MaxInFlight = 2
-		l := up(t, cfg)
+		// Watched from before the first connection: whoever subscribes while the state is published
+		// gets it twice, retained and live.
 		w := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "w"})
 		w.Subscribe("out", 1)
 		w.Subscribe("state", 1)
+		l := up(t, cfg)
 		w.Expect("state", "on")
 		p.Delay(mqtttest.Down, 10*time.Millisecond)
 		sent := make(chan error, 10)
