@@ -26,7 +26,7 @@ func benchProduct(b *testing.B, name string, w []byte, rows, cols, n int, f func
 
 // BenchmarkMatMulFloat has a layer's matrix and the scores of three heads over 1024 positions.
 func BenchmarkMatMulFloat(b *testing.B) {
-	for _, d := range []struct{ rows, cols, n int }{{1536, 576, 1}, {1536, 576, 8}, {1024, 64, 3}} {
+	for _, d := range []struct{ rows, cols, n int }{{1536, 576, 1}, {1536, 576, 8}, {1024, 64, 3}, {32, 768, 64}, {32, 2048, 64}} {
 		for _, k := range floatCases(b) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			w, x, dst := floatWeights(k.typ, normals(rng, d.rows*d.cols)), normals(rng, d.n*d.cols), make([]float32, d.n*d.rows)

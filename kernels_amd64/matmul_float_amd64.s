@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func mulF32AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·mulF32AVX2(SB), $128-64
 	MOVQ    w+16(FP), AX
 	MOVQ    stride+24(FP), CX
@@ -269,10 +269,14 @@ tile1:
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	MOVQ   DI, R11
+	LEAQ   16384(AX), R13
 	SUBQ   $0x08, R12
 	JLT    rest1
 
 loop1:
+	PREFETCHT1  (R13)
+	PREFETCHT1  64(R13)
+	ADDQ        $0x80, R13
 	VMOVUPS     (R11), Y4
 	VMOVUPS     (R10), Y5
 	VFMADD231PS Y4, Y5, Y0
@@ -351,7 +355,7 @@ DATA tailMask<>+60(SB)/4, $0x00000000
 GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 
 // func mulF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
-// Requires: AVX, F16C, FMA3
+// Requires: AVX, F16C, FMA3, MMX+
 TEXT ·mulF16AVX2(SB), $64-64
 	MOVQ    w+16(FP), AX
 	MOVQ    stride+24(FP), CX
@@ -613,10 +617,13 @@ tile1:
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	MOVQ   DI, R11
+	LEAQ   16384(AX), R13
 	SUBQ   $0x08, R12
 	JLT    rest1
 
 loop1:
+	PREFETCHT1  (R13)
+	ADDQ        $0x40, R13
 	VMOVUPS     (R11), Y4
 	VCVTPH2PS   (R10), Y5
 	VFMADD231PS Y4, Y5, Y0
@@ -677,7 +684,7 @@ under1:
 	RET
 
 // func mulBF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·mulBF16AVX2(SB), $64-64
 	MOVQ    w+16(FP), AX
 	MOVQ    stride+24(FP), CX
@@ -955,10 +962,13 @@ tile1:
 	MOVQ   cols+40(FP), R12
 	MOVQ   AX, R10
 	MOVQ   DI, R11
+	LEAQ   16384(AX), R13
 	SUBQ   $0x08, R12
 	JLT    rest1
 
 loop1:
+	PREFETCHT1  (R13)
+	ADDQ        $0x40, R13
 	VMOVUPS     (R11), Y4
 	VPMOVZXWD   (R10), Y5
 	VPSLLD      $0x10, Y5, Y5

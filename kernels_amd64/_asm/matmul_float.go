@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	tileRows   = 4 // rows of a group
-	tileTokens = 3 // activation rows of the widest tile: 4x3 sums, 3 activations and a weight are 16 registers
+	tileRows   = 4        // rows of a group
+	floatAhead = 16 << 10 // bytes
+	tileTokens = 3        // activation rows of the widest tile: 4x3 sums, 3 activations and a weight are 16 registers
 )
 
 // floatKernel generates the product of float weights of one format with float32 activations, for AVX2.
@@ -141,9 +142,22 @@ func (k *floatKernel) tile(r floatRegs, tail Mem, tokens int) {
 	k.MOVQ(r.w, w)
 	k.MOVQ(r.x, x)
 	loop, rest, done := fmt.Sprintf("loop%d", tokens), fmt.Sprintf("rest%d", tokens), fmt.Sprintf("done%d", tokens)
+	// One token is decoding, at the speed of the memory: what follows the group is asked for in one stream, as far ahead as
+	// the rows of 8-bit products do (daemon/doc/decisions/0014).
+	var ahead reg.Register
+	if tokens == 1 {
+		ahead = k.GP64()
+		k.LEAQ(at(r.w, floatAhead), ahead)
+	}
 	k.SUBQ(Imm(8), left)
 	k.JLT(LabelRef(rest))
 	k.Label(loop)
+	if ahead != nil {
+		for o := 0; o < tileRows*8*k.size; o += 64 {
+			k.PREFETCHT1(at(ahead, o))
+		}
+		k.ADDQ(Imm(uint64(tileRows*8*k.size)), ahead)
+	}
 	k.step(r, x, sums, r.rows(w), nil)
 	k.ADDQ(Imm(uint64(8*k.size)), w)
 	k.ADDQ(Imm(32), x)
