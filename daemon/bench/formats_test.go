@@ -33,19 +33,30 @@ var formats = []struct {
 	halfs []int
 }{
 	{quant.Q4_1, []int{0, 2}},
-	{quant.Q4_0, []int{0}}, {quant.Q5_0, []int{0}}, {quant.Q5_1, []int{0, 2}}, {quant.Q8_0, []int{0}},
-	{quant.Q2_K, []int{80, 82}}, {quant.Q3_K, []int{108}}, {quant.Q4_K, []int{0, 2}}, {quant.Q5_K, []int{0, 2}}, {quant.Q6_K, []int{208}},
-	{quant.IQ4_NL, []int{0}}, {quant.IQ4_XS, []int{0}},
-	{quant.F16, nil}, {quant.BF16, nil}, {quant.F32, nil},
+	{quant.Q4_0, []int{0}},
+	{quant.Q5_0, []int{0}},
+	{quant.Q5_1, []int{0, 2}},
+	{quant.Q8_0, []int{0}},
+	{quant.Q2_K, []int{80, 82}},
+	{quant.Q3_K, []int{108}},
+	{quant.Q4_K, []int{0, 2}},
+	{quant.Q5_K, []int{0, 2}},
+	{quant.Q6_K, []int{208}},
+	{quant.IQ4_NL, []int{0}},
+	{quant.IQ4_XS, []int{0}},
+	{quant.F16, nil},
+	{quant.BF16, nil},
+	{quant.F32, nil},
 }
 
-// Shape of the models: about the default model's work in a token, in rows that whole blocks of 256 divide.
+// Shape of the models: rows that whole blocks of 256 divide, and so many weights that even 2 bits of each are several times a
+// third-level cache of 32 MB, which would hand part of them out faster than the memory.
 const (
-	formatDim    = 768
-	formatHeads  = 12
+	formatDim    = 1024
+	formatHeads  = 16
 	formatKV     = 4
-	formatFFN    = 2048
-	formatLayers = 16
+	formatFFN    = 2816
+	formatLayers = 24
 	formatVocab  = 32000
 )
 
