@@ -897,18 +897,26 @@ GLOBL evenBytes<>(SB), RODATA|NOPTR, $64
 
 // func mixValuesQ8AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·mixValuesQ8AVX2(SB), $16-80
-	MOVQ blocks+56(FP), AX
-	MOVQ AX, 8(SP)
+TEXT ·mixValuesQ8AVX2(SB), $24-80
+	MOVQ   blocks+56(FP), AX
+	MOVQ   AX, 8(SP)
+	IMUL3Q $0x00000800, AX, AX
+	ADDQ   values+40(FP), AX
+	ADDQ   ahead+48(FP), AX
+	MOVQ   AX, 16(SP)
 
 block:
-	MOVQ out+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ sum+24(FP), DX
-	MOVQ scale+16(FP), BX
-	MOVQ keep+32(FP), SI
-	MOVQ m+64(FP), DI
-	MOVQ DI, (SP)
+	MOVQ       16(SP), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       $0x80, 16(SP)
+	MOVQ       out+0(FP), AX
+	MOVQ       p+8(FP), CX
+	MOVQ       sum+24(FP), DX
+	MOVQ       scale+16(FP), BX
+	MOVQ       keep+32(FP), SI
+	MOVQ       m+64(FP), DI
+	MOVQ       DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
@@ -2843,18 +2851,26 @@ GLOBL evenNibbles<>(SB), RODATA|NOPTR, $64
 
 // func mixValuesQ4AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·mixValuesQ4AVX2(SB), $16-80
-	MOVQ blocks+56(FP), AX
-	MOVQ AX, 8(SP)
+TEXT ·mixValuesQ4AVX2(SB), $24-80
+	MOVQ   blocks+56(FP), AX
+	MOVQ   AX, 8(SP)
+	IMUL3Q $0x00000400, AX, AX
+	ADDQ   values+40(FP), AX
+	ADDQ   ahead+48(FP), AX
+	MOVQ   AX, 16(SP)
 
 block:
-	MOVQ out+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ sum+24(FP), DX
-	MOVQ scale+16(FP), BX
-	MOVQ keep+32(FP), SI
-	MOVQ m+64(FP), DI
-	MOVQ DI, (SP)
+	MOVQ       16(SP), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       $0x80, 16(SP)
+	MOVQ       out+0(FP), AX
+	MOVQ       p+8(FP), CX
+	MOVQ       sum+24(FP), DX
+	MOVQ       scale+16(FP), BX
+	MOVQ       keep+32(FP), SI
+	MOVQ       m+64(FP), DI
+	MOVQ       DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
@@ -5113,18 +5129,26 @@ GLOBL nibbles<>(SB), RODATA|NOPTR, $64
 
 // func mixValuesQ8AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+, AVXVNNI
-TEXT ·mixValuesQ8AVXVNNI(SB), $16-80
-	MOVQ blocks+56(FP), AX
-	MOVQ AX, 8(SP)
+TEXT ·mixValuesQ8AVXVNNI(SB), $24-80
+	MOVQ   blocks+56(FP), AX
+	MOVQ   AX, 8(SP)
+	IMUL3Q $0x00000800, AX, AX
+	ADDQ   values+40(FP), AX
+	ADDQ   ahead+48(FP), AX
+	MOVQ   AX, 16(SP)
 
 block:
-	MOVQ out+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ sum+24(FP), DX
-	MOVQ scale+16(FP), BX
-	MOVQ keep+32(FP), SI
-	MOVQ m+64(FP), DI
-	MOVQ DI, (SP)
+	MOVQ       16(SP), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       $0x80, 16(SP)
+	MOVQ       out+0(FP), AX
+	MOVQ       p+8(FP), CX
+	MOVQ       sum+24(FP), DX
+	MOVQ       scale+16(FP), BX
+	MOVQ       keep+32(FP), SI
+	MOVQ       m+64(FP), DI
+	MOVQ       DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
@@ -7749,18 +7773,26 @@ end:
 
 // func mixValuesQ4AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+, AVXVNNI
-TEXT ·mixValuesQ4AVXVNNI(SB), $16-80
-	MOVQ blocks+56(FP), AX
-	MOVQ AX, 8(SP)
+TEXT ·mixValuesQ4AVXVNNI(SB), $24-80
+	MOVQ   blocks+56(FP), AX
+	MOVQ   AX, 8(SP)
+	IMUL3Q $0x00000400, AX, AX
+	ADDQ   values+40(FP), AX
+	ADDQ   ahead+48(FP), AX
+	MOVQ   AX, 16(SP)
 
 block:
-	MOVQ out+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ sum+24(FP), DX
-	MOVQ scale+16(FP), BX
-	MOVQ keep+32(FP), SI
-	MOVQ m+64(FP), DI
-	MOVQ DI, (SP)
+	MOVQ       16(SP), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       $0x80, 16(SP)
+	MOVQ       out+0(FP), AX
+	MOVQ       p+8(FP), CX
+	MOVQ       sum+24(FP), DX
+	MOVQ       scale+16(FP), BX
+	MOVQ       keep+32(FP), SI
+	MOVQ       m+64(FP), DI
+	MOVQ       DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
@@ -10220,18 +10252,26 @@ GLOBL zero<>(SB), RODATA|NOPTR, $64
 
 // func mixValuesQ8VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·mixValuesQ8VNNI(SB), $16-80
-	MOVQ blocks+56(FP), AX
-	MOVQ AX, 8(SP)
+TEXT ·mixValuesQ8VNNI(SB), $24-80
+	MOVQ   blocks+56(FP), AX
+	MOVQ   AX, 8(SP)
+	IMUL3Q $0x00000800, AX, AX
+	ADDQ   values+40(FP), AX
+	ADDQ   ahead+48(FP), AX
+	MOVQ   AX, 16(SP)
 
 block:
-	MOVQ out+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ sum+24(FP), DX
-	MOVQ scale+16(FP), BX
-	MOVQ keep+32(FP), SI
-	MOVQ m+64(FP), DI
-	MOVQ DI, (SP)
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	PREFETCHT1 64(AX)
+	ADDQ       $0x80, 16(SP)
+	MOVQ       out+0(FP), AX
+	MOVQ       p+8(FP), CX
+	MOVQ       sum+24(FP), DX
+	MOVQ       scale+16(FP), BX
+	MOVQ       keep+32(FP), SI
+	MOVQ       m+64(FP), DI
+	MOVQ       DI, (SP)
 
 tile4:
 	CMPQ      (SP), $0x04
@@ -11985,18 +12025,26 @@ end:
 
 // func mixValuesQ4VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·mixValuesQ4VNNI(SB), $16-80
-	MOVQ blocks+56(FP), AX
-	MOVQ AX, 8(SP)
+TEXT ·mixValuesQ4VNNI(SB), $24-80
+	MOVQ   blocks+56(FP), AX
+	MOVQ   AX, 8(SP)
+	IMUL3Q $0x00000400, AX, AX
+	ADDQ   values+40(FP), AX
+	ADDQ   ahead+48(FP), AX
+	MOVQ   AX, 16(SP)
 
 block:
-	MOVQ out+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ sum+24(FP), DX
-	MOVQ scale+16(FP), BX
-	MOVQ keep+32(FP), SI
-	MOVQ m+64(FP), DI
-	MOVQ DI, (SP)
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	PREFETCHT1 64(AX)
+	ADDQ       $0x80, 16(SP)
+	MOVQ       out+0(FP), AX
+	MOVQ       p+8(FP), CX
+	MOVQ       sum+24(FP), DX
+	MOVQ       scale+16(FP), BX
+	MOVQ       keep+32(FP), SI
+	MOVQ       m+64(FP), DI
+	MOVQ       DI, (SP)
 
 tile4:
 	CMPQ      (SP), $0x04
