@@ -107,10 +107,13 @@ func (b *book) leave(id string, code message.Code) bool {
 	return refused || code == message.CodeShuttingDown
 }
 
-// hashOf identifies a message that has no id of its own: by its topic and payload.
+// hashOf identifies a message that has no id of its own: by its topic, correlation data and payload.
 func hashOf(m *mqtt.Message) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\x00", m.Topic)
+	if len(m.Correlation) > 0 {
+		fmt.Fprintf(h, "%x\x00", m.Correlation)
+	}
 	h.Write(m.Payload)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
@@ -131,7 +134,7 @@ func (p *pipeline) repeated(m mqtt.Message, r *message.Request) bool {
 	case ledger.Accepted:
 		p.book.Await(id, func(err error) {
 			if err == nil { // else the broker sends it again, or has it acknowledged by the refusal
-				p.sayAccepted(m.Topic, id, p.queue.Depth())
+				p.sayAccepted(m.Topic, &message.Request{ID: id, Correlation: r.Correlation}, p.queue.Depth())
 			}
 			m.Ack()
 		})
@@ -152,7 +155,7 @@ func (p *pipeline) resend(id string) {
 		p.log.Error("answer cannot be repeated", "id", id, "err", err)
 		return
 	}
-	p.send(a.Topic, a.Payload)
+	p.send(outbox.Message{Topic: a.Topic, Payload: a.Payload, Correlation: a.Correlation})
 }
 
 // bookIn puts a request into the queue and the book. It may run before the book has it, and be finished, but nobody hears of it: the
@@ -180,7 +183,7 @@ func (p *pipeline) bookIn(m mqtt.Message, r message.Request, hash string) error 
 		if err != nil {
 			p.takeBack(r, err)
 		} else {
-			p.sayAccepted(m.Topic, r.ID, depth)
+			p.sayAccepted(m.Topic, &r, depth)
 		}
 		m.Ack()
 	})
@@ -226,7 +229,7 @@ func (p *pipeline) bookOut(a ledger.Answer) {
 
 // deliver puts a stored answer into the outbox, or does so later if that is full.
 func (p *pipeline) deliver(a ledger.Answer) {
-	err := p.outbox.Put(outbox.Message{Topic: a.Topic, Payload: a.Payload, Taken: func() {
+	err := p.outbox.Put(outbox.Message{Topic: a.Topic, Payload: a.Payload, Correlation: a.Correlation, Taken: func() {
 		if err := p.book.Sent(a.ID); err != nil {
 			p.log.Error("delivery not noted", "id", a.ID, "err", err)
 		}
@@ -369,7 +372,7 @@ func (p *pipeline) bury(r ledger.Request) {
 	p.log.Error("request given up", "id", r.ID, "tries", r.Tries)
 	note, err := json.Marshal(map[string]any{"id": r.ID, "reason": why, "tries": r.Tries, "request": json.RawMessage(strings.TrimSpace(string(r.Payload)))})
 	if err == nil {
-		p.send(p.device.Dead(), note)
+		p.send(outbox.Message{Topic: p.device.Dead(), Payload: note})
 	}
 	p.endWaiting(r, &message.Error{Code: message.CodeInternal, Text: why})
 }

@@ -114,9 +114,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	if err != nil {
 		return d, err
 	}
-	p.outbox = outbox.New(outboxLimits(fits), func(ctx context.Context, m outbox.Message) error {
-		return d.client.Publish(ctx, m.Topic, 1, m.Retain, m.Payload)
-	})
+	p.outbox = outbox.New(outboxLimits(fits), d.publish)
 	p.adapters = store.Adapters{Dir: adaptersDir(&c.Model)}
 	p.gate = access.New(access.Rules{
 		Anonymous: c.MQTT.Access.Anonymous, Clients: c.MQTT.Access.Clients, PerMinute: c.MQTT.Access.PerMinute, Burst: c.MQTT.Access.Burst,

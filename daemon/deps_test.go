@@ -112,6 +112,7 @@ var allowed = map[string][]string{
 // it. The rest of the code sees our own types.
 var doors = map[string][]string{
 	"github.com/alecthomas/kong":          {"daemon/cmd/siskin"},
+	"github.com/eclipse/paho.golang":      {"mqtt"},
 	"github.com/eclipse/paho.mqtt.golang": {"mqtt"},
 	"github.com/edsrzf/mmap-go":           {"model/mapfile"},
 	"github.com/mochi-mqtt/server/v2":     {"mqtt/embedded"},

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"siskin/daemon/config"
+	"siskin/daemon/outbox"
 	"siskin/mqtt"
 	"siskin/mqtt/embedded"
 	"siskin/mqtt/message"
@@ -69,10 +70,19 @@ func (d *Daemon) openMessaging() error {
 	if err := d.openPool(c, options); err != nil {
 		return fmt.Errorf("mqtt: %w", err)
 	}
-	p.tell = func(to string, payload []byte) error {
-		return d.client.Publish(context.Background(), to, 0, false, payload)
-	}
+	p.tell = func(m mqtt.Outgoing) error { return d.client.Send(context.Background(), m) }
 	return nil
+}
+
+// publish hands a message of the outbox to the broker. One that no broker takes, or this one refuses for good, is dropped: behind it
+// all others would wait.
+func (d *Daemon) publish(ctx context.Context, m outbox.Message) error {
+	err := d.client.Send(ctx, mqtt.Outgoing{Topic: m.Topic, QoS: 1, Retain: m.Retain, Payload: m.Payload, Correlation: m.Correlation})
+	if errors.Is(err, mqtt.ErrMessage) || errors.Is(err, mqtt.ErrUnwanted) {
+		d.Log.Error("message dropped", "err", err)
+		return nil
+	}
+	return err
 }
 
 // openBroker makes the embedded broker. Only an address that it would take itself is opened elsewhere.
@@ -189,7 +199,10 @@ func clientOptions(c *config.Config) (mqtt.Config, error) {
 		id = "siskin-" + c.Device
 	}
 	o := mqtt.Defaults(m.Broker, id)
-	o.Fallbacks = m.Fallbacks
+	o.Fallbacks, o.Protocol = m.Fallbacks, m.Protocol
+	if o.Protocol == "auto" {
+		o.Protocol = mqtt.ProtocolAuto
+	}
 	o.KeepAlive = m.KeepAlive.Duration
 	o.Username = m.Username
 	o.TLS = mqtt.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}

@@ -41,7 +41,7 @@ type pipeline struct {
 	book     *book                  // nil: requests and answers are in memory only
 	answers  *metrics.Answers
 	// tell publishes at QoS 0; it does not wait.
-	tell func(topic string, payload []byte) error
+	tell func(m mqtt.Outgoing) error
 	log  *slog.Logger
 	now  func() time.Time
 
@@ -88,7 +88,7 @@ func (p *pipeline) receive(m mqtt.Message) {
 		return
 	}
 	if p.pool != nil && m.Topic == p.pool.group.Prompt() {
-		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
+		r, err := p.parse(&m, message.ParseRequest)
 		p.acceptFrom(access.Anonymous, m, r, err)
 		return
 	}
@@ -102,13 +102,13 @@ func (p *pipeline) receive(m mqtt.Message) {
 	}
 	switch _, kind, client := topic.Parse(m.Topic); kind {
 	case topic.KindPromptFrom:
-		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
+		r, err := p.parse(&m, message.ParseRequest)
 		p.acceptFrom(client, m, r, err)
 	case topic.KindPrompt:
-		r, err := message.ParseRequest(m.Payload, p.rules.Load().limits)
+		r, err := p.parse(&m, message.ParseRequest)
 		p.acceptFrom(access.Anonymous, m, r, err)
 	case topic.KindPromptText:
-		r, err := message.ParseText(m.Payload, p.rules.Load().limits)
+		r, err := p.parse(&m, message.ParseText)
 		p.acceptFrom(access.Anonymous, m, r, err)
 	case topic.KindCancel:
 		p.cancel(m.Payload)
@@ -120,6 +120,16 @@ func (p *pipeline) receive(m mqtt.Message) {
 		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
 		m.Ack()
 	}
+}
+
+// parse reads a request, and what MQTT 5 says beside it.
+func (p *pipeline) parse(m *mqtt.Message, read func([]byte, message.Limits) (message.Request, error)) (message.Request, error) {
+	limits := p.rules.Load().limits
+	r, err := read(m.Payload, limits)
+	if beside := r.Adopt(message.Aside{ReplyTo: m.ResponseTopic, Correlation: m.Correlation, Expiry: m.Expiry}, limits); err == nil {
+		err = beside
+	}
+	return r, err
 }
 
 // acceptFrom is accept for a sender that may have to be refused.
@@ -247,18 +257,18 @@ func (p *pipeline) enqueue(from string, r message.Request) error {
 	if err != nil {
 		return err
 	}
-	p.sayAccepted(from, r.ID, depth)
+	p.sayAccepted(from, &r, depth)
 	return nil
 }
 
 // sayAccepted publishes that a request is in the queue, where whoever sent it listens.
-func (p *pipeline) sayAccepted(from, id string, depth int) {
-	to, a := p.device.Accepted(id), message.Accepted{ID: id, QueueDepth: depth}
+func (p *pipeline) sayAccepted(from string, r *message.Request, depth int) {
+	to, a := p.device.Accepted(r.ID), message.Accepted{ID: r.ID, QueueDepth: depth}
 	if p.pool != nil && from == p.pool.group.Prompt() {
-		to, a.Device = p.pool.group.Accepted(id), p.device.Name()
+		to, a.Device = p.pool.group.Accepted(r.ID), p.device.Name()
 	}
-	p.send(to, a.Encode())
-	p.log.Debug("request accepted", "id", id, "queue_depth", depth)
+	p.send(outbox.Message{Topic: to, Payload: a.Encode(), Correlation: r.Correlation})
+	p.log.Debug("request accepted", "id", r.ID, "queue_depth", depth)
 }
 
 // cancel ends a request wherever it is: waiting, or under way.
@@ -323,7 +333,7 @@ func (p *pipeline) delta(r message.Request, d message.Delta) {
 	if p.pool != nil && r.ReplyTo == p.pool.group.Answer(r.ID) {
 		to = p.pool.group.Delta(r.ID)
 	}
-	if err := p.tell(to, d.Encode()); err != nil {
+	if err := p.tell(mqtt.Outgoing{Topic: to, Payload: d.Encode(), Correlation: r.Correlation}); err != nil {
 		p.log.Debug("delta dropped", "id", r.ID, "err", err)
 	}
 }
@@ -336,7 +346,7 @@ func (p *pipeline) end(r message.Request, a message.Answer) {
 	}
 	p.observe(&a)
 	to, payload := p.form(r, &a)
-	p.bookOut(ledger.Answer{ID: r.ID, Topic: to, Payload: payload})
+	p.bookOut(ledger.Answer{ID: r.ID, Topic: to, Payload: payload, Correlation: r.Correlation})
 }
 
 // observe counts an answer and shows it to Home Assistant.
@@ -350,7 +360,8 @@ func (p *pipeline) observe(a *message.Answer) {
 // post sends an answer to where the asker wants it.
 func (p *pipeline) post(r message.Request, a message.Answer) {
 	p.observe(&a)
-	p.send(p.form(r, &a))
+	to, payload := p.form(r, &a)
+	p.send(outbox.Message{Topic: to, Payload: payload, Correlation: r.Correlation})
 }
 
 // form is where an answer goes, and as what.
@@ -366,8 +377,8 @@ func (p *pipeline) form(r message.Request, a *message.Answer) (to string, payloa
 	return p.device.Answer(a.ID), a.Encode()
 }
 
-func (p *pipeline) send(to string, payload []byte) {
-	if err := p.outbox.Put(outbox.Message{Topic: to, Payload: payload}); err != nil {
+func (p *pipeline) send(m outbox.Message) {
+	if err := p.outbox.Put(m); err != nil {
 		p.log.Error("message dropped", "err", err)
 	}
 }

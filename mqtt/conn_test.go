@@ -198,7 +198,7 @@ func TestPendingOverLosses(t *testing.T) {
 		}
 	}
 	must(put("0", 0), ErrDropped) // offline
-	p.up()
+	p.up(cfg.MaxInFlight)
 	for _, s := range []string{"a", "b", "c", "d"} {
 		must(put(s, 1), nil)
 	}
@@ -211,11 +211,11 @@ func TestPendingOverLosses(t *testing.T) {
 	must(put("4", 0), nil)
 	p.acked(items["b"]) // a second PUBACK does nothing
 	p.down()
-	p.up()
+	p.up(cfg.MaxInFlight)
 	p.announce(newItem("s", 1, true, nil), true)
 	want(order(p), "sac")
 	p.down() // the status is not sent again, and now a and c go alone
-	p.up()
+	p.up(cfg.MaxInFlight)
 	want(order(p), "a")
 	p.acked(items["a"])
 	want(order(p), "c")
@@ -246,7 +246,7 @@ func TestPendingKeepsOrder(t *testing.T) {
 	cfg := Defaults("tcp://x:1", "x")
 	cfg.MaxInFlight = 8
 	p := newPending(&cfg)
-	p.up()
+	p.up(cfg.MaxInFlight)
 	var all []*item
 	for i := range 26 {
 		it := newItem(string(rune('a'+i)), 1, false, nil)
@@ -259,7 +259,7 @@ func TestPendingKeepsOrder(t *testing.T) {
 	for round := 0; !p.empty(); round++ {
 		if round%3 == 2 {
 			p.down()
-			p.up()
+			p.up(cfg.MaxInFlight)
 			again := []byte(order(p))
 			if !slices.IsSorted(again) {
 				t.Fatalf("sent again in the order %s", again)

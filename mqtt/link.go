@@ -15,7 +15,8 @@ import (
 type Link struct {
 	cfg     Config
 	brokers []endpoint
-	current int // index of the broker in use; Run's
+	current int    // index of the broker in use; Run's
+	old     []bool // brokers that have said that they do not speak MQTT 5; Run's
 	log     *slog.Logger
 	pending *pending
 	slots   chan struct{} // one for each Publish of QoS 1 under way
@@ -45,7 +46,7 @@ func New(cfg Config) (*Link, error) {
 		return nil, fmt.Errorf("mqtt: %w", err)
 	}
 	l := &Link{
-		cfg: cfg, brokers: brokers, log: cfg.Logger,
+		cfg: cfg, brokers: brokers, old: make([]bool, len(brokers)), log: cfg.Logger,
 		pending:  newPending(&cfg),
 		slots:    make(chan struct{}, cfg.MaxWaiting),
 		stopping: make(chan struct{}), ended: make(chan struct{}),
@@ -153,12 +154,11 @@ var errAckTimeout = errors.New("the broker does not acknowledge a message")
 // session is one connection from dialling to its end. It reports whether it came
 // up, and what ended it.
 func (l *Link) session(ctx context.Context) (up bool, err error) {
-	s := newSession(l)
-	if err := s.connect(ctx); err != nil {
-		s.abandon()
+	s, err := l.connect(ctx)
+	if err != nil {
 		return false, err
 	}
-	l.pending.up()
+	l.pending.up(s.window())
 	if l.cfg.StatusTopic != "" {
 		l.pending.announce(newItem(l.cfg.StatusTopic, 1, true, l.cfg.Online()), true)
 	}
@@ -166,7 +166,7 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 	if l.cfg.Up != nil {
 		l.cfg.Up()
 	}
-	l.log.Info("mqtt: connected", "broker", l.broker().name, "client", l.cfg.ClientID, "session_present", s.present)
+	l.log.Info("mqtt: connected", "broker", l.broker().name, "client", l.cfg.ClientID, "session_present", s.state().present)
 	err = l.serve(ctx, s)
 	if ctx.Err() != nil {
 		l.goodbye(s)
@@ -177,17 +177,40 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 	return true, err
 }
 
+// connect makes a connection in the newest version of the protocol that both sides
+// speak.
+func (l *Link) connect(ctx context.Context) (session, error) {
+	if l.cfg.Protocol == Protocol5 || l.cfg.Protocol == ProtocolAuto && !l.old[l.current] {
+		s := newSession5(l)
+		err := s.connect(ctx)
+		if err == nil {
+			return s, nil
+		}
+		s.abandon()
+		l.old[l.current] = errors.Is(err, errVersion) // one that only hangs up may have another reason
+		if !l.old[l.current] && !errors.Is(err, errHungUp) || l.cfg.Protocol == Protocol5 || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	s := newSession3(l)
+	if err := s.connect(ctx); err != nil {
+		s.abandon()
+		return nil, err
+	}
+	return s, nil
+}
+
 // serve sends what is pending until the connection or ctx ends.
-func (l *Link) serve(ctx context.Context, s *session) error {
+func (l *Link) serve(ctx context.Context, s session) error {
 	check := time.NewTicker(max(l.cfg.AckTimeout/4, time.Millisecond))
 	defer check.Stop()
 	for {
 		if err := l.flush(s); err != nil {
-			return s.cause(err)
+			return s.state().cause(err)
 		}
 		select {
 		case <-l.pending.wake:
-		case err := <-s.lost:
+		case err := <-s.state().lost:
 			return err
 		case <-check.C:
 			if sent, ok := l.pending.oldest(); ok && time.Since(sent) >= l.cfg.AckTimeout {
@@ -200,7 +223,7 @@ func (l *Link) serve(ctx context.Context, s *session) error {
 }
 
 // flush sends as much as may be sent now.
-func (l *Link) flush(s *session) error {
+func (l *Link) flush(s session) error {
 	for {
 		it := l.pending.next(time.Now())
 		if it == nil {
@@ -214,9 +237,9 @@ func (l *Link) flush(s *session) error {
 
 // goodbye sends the last messages, says that the device is offline and
 // disconnects, all within CloseTimeout.
-func (l *Link) goodbye(s *session) {
+func (l *Link) goodbye(s session) {
 	l.pending.close()
-	s.line.flush()
+	s.state().line.flush()
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.CloseTimeout)
 	defer cancel()
 	said := l.cfg.StatusTopic == ""
@@ -235,7 +258,7 @@ func (l *Link) goodbye(s *session) {
 		}
 		select {
 		case <-l.pending.wake:
-		case err := <-s.lost:
+		case err := <-s.state().lost:
 			l.log.Warn("mqtt: connection lost while saying goodbye", "broker", l.broker().name, "error", err)
 			return
 		case <-ctx.Done():

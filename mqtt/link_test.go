@@ -39,6 +39,29 @@ func (in inbox) none(t *testing.T, d time.Duration) {
 	}
 }
 
+// broker is a broker and the version of the protocol in which a test speaks to it.
+type broker struct {
+	mqtttest.Broker
+	protocol string
+}
+
+// each runs a test with every broker in every version.
+func each(t *testing.T, test func(t *testing.T, b broker)) {
+	t.Helper()
+	for _, version := range []string{mqtt.Protocol3, mqtt.Protocol5} {
+		t.Run(version, func(t *testing.T) {
+			mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) { test(t, broker{b, version}) })
+		})
+	}
+}
+
+// config is that of a device "dev" that speaks the version of b at addr.
+func (b broker) config(addr string, in inbox) mqtt.Config {
+	c := config(addr, in)
+	c.Protocol = b.protocol
+	return c
+}
+
 // config is that of a device "dev" with short times.
 func config(addr string, in inbox) mqtt.Config {
 	c := mqtt.Defaults("tcp://"+addr, "dev")
@@ -107,9 +130,9 @@ func (r *running) mustSend(topic, payload string) {
 
 func TestBothWays(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		in := make(inbox, 10)
-		l := up(t, config(b.Addr(), in))
+		l := up(t, b.config(b.Addr(), in))
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
 		c.Subscribe("out/#", 1)
 		c.Publish("in", 1, false, "question")
@@ -138,8 +161,8 @@ func TestBothWays(t *testing.T) {
 // own messages.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
-		l := up(t, config(b.Addr(), nil))
+	each(t, func(t *testing.T, b broker) {
+		l := up(t, b.config(b.Addr(), nil))
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
 		c.Subscribe("out/#", 1)
 		const publishers, deltas = 8, 20
@@ -176,9 +199,9 @@ func TestOrder(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		p := mqtttest.NewProxy(t, b.Addr())
-		cfg := config(p.Addr(), nil)
+		cfg := b.config(p.Addr(), nil)
 		n := 0
 		cfg.StatusTopic, cfg.Offline = "state", []byte("offline")
 		cfg.Online = func() []byte { n++; return []byte(fmt.Sprint("online ", n)) }
@@ -215,9 +238,9 @@ func TestStatus(t *testing.T) {
 // online in the end.
 func TestStatusAfterSilentLoss(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		p := mqtttest.NewProxy(t, b.Addr())
-		cfg := config(p.Addr(), nil)
+		cfg := b.config(p.Addr(), nil)
 		cfg.StatusTopic, cfg.Offline = "state", []byte("offline")
 		cfg.Online = func() []byte { return []byte("online") }
 		cfg.AckTimeout = 100 * time.Millisecond
@@ -243,11 +266,11 @@ func TestStatusAfterSilentLoss(t *testing.T) {
 
 func TestRetainedIsIgnored(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
 		c.Publish("in", 1, true, "kept")
 		in := make(inbox, 10)
-		cfg := config(b.Addr(), in)
+		cfg := b.config(b.Addr(), in)
 		l := up(t, cfg)
 		in.none(t, 100*time.Millisecond)
 		c.Publish("in", 1, true, "fresh") // comes as a plain message to who is there
@@ -272,25 +295,25 @@ func TestRetainedIsIgnored(t *testing.T) {
 // handler even before the subscription is confirmed.
 func TestPersistentSession(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		in := make(inbox, 100)
-		up(t, config(b.Addr(), in)).stop()
+		up(t, b.config(b.Addr(), in)).stop()
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
 		for i := range 50 {
 			c.Publish("in", 1, false, fmt.Sprint(i))
 		}
-		l := up(t, config(b.Addr(), in))
+		l := up(t, b.config(b.Addr(), in))
 		for i := range 50 {
 			if m := in.next(t); string(m.Payload) != fmt.Sprint(i) {
 				t.Fatalf("got %s, want %d", m.Payload, i)
 			}
 		}
 		l.stop()
-		clean := config(b.Addr(), in)
+		clean := b.config(b.Addr(), in)
 		clean.CleanSession = true
 		up(t, clean).stop()
 		c.Publish("in", 1, false, "for nobody")
-		up(t, config(b.Addr(), in))
+		up(t, b.config(b.Addr(), in))
 		in.none(t, 100*time.Millisecond)
 		c.Close()
 	})

@@ -18,10 +18,10 @@ import (
 // those that were accepted before it died aside, in order.
 func TestBrokerRestart(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		in := make(inbox, 10)
 		p := mqtttest.NewProxy(t, b.Addr())
-		l := up(t, config(p.Addr(), in))
+		l := up(t, b.config(p.Addr(), in))
 		p.Stall(mqtttest.Down, true) // no PUBACK comes through
 		var all sync.WaitGroup
 		send := func(i int) {
@@ -99,9 +99,9 @@ func TestBrokerRestartLosesNothing(t *testing.T) {
 // returns once it has.
 func TestCutAroundPublish(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		p := mqtttest.NewProxy(t, b.Addr())
-		l := up(t, config(p.Addr(), nil))
+		l := up(t, b.config(p.Addr(), nil))
 		w := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "w"})
 		w.Subscribe("out/#", 1)
 		for _, tt := range []struct {
@@ -130,10 +130,10 @@ func TestCutAroundPublish(t *testing.T) {
 // when the connection broke.
 func TestRedelivery(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		p := mqtttest.NewProxy(t, b.Addr())
 		in := make(inbox) // without room: the handler waits for the test
-		l := up(t, config(p.Addr(), in))
+		l := up(t, b.config(p.Addr(), in))
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
 		c.Publish("in", 1, false, "x")
 		c.Publish("in", 1, false, "y")
@@ -161,9 +161,9 @@ func TestRedelivery(t *testing.T) {
 
 func TestLateAck(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		in := make(inbox, 10)
-		cfg := config(b.Addr(), in)
+		cfg := b.config(b.Addr(), in)
 		cfg.LateAck = true
 		// The goodbye is acknowledged, and with it all before it: mosquitto forgets
 		// what it has not read when the client comes back at once.
@@ -200,9 +200,9 @@ func TestLateAck(t *testing.T) {
 // even a command on another topic. The embedded broker goes on.
 func TestManyUnacknowledged(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		in := make(inbox, 100)
-		cfg := config(b.Addr(), in)
+		cfg := b.config(b.Addr(), in)
 		cfg.LateAck = true
 		up(t, cfg)
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
@@ -333,9 +333,9 @@ func TestRejected(t *testing.T) {
 
 func TestPayloadSizes(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		in := make(inbox, 10)
-		cfg := config(b.Addr(), in)
+		cfg := b.config(b.Addr(), in)
 		cfg.MaxInbound, cfg.MaxOutbound = 10<<10, 20<<10
 		l := up(t, cfg)
 		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
@@ -395,9 +395,9 @@ func TestPublishContext(t *testing.T) {
 // Close sends what is waiting before it says goodbye.
 func TestCloseSendsTheRest(t *testing.T) {
 	t.Parallel()
-	mqtttest.Each(t, func(t *testing.T, b mqtttest.Broker) {
+	each(t, func(t *testing.T, b broker) {
 		p := mqtttest.NewProxy(t, b.Addr())
-		cfg := config(p.Addr(), nil)
+		cfg := b.config(p.Addr(), nil)
 		cfg.StatusTopic, cfg.Offline, cfg.Online = "state", []byte("off"), func() []byte { return []byte("on") }
 		cfg.MaxInFlight = 2
 		// Watched from before the first connection: whoever subscribes while the state is published

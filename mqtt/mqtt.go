@@ -1,12 +1,14 @@
-// Package mqtt keeps one connection to an MQTT 3.1.1 broker: it comes back after
+// Package mqtt keeps one connection to an MQTT broker, in version 5.0 of the
+// protocol where the broker speaks it and 3.1.1 where not: it comes back after
 // every loss, subscribes anew, announces the device, and knows which messages
 // the broker has really taken. It says nothing about what messages mean; names
 // are in mqtt/topic, forms in mqtt/message.
 //
-// The protocol is spoken by github.com/eclipse/paho.mqtt.golang v1.5.1, of which
+// MQTT 3.1.1 is spoken by github.com/eclipse/paho.mqtt.golang v1.5.1, of which
 // little is used: a new paho client for each connection, no reconnecting and no
 // storing by paho, acknowledgements by hand. The comments give the reasons; they
-// come from its source, read 2026-11.
+// come from its source, read 2026-11. Of MQTT 5.0 the packets are those of
+// github.com/eclipse/paho.golang v0.23.0; decision record 0021 says why.
 //
 // What it promises:
 //
@@ -46,6 +48,8 @@ type Client interface {
 	// that the message is on its way. The payload must not be changed until
 	// Publish has returned, at QoS 0 never.
 	Publish(ctx context.Context, topic string, qos byte, retain bool, payload []byte) error
+	// Send is Publish for a message with more to it.
+	Send(ctx context.Context, m Outgoing) error
 	// Connected reports whether the broker can be reached now: it is connected
 	// and all subscriptions are in force.
 	Connected() bool
@@ -63,6 +67,9 @@ var (
 	// ErrRejected means that the connection was lost so often right after this
 	// message that the broker seems to hang up because of it.
 	ErrRejected = errors.New("broker does not take the message")
+	// ErrUnwanted means that the broker has refused the message and said why, which
+	// only one of MQTT 5 does: others acknowledge what they throw away.
+	ErrUnwanted = errors.New("broker refuses the message")
 	// ErrClosed means that the client has been closed, or that Run has ended.
 	ErrClosed = errors.New("mqtt client is closed")
 )
@@ -88,8 +95,28 @@ type Message struct {
 	// Duplicate says that the broker has sent the message before. A copy may
 	// come without it, for example after a restart of the broker.
 	Duplicate bool
-	ack       func()
+	// Of MQTT 5, where the sender has given them: where it wants the answer and what
+	// is to come back with it, and how long the message is still of use; 0 is for
+	// ever.
+	ResponseTopic string
+	Correlation   []byte
+	Expiry        time.Duration
+	ack           func()
 }
+
+// Outgoing is a message to publish.
+type Outgoing struct {
+	Topic   string
+	QoS     byte
+	Retain  bool
+	Payload []byte
+	// Correlation is what the sender of a request wants back, MaxCorrelation bytes at
+	// most. It goes out with MQTT 5 only; nil is none.
+	Correlation []byte
+}
+
+// MaxCorrelation is the longest correlation data, in bytes (MQTT 5.0, section 1.5.6).
+const MaxCorrelation = 1<<16 - 1
 
 // Ack tells the broker that it need not send the message again; call it once
 // the message is safe. The broker hears of messages in the order in which they
@@ -115,6 +142,14 @@ type TLS struct {
 	ServerName string // name in the broker's certificate; "" is the host of Broker
 }
 
+// Versions of the protocol. ProtocolAuto is 5.0 where the broker speaks it, and 3.1.1
+// where it says that it does not, or hangs up.
+const (
+	ProtocolAuto = ""
+	Protocol5    = "5"
+	Protocol3    = "3.1.1"
+)
+
 // Config says which broker, and what to do there. Start from Defaults.
 type Config struct {
 	// Broker is scheme://host:port; the scheme is tcp or mqtt, or ssl, tls or
@@ -124,6 +159,8 @@ type Config struct {
 	// Fallbacks are brokers to try, in this order, when one cannot be reached. The
 	// one that can is kept until it is lost.
 	Fallbacks []string
+	// Protocol is the version to speak: ProtocolAuto, Protocol5 or Protocol3.
+	Protocol string
 	// ClientID names the session at the broker; it must be unique there.
 	ClientID string
 	// CleanSession asks the broker to forget everything at a disconnect. Without
@@ -209,6 +246,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ClientID == "" || len(c.ClientID) > 128 {
 		bad("client id: %q, must have 1 to 128 bytes", c.ClientID)
+	}
+	if c.Protocol != ProtocolAuto && c.Protocol != Protocol5 && c.Protocol != Protocol3 {
+		bad("protocol: %q, must be %q, %q or empty", c.Protocol, Protocol5, Protocol3)
 	}
 	if c.Username == "" && len(c.Password) > 0 {
 		bad("password: without a user name the protocol has no place for it")

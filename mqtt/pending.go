@@ -21,6 +21,7 @@ type item struct {
 	payload  []byte
 	qos      byte
 	retain   bool
+	related  []byte    // correlation data; nil is none
 	status   bool      // of the device: made anew on each connection, never sent again
 	attempts int       // connections that were lost while it was in flight
 	sent     time.Time // on this connection
@@ -35,11 +36,12 @@ func newItem(topic string, qos byte, retain bool, payload []byte) *item {
 // pending holds the messages that the broker has not taken, in order. It outlives
 // connections.
 type pending struct {
-	maxDeltas, maxInFlight int
-	wake                   chan struct{} // has room for one; filled when there may be something to send
+	maxDeltas int
+	wake      chan struct{} // has room for one; filled when there may be something to send
 
 	mu      sync.Mutex
 	online  bool
+	window  int // messages of QoS 1 that may be in flight on this connection
 	ended   bool
 	queue   []*item // to be sent
 	flight  []*item // QoS 1, sent on this connection, without PUBACK
@@ -48,7 +50,7 @@ type pending struct {
 }
 
 func newPending(cfg *Config) *pending {
-	return &pending{maxDeltas: cfg.MaxDeltas, maxInFlight: cfg.MaxInFlight, wake: make(chan struct{}, 1)}
+	return &pending{maxDeltas: cfg.MaxDeltas, wake: make(chan struct{}, 1)}
 }
 
 func (p *pending) poke() {
@@ -100,7 +102,7 @@ func (p *pending) next(now time.Time) *item {
 	}
 	it := p.queue[0]
 	if it.qos == 1 {
-		window := p.maxInFlight
+		window := p.window
 		if it.attempts > 1 || len(p.flight) > 0 && p.flight[0].attempts > 1 {
 			window = 1
 		}
@@ -115,6 +117,18 @@ func (p *pending) next(now time.Time) *item {
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
 	return it
+}
+
+// refused is told that the broker does not take a message.
+func (p *pending) refused(it *item, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if it.qos == 0 {
+		p.dropped++
+		return
+	}
+	p.finish(it, err)
+	p.poke()
 }
 
 // acked is told of a PUBACK.
@@ -147,11 +161,11 @@ func (p *pending) withdraw(it *item, err error) {
 	p.poke()
 }
 
-// up is told of a new connection.
-func (p *pending) up() {
+// up is told of a new connection, and how many messages may be in flight on it.
+func (p *pending) up(window int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.online = true
+	p.online, p.window = true, window
 }
 
 // down is told of the end of a connection: what was in flight is sent again on
@@ -227,26 +241,35 @@ func (p *pending) end() {
 
 // Publish is described at Client.
 func (l *Link) Publish(ctx context.Context, name string, qos byte, retain bool, payload []byte) error {
-	if err := l.publish(ctx, name, qos, retain, payload); err != nil {
-		return fmt.Errorf("publish to %q: %w", name, err)
+	return l.Send(ctx, Outgoing{Topic: name, QoS: qos, Retain: retain, Payload: payload})
+}
+
+// Send is described at Client.
+func (l *Link) Send(ctx context.Context, m Outgoing) error {
+	if err := l.send(ctx, m); err != nil {
+		return fmt.Errorf("publish to %q: %w", m.Topic, err)
 	}
 	return nil
 }
 
-func (l *Link) publish(ctx context.Context, name string, qos byte, retain bool, payload []byte) error {
-	if err := topic.CheckName(name); err != nil {
+func (l *Link) send(ctx context.Context, m Outgoing) error {
+	if err := topic.CheckName(m.Topic); err != nil {
 		return fmt.Errorf("%w: %w", ErrMessage, err)
 	}
-	if len(payload) > l.cfg.MaxOutbound {
-		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrMessage, len(payload), l.cfg.MaxOutbound)
+	if len(m.Payload) > l.cfg.MaxOutbound {
+		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrMessage, len(m.Payload), l.cfg.MaxOutbound)
 	}
-	it := newItem(name, qos, retain, payload)
-	switch qos {
+	if len(m.Correlation) > MaxCorrelation {
+		return fmt.Errorf("%w: its correlation data has %d bytes, at most %d are allowed", ErrMessage, len(m.Correlation), MaxCorrelation)
+	}
+	it := newItem(m.Topic, m.QoS, m.Retain, m.Payload)
+	it.related = m.Correlation
+	switch m.QoS {
 	case 0:
 		return l.pending.put(it)
 	case 1:
 	default:
-		return fmt.Errorf("%w: QoS %d, must be 0 or 1", ErrMessage, qos)
+		return fmt.Errorf("%w: QoS %d, must be 0 or 1", ErrMessage, m.QoS)
 	}
 	select {
 	case l.slots <- struct{}{}:

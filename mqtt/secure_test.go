@@ -2,6 +2,7 @@ package mqtt_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -149,6 +150,12 @@ func TestSubscriptionRefused(t *testing.T) {
 // A broker that says nonsense is an error after some attempts, never a panic.
 func TestBrokenBroker(t *testing.T) {
 	t.Parallel()
+	for _, version := range []string{mqtt.ProtocolAuto, mqtt.Protocol3, mqtt.Protocol5} {
+		t.Run(cmp.Or(version, "auto"), func(t *testing.T) { testBrokenBroker(t, version) })
+	}
+}
+
+func testBrokenBroker(t *testing.T, version string) {
 	for name, reply := range map[string]string{
 		"silence":            "",
 		"no CONNACK":         "\x30\x04\x00\x01ax",
@@ -158,6 +165,13 @@ func TestBrokenBroker(t *testing.T) {
 		"SUBACK for another": "\x20\x02\x00\x00\x90\x04\x12\x34\x00\x00",
 		"broken PUBLISH":     "\x20\x02\x00\x00\x32\x03\xff\xff\x00",
 		"packet of type 0":   "\x20\x02\x00\x00\x00\x00",
+		"SUBACK too long, 5": "\x20\x03\x00\x00\x00\x90\x06\x00\x01\x00\x00\x00\x00",
+		"no topic, 5":        "\x20\x03\x00\x00\x00\x30\x03\x00\x00\x00",
+		"QoS 3, 5":           "\x20\x03\x00\x00\x00\x36\x06\x00\x01a\x00\x01\x00",
+		"endless CONNACK, 5": "\x20\xff\xff\xff\x7f\x00\x00",
+		"length of 5, 5":     "\x20\xff\xff\xff\xff\x01\x00",
+		"DISCONNECT, 5":      "\x20\x03\x00\x00\x00\xe0\x00",
+		"AUTH, 5":            "\xf0\x02\x18\x00",
 		"HTTP":               "HTTP/1.1 400 Bad Request\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +196,7 @@ func TestBrokenBroker(t *testing.T) {
 				}
 			}()
 			cfg := config(tcp.Addr().String(), nil)
-			cfg.Attempts = 2
+			cfg.Protocol, cfg.Attempts = version, 2
 			cfg.ConnectTimeout = 200 * time.Millisecond
 			l, err := mqtt.New(cfg)
 			if err != nil {

@@ -99,6 +99,8 @@ type MQTT struct {
 	Broker string `toml:"broker"`
 	// Fallbacks are brokers to try, in this order, when one cannot be reached; user, password and certificates are those of all.
 	Fallbacks []string `toml:"fallbacks"`
+	// Protocol is the version of MQTT: "5", "3.1.1", or "auto": 5 where the broker speaks it.
+	Protocol string `toml:"protocol"`
 	// ClientID identifies the daemon to the broker, at most 128 bytes. Empty: "siskin-" and the device name.
 	ClientID string `toml:"client_id"`
 	// Username for the broker. Empty: none.
@@ -299,6 +301,7 @@ func Default() Config {
 		Memory: Memory{MinContext: 512},
 		MQTT: MQTT{
 			Broker:        "tcp://127.0.0.1:1883",
+			Protocol:      "auto",
 			KeepAlive:     Duration{30 * time.Second},
 			Fallbacks:     []string{},
 			ReplyPrefixes: []string{},

@@ -138,6 +138,7 @@ func (k *checker) model(m Model) {
 
 func (k *checker) mqtt(m MQTT) {
 	k.broker(m)
+	k.oneOf("mqtt.protocol", m.Protocol, "auto", "5", "3.1.1")
 	k.text("mqtt.client_id", m.ClientID, 128)
 	k.text("mqtt.username", m.Username, 1024)
 	if m.PasswordFile != "" && m.Username == "" {

@@ -105,7 +105,7 @@ func (l *Ledger) appendCopy(e *entry, payload []byte) (<-chan error, error) {
 	h := head{ID: e.id, Order: e.order, Hash: e.hash, Tries: e.tries, Deadline: e.deadline.Milliseconds()}
 	if e.state > Accepted {
 		kind, to = kindAnswer, &e.answer
-		h = head{ID: e.id, Order: e.order, Hash: e.hash, Topic: e.topic, Sent: e.state == Sent}
+		h = head{ID: e.id, Order: e.order, Hash: e.hash, Topic: e.topic, Cor: e.related, Sent: e.state == Sent}
 	}
 	h.setStamp(e.received)
 	for name, ended := range e.effects {

@@ -82,6 +82,8 @@ type Answer struct {
 	ID      string
 	Topic   string
 	Payload []byte
+	// Correlation is the asker's, who gets it back; nil: none.
+	Correlation []byte
 }
 
 // entry is a request in the book.
@@ -93,6 +95,7 @@ type entry struct {
 	received Stamp
 	deadline time.Duration
 	topic    string
+	related  []byte          // correlation data
 	effects  map[string]bool // begun: ended
 	request  journal.Place
 	answer   journal.Place
@@ -227,7 +230,7 @@ func (l *Ledger) Load(id string) (Answer, error) {
 			l.mu.Unlock()
 			return Answer{}, fmt.Errorf("answer of %s: %w", id, ErrUnknown)
 		}
-		a, place := Answer{ID: id, Topic: e.topic}, e.answer
+		a, place := Answer{ID: id, Topic: e.topic, Correlation: e.related}, e.answer
 		l.mu.Unlock()
 		var err error
 		if a.Payload, err = l.read(place); err == nil {
@@ -398,7 +401,7 @@ func (l *Ledger) Answer(a Answer, done func(error)) error {
 	if e == nil || e.state != Accepted || e.ending {
 		return fmt.Errorf("%s: %w", a.ID, ErrUnknown)
 	}
-	h := head{ID: a.ID, Order: e.order, Hash: e.hash, Topic: a.Topic}
+	h := head{ID: a.ID, Order: e.order, Hash: e.hash, Topic: a.Topic, Cor: a.Correlation}
 	h.setStamp(l.o.Clock())
 	data, err := h.encode(a.Payload)
 	if err != nil {
@@ -413,7 +416,7 @@ func (l *Ledger) Answer(a Answer, done func(error)) error {
 			err = errors.Join(err, fmt.Errorf("%s: its acceptance failed: %w", e.id, ErrUnknown))
 		case err == nil:
 			l.live -= e.live()
-			e.state, e.answer, e.topic, e.received, e.effects = Answered, p, a.Topic, h.stamp(), nil
+			e.state, e.answer, e.topic, e.related, e.received, e.effects = Answered, p, a.Topic, a.Correlation, h.stamp(), nil
 			l.live += e.live()
 		}
 		l.mu.Unlock()

@@ -71,7 +71,7 @@ func (l *Ledger) replay(r journal.Record) error {
 		}
 	case kindTry:
 	case kindAnswer:
-		e.answer, e.topic = r.Place, h.Topic
+		e.answer, e.topic, e.related = r.Place, h.Topic, h.Cor
 		e.state, e.received = max(e.state, Answered), h.stamp()
 		if h.Sent {
 			e.state = Sent

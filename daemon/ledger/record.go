@@ -39,6 +39,7 @@ type head struct {
 	Tries    int    `json:"tries,omitempty"`
 
 	Topic  string `json:"to,omitempty"`   // of an answer
+	Cor    []byte `json:"cor,omitempty"`  // correlation data, of an answer
 	Sent   bool   `json:"sent,omitempty"` // in a copy
 	Effect string `json:"effect,omitempty"`
 	Done   bool   `json:"done,omitempty"`

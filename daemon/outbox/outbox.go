@@ -16,12 +16,14 @@ type Message struct {
 	Topic   string
 	Payload []byte
 	Retain  bool // the broker keeps it for those who come later
+	// Correlation is what an asker wants back with it; nil: nothing.
+	Correlation []byte
 	// Taken is called once the broker has acknowledged it; nil: nobody wants to know.
 	Taken func()
 }
 
 // size is what a message counts against the bound in bytes.
-func (m *Message) size() int { return len(m.Topic) + len(m.Payload) }
+func (m *Message) size() int { return len(m.Topic) + len(m.Payload) + len(m.Correlation) }
 
 // Publish hands a message to the broker. It returns nil once the broker has acknowledged it, and must return when ctx
 // ends; any other error means that it may or may not have arrived, and the message is sent again.

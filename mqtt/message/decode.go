@@ -54,6 +54,20 @@ func (d *reader) text(key string) string {
 	return s
 }
 
+// bytes reads a text in base64 (RFC 4648, section 4); absent gives nil.
+func (d *reader) bytes(key string) []byte {
+	raw := d.value(key)
+	if raw == nil {
+		return nil
+	}
+	var b []byte
+	if raw[0] != '"' || json.Unmarshal(raw, &b) != nil {
+		d.fail(wrongType(join(d.field, key), "base64 in quotes", raw))
+		return nil
+	}
+	return b
+}
+
 // boolean reads true or false; absent gives false.
 func (d *reader) boolean(key string) bool {
 	switch raw := d.value(key); {
@@ -286,6 +300,7 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 		Session:     d.text("session"),
 		Stream:      d.boolean("stream"),
 		ReplyTo:     d.text("reply_to"),
+		Correlation: d.bytes("correlation"),
 		Temperature: d.number("temperature", 0, MaxTemperature),
 		TopP:        d.number("top_p", 0, 1),
 		MinP:        d.number("min_p", 0, 1),

@@ -66,6 +66,9 @@ type Request struct {
 	// ReplyTo is the topic for the answer; "" is the device's own. Only its
 	// length is checked here: which topics are allowed is for the receiver.
 	ReplyTo string
+	// Correlation is what the asker wants back with every message about the request, MaxCorrelation bytes at most; only MQTT 5
+	// has a place for it (correlation data). nil is none.
+	Correlation []byte
 	// MaxTokens is the most tokens to generate; 0 is not asked for.
 	MaxTokens int
 	// Temperature is in [0, MaxTemperature].
@@ -109,6 +112,7 @@ type wireRequest struct {
 	Session     string    `json:"session,omitempty"`
 	Stream      bool      `json:"stream,omitempty"`
 	ReplyTo     string    `json:"reply_to,omitempty"`
+	Correlation []byte    `json:"correlation,omitempty"`
 	MaxTokens   int       `json:"max_tokens,omitempty"`
 	Temperature *float32  `json:"temperature,omitempty"`
 	TopP        *float32  `json:"top_p,omitempty"`
@@ -131,7 +135,7 @@ type wireRequest struct {
 func (r Request) Encode() ([]byte, error) {
 	b, err := encode(wireRequest{
 		V: Version, ID: r.ID, Prompt: r.Prompt, Suffix: r.Suffix, Context: r.Context, Messages: r.Messages,
-		Session: r.Session, Stream: r.Stream, ReplyTo: r.ReplyTo,
+		Session: r.Session, Stream: r.Stream, ReplyTo: r.ReplyTo, Correlation: r.Correlation,
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP,
 		TopK: r.TopK, MinP: r.MinP, Seed: r.Seed, Stop: r.Stop,
 		DeadlineMs: r.Deadline.Milliseconds(), Priority: r.Priority, Sampling: r.Sampling,
@@ -147,6 +151,48 @@ func (r Request) Encode() ([]byte, error) {
 // a deadline never expires.
 func (r Request) Expired(now time.Time) bool {
 	return r.Deadline > 0 && now.Sub(r.Received) >= r.Deadline
+}
+
+// MaxCorrelation is the longest Correlation, in bytes. MQTT allows 64 KiB, but it is kept with each request; askers put a
+// number or a UUID in it.
+const MaxCorrelation = 1 << 10
+
+// Aside is what the transport says of a request beside its payload, as MQTT 5 does.
+type Aside struct {
+	ReplyTo     string
+	Correlation []byte
+	Expiry      time.Duration // from its arrival on; 0 is none
+}
+
+// Adopt takes over what was said beside the payload. What the payload says counts more, but the earlier end of both is the
+// deadline.
+func (r *Request) Adopt(a Aside, lim Limits) error {
+	if r.ReplyTo == "" && a.ReplyTo != "" {
+		if e := checkText("reply_to", a.ReplyTo, lim.ReplyToBytes); e != nil {
+			e.ID = r.ID
+			return e
+		}
+		r.ReplyTo = a.ReplyTo
+	}
+	if r.Correlation == nil && len(a.Correlation) > 0 {
+		r.Correlation = a.Correlation
+		if e := r.checkCorrelation(); e != nil {
+			r.Correlation = nil
+			e.ID = r.ID
+			return e
+		}
+	}
+	if a.Expiry > 0 && (r.Deadline == 0 || a.Expiry < r.Deadline) {
+		r.Deadline = min(max(a.Expiry, time.Millisecond), lim.Deadline)
+	}
+	return nil
+}
+
+func (r *Request) checkCorrelation() *Error {
+	if len(r.Correlation) > MaxCorrelation {
+		return fault(CodeTooLarge, "correlation", "The correlation data has %d bytes; at most %d are allowed.", len(r.Correlation), MaxCorrelation)
+	}
+	return nil
 }
 
 // Limits bounds what a request may hold. Bytes are counted after JSON escapes

@@ -38,6 +38,9 @@ func (r Request) check(lim Limits) *Error {
 	if e := checkText("reply_to", r.ReplyTo, lim.ReplyToBytes); e != nil {
 		return e
 	}
+	if e := r.checkCorrelation(); e != nil {
+		return e
+	}
 	if e := r.checkStop(lim); e != nil {
 		return e
 	}
