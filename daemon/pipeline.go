@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,6 @@ import (
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
 	"siskin/daemon/sources"
-	"siskin/daemon/store"
 	"siskin/mqtt"
 	"siskin/mqtt/message"
 	"siskin/mqtt/topic"
@@ -27,19 +27,21 @@ import (
 // pipeline joins the ends: it is the only place that knows both where requests come from and where answers go. Data
 // flows one way through it: receive -> queue -> session -> answer -> outbox.
 type pipeline struct {
-	device   topic.Device
-	queue    *queue.Queue
-	engine   *session.Engine
-	outbox   *outbox.Outbox
-	home     *home // nil: Home Assistant is not told
-	gate     *access.Gate
-	sources  *sources.Sources // nil: sensors are not read
-	pool     *pool            // nil: the device is in no group
-	voice    *voice           // nil: no voice assistant is answered
-	adapters store.Adapters
-	adapter  atomic.Pointer[string] // of requests that name none
-	book     *book                  // nil: requests and answers are in memory only
-	answers  *metrics.Answers
+	device  topic.Device
+	queue   *queue.Queue
+	engine  atomic.Pointer[session.Engine]
+	outbox  *outbox.Outbox
+	home    *home // nil: Home Assistant is not told
+	gate    *access.Gate
+	sources *sources.Sources // nil: sensors are not read
+	pool    *pool            // nil: the device is in no group
+	voice   *voice           // nil: no voice assistant is answered
+	running func() *engine
+	choices *choices
+	// chooseModel asks for another model, by its name; it does not wait.
+	chooseModel func(name string)
+	book        *book // nil: requests and answers are in memory only
+	answers     *metrics.Answers
 	// tell publishes at QoS 0; it does not wait.
 	tell func(topic string, payload []byte) error
 	log  *slog.Logger
@@ -116,6 +118,9 @@ func (p *pipeline) receive(m mqtt.Message) {
 	case topic.KindAdapterSet:
 		p.chooseAdapter(string(m.Payload))
 		m.Ack()
+	case topic.KindModelSet:
+		p.chooseModel(strings.TrimSpace(string(m.Payload)))
+		m.Ack() // not when it is done: one that takes the machine down with it must not come again
 	default:
 		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
 		m.Ack()
@@ -209,8 +214,8 @@ func (p *pipeline) admit(from string, r *message.Request) error {
 	if r.Deadline == 0 {
 		r.Deadline = rules.defaultDeadline
 	}
-	if name := p.adapter.Load(); name != nil && len(r.Adapters) == 0 {
-		r.Adapters = []message.Adapter{{Name: *name, Scale: 1}}
+	if name := p.choices.adapter(); name != "" && len(r.Adapters) == 0 {
+		r.Adapters = []message.Adapter{{Name: name, Scale: 1}}
 	}
 	if r.ReplyTo != "" {
 		if err := rules.replies.Check(r.ReplyTo); err != nil {
@@ -281,7 +286,7 @@ func (p *pipeline) cancelOne(id string) {
 	p.order.Lock() // a running request is not answered while it is held, as Engine.Cancel asks
 	r, place := p.queue.Cancel(id)
 	if place == queue.Running {
-		p.engine.Cancel(id)
+		p.engine.Load().Cancel(id)
 	}
 	p.order.Unlock()
 	switch place {

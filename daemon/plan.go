@@ -4,13 +4,16 @@ import (
 	"errors"
 
 	"siskin/daemon/config"
+	"siskin/daemon/store"
 	"siskin/model/budget"
 	"siskin/model/kernel"
+	"siskin/mqtt/topic"
 )
 
 // Plan is what a configuration comes to on this machine.
 type Plan struct {
 	Model        string
+	Configured   string // its name, if another model was chosen instead; else ""
 	Architecture string
 	Kernels      string   // in use
 	Available    []string // kernel sets of this CPU, the fastest first
@@ -37,7 +40,11 @@ func Check(c config.Config, o Options) (plan Plan, err error) {
 	if _, err := clientOptions(&c); err != nil {
 		return plan, err
 	}
-	e, err := loadEngine(&c, &o, false)
+	device, err := topic.NewDevice(c.Device)
+	if err != nil {
+		return plan, err
+	}
+	e, err := readChoices(&c, &o, device.Name()).load(&c, &o, false)
 	defer func() { err = errors.Join(err, e.close()) }()
 	if err != nil {
 		return plan, err
@@ -47,6 +54,9 @@ func Check(c config.Config, o Options) (plan Plan, err error) {
 		DecodeThreads: e.threads.Decode, PrefillThreads: e.threads.Prefill, ThreadsFrom: e.threads.source,
 		Packed: e.packing.used, Unpacked: e.packing.why,
 		Parallel: c.Model.Parallel, Memory: e.plan,
+	}
+	if name := store.Name(c.Model.Path); name != e.name {
+		plan.Configured = name
 	}
 	for _, s := range kernel.All() {
 		plan.Available = append(plan.Available, s.Name)

@@ -38,8 +38,9 @@ type Config struct {
 
 // Model says which model runs, and how.
 type Model struct {
-	// Path of a GGUF file, relative to the working directory. There is no default; empty is refused.
-	Path string `toml:"path"`
+	// Path of a GGUF file, relative to the working directory. There is no default; empty is refused. People may choose another
+	// model of its folder over MQTT, which then answers until this path changes.
+	Path string `toml:"path" reload:"live"`
 	// Context is the longest conversation, prompt and answer together, in tokens: 16 to 1048576. Memory grows with it.
 	Context int `toml:"context"`
 	// Parallel is how many answers grow at the same time: 1 to 64. Memory grows with it.

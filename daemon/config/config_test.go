@@ -344,10 +344,10 @@ func TestChanges(t *testing.T) {
 	b.Generate.Temperature, b.Queue.MaxBytes, b.Session.MaxSessions = 0.1, 5*MiB, 3
 	b.Model.Path, b.MQTT.ReplyPrefixes, b.MQTT.Embedded.Enabled = "other", []string{"a"}, true
 	live, restart := Changes(a, b)
-	if want := []string{"queue.max_bytes", "generate.temperature", "session.max_sessions", "log.level"}; !slices.Equal(live, want) {
+	if want := []string{"model.path", "queue.max_bytes", "generate.temperature", "session.max_sessions", "log.level"}; !slices.Equal(live, want) {
 		t.Errorf("live: %v, want %v", live, want)
 	}
-	if want := []string{"model.path", "mqtt.reply_prefixes", "mqtt.embedded.enabled", "log.format"}; !slices.Equal(restart, want) {
+	if want := []string{"mqtt.reply_prefixes", "mqtt.embedded.enabled", "log.format"}; !slices.Equal(restart, want) {
 		t.Errorf("restart: %v, want %v", restart, want)
 	}
 	got := a.Adopt(b)
