@@ -677,7 +677,7 @@ panel:
 	MOVQ AX, SI
 
 column:
-	PREFETCHT0 (DX)
+	PREFETCHT1 (DX)
 	VCVTPH2PS  (CX), Y0
 	VMOVUPS    Y0, (SI)
 	VCVTPH2PS  16(CX), Y0
@@ -711,7 +711,7 @@ row:
 	JLT  rest
 
 columns:
-	PREFETCHT0 (DX)
+	PREFETCHT1 (DX)
 	VCVTPH2PS  (CX), Y0
 	VMOVUPS    Y0, (AX)
 	VCVTPH2PS  16(CX), Y0
@@ -1756,7 +1756,7 @@ panel:
 	MOVQ AX, SI
 
 column:
-	PREFETCHT0 (DX)
+	PREFETCHT1 (DX)
 	VCVTPH2PS  (CX), Z0
 	VMOVUPS    Z0, (SI)
 	VCVTPH2PS  32(CX), Z0
@@ -1786,7 +1786,7 @@ row:
 	JLT  rest
 
 columns:
-	PREFETCHT0 (DX)
+	PREFETCHT1 (DX)
 	VCVTPH2PS  (CX), Z0
 	VMOVUPS    Z0, (AX)
 	ADDQ       $0x20, CX

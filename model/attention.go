@@ -14,9 +14,11 @@ const (
 	// blockRows is the most rows that one piece of attention serves: each page is unpacked once for the query vectors of
 	// all of them, 48 for the default model, and a pass still has pieces for all workers. Blocks end at multiples of it.
 	blockRows = 16
-	// partPages and maxParts divide a context: a part is long enough to hide its cost, and few parts need little memory for
-	// their results.
+	// partPages, partTasks and maxParts divide a context: a part is long enough to hide its cost, parts and key-value heads make
+	// tasks for several workers, and few parts need little memory for their results. With three heads, two workers were 3 to
+	// 4 % slower in twice as many tasks at depth 2,048 (decision 0011).
 	partPages = 4
+	partTasks = 12
 	maxParts  = 8
 	// splitRows is the number of rows up to which the parts of a context are tasks of their own: a pass of one row has only
 	// as many blocks as key-value heads.
@@ -41,7 +43,8 @@ func (b *rowBlock) parts() int { return (b.pages + b.each - 1) / b.each }
 
 // splitAttention is what the tasks of one pass share when parts are tasks of their own.
 type splitAttention struct {
-	memory []float32      // (splitRows*heads/kvHeads query vectors, kvHeads, maxParts) kernel.PartLen
+	most   int            // parts of a context; a property of the model, because results depend on the division
+	memory []float32      // (splitRows*heads/kvHeads query vectors, kvHeads, most) kernel.PartLen
 	left   []atomic.Int32 // (splitRows, kvHeads) parts of a block that are not finished
 }
 
@@ -53,8 +56,11 @@ func newSplitAttention(c *Config, kv quant.KVFormat, rows int, a *arena.Arena) s
 		}
 		return l.KVHeads * kernel.PartLen(kv, l.HeadDim, l.Heads/l.KVHeads)
 	})
+	heads := max(1, c.most(func(l *LayerConfig) int { return l.KVHeads }))
+	most := min(max(2, (partTasks+heads-1)/heads), maxParts)
 	return splitAttention{
-		memory: a.Floats(rows * maxParts * one),
+		most:   most,
+		memory: a.Floats(rows * most * one),
 		left:   make([]atomic.Int32, rows*c.KVHeads),
 	}
 }
@@ -79,7 +85,7 @@ func (s *State) divide() {
 		if s.model.Config.Encoder {
 			pages = (s.seen(i) + kvcache.PageLen - 1) / kvcache.PageLen
 		}
-		b := rowBlock{from: i, to: i + 1, pages: pages, each: max(partPages, (pages+maxParts-1)/maxParts)}
+		b := rowBlock{from: i, to: i + 1, pages: pages, each: max(partPages, (pages+s.splits.most-1)/s.splits.most)}
 		if last >= 0 {
 			b.task = s.blocks[last].task + s.blocks[last].parts()
 		}
@@ -215,7 +221,11 @@ func (s *State) attendBlock(worker, i int) {
 	block, head := &s.blocks[len(s.blocks)-1-i/heads], i%heads
 	a := s.startAttend(worker, block, head)
 	for part := range block.parts() {
-		s.attendPart(a, block, head, part, nil)
+		next := kernel.Page{}
+		if part+1 < block.parts() {
+			next = s.firstPage(block, head, part+1)
+		}
+		s.attendPart(a, block, head, part, nil, next)
 		a.Fold(nil)
 	}
 	s.finishAttend(a, block, head)
@@ -231,7 +241,7 @@ func (s *State) attendOne(worker, i int) {
 	parts := block.parts()
 	head, part := (i-block.task*heads)/parts, (i-block.task*heads)%parts
 	a := s.startAttend(worker, block, head)
-	s.attendPart(a, block, head, part, s.partMemory(block, head, part))
+	s.attendPart(a, block, head, part, s.partMemory(block, head, part), s.claimedNext(block, head, part))
 	if s.splits.left[index*heads+head].Add(-1) > 0 {
 		return
 	}
@@ -245,7 +255,7 @@ func (s *State) attendOne(worker, i int) {
 func (s *State) partMemory(block *rowBlock, head, part int) []float32 {
 	c, kv := s.phase.of, s.limits.KV
 	one := kernel.PartLen(kv, c.HeadDim, c.Heads/c.KVHeads) // of one row; PartLen of several is at most as many times that
-	start := (block.from*c.KVHeads+head*(block.to-block.from))*maxParts + part*(block.to-block.from)
+	start := (block.from*c.KVHeads+head*(block.to-block.from))*s.splits.most + part*(block.to-block.from)
 	return s.splits.memory[start*one:][:kernel.PartLen(kv, c.HeadDim, c.Heads/c.KVHeads*(block.to-block.from))]
 }
 
@@ -263,8 +273,26 @@ func (s *State) startAttend(worker int, block *rowBlock, head int) *kernel.Atten
 	return a
 }
 
-// attendPart goes through the pages of one part, from the first that the block's first row sees.
-func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, memory []float32) {
+// claimedNext is the first page of the part that this worker will probably claim after part: all take them in turn. Parts of
+// other blocks are not guessed.
+func (s *State) claimedNext(block *rowBlock, head, part int) kernel.Page {
+	parts := block.parts()
+	task := head*parts + part + s.pool.Workers()
+	if task >= parts*s.phase.of.KVHeads {
+		return kernel.Page{}
+	}
+	return s.firstPage(block, task/parts, task%parts)
+}
+
+// firstPage is the keys and values that a part begins with, unless a window hides them.
+func (s *State) firstPage(block *rowBlock, head, part int) kernel.Page {
+	row, page := s.rows[block.from], part*block.each
+	return kernel.Page{Keys: s.keys(row.Seq, page, head), Values: s.values(row.Seq, page, head)}
+}
+
+// attendPart goes through the pages of one part, from the first that the block's first row sees. Those of next are asked for at
+// the end: a page that was not costs as much time as two that were.
+func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, memory []float32, next kernel.Page) {
 	c, row := s.phase.of, s.rows[block.from]
 	page, end := part*block.each, min((part+1)*block.each, block.pages)
 	a.Begin(memory)
@@ -281,7 +309,7 @@ func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, me
 	}
 	p := kernel.Page{Keys: s.keys(row.Seq, page, head), Values: s.values(row.Seq, page, head)}
 	for ; page < end; page++ {
-		p.NextKeys, p.NextValues = nil, nil
+		p.NextKeys, p.NextValues = next.Keys, next.Values
 		if page+1 < end {
 			p.NextKeys, p.NextValues = s.keys(row.Seq, page+1, head), s.values(row.Seq, page+1, head)
 		}

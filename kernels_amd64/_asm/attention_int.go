@@ -64,6 +64,16 @@ func (k integers) zeroSums(rows int) sums {
 	return all
 }
 
+// ask brings a line of what lies ahead into the cache: with 64 bytes into the second level, because the products are so fast
+// that the buffers of the first would hold them up (decision 0014); the others gain nothing by it.
+func (k integers) ask(line Mem) {
+	if k.wide() {
+		k.PREFETCHT1(line)
+	} else {
+		k.PREFETCHT0(line)
+	}
+}
+
 func (k integers) zeroInt(v reg.VecVirtual) {
 	if k.wide() {
 		k.VMOVDQU32(k.constant("zero", 0), v)
@@ -89,7 +99,7 @@ func (k integers) multiply(all sums, q rowsOf, l lanes, delta reg.Register, bits
 		if g*bits%8 == 0 {
 			for _, p := range []reg.Register{l.first, l.second} {
 				if p != nil {
-					k.PREFETCHT0(atIndex(p, delta, 1, line))
+					k.ask(atIndex(p, delta, 1, line))
 				}
 			}
 		}
@@ -233,7 +243,7 @@ func (k integers) keyScores(bits int) {
 		k.MOVQ(sum, sums)
 		k.Label("block" + name)
 		all := k.zeroSums(rows)
-		k.PREFETCHT0(atIndex(scales, delta, 1, 0))
+		k.ask(atIndex(scales, delta, 1, 0))
 		k.multiply(all, row, l, delta, bits, 8)
 		of := k.GP64()
 		k.MOVQ(sums, of)
@@ -291,11 +301,21 @@ func (k integers) mixValues(bits int) {
 		"func(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead, blocks, m, steps int)",
 		"is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and",
 		"sum (m, blocks), keep (m), values (2*blocks, 64, 16).", integerDoc)
-	left, blocks := k.AllocLocal(8), k.AllocLocal(8)
+	left, blocks, scales := k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8)
 	n := k.param("blocks")
 	k.MOVQ(n, blocks)
 	panel := 64 * 16 * bits / 8
+	// The scales ahead, behind the values, are the first that is needed of the next page.
+	k.IMUL3Q(U32(uint32(2*panel)), n, n)
+	k.ADDQ(k.paramMem("values"), n)
+	k.ADDQ(k.paramMem("ahead"), n)
+	k.MOVQ(n, scales)
 	k.Label("block")
+	next := k.GP64()
+	k.MOVQ(scales, next)
+	k.ask(at(next, 0))
+	k.ask(at(next, 64))
+	k.ADDQ(Imm(128), scales)
 	dst, p, sum, scale, keep := k.param("out"), k.param("p"), k.param("sum"), k.param("scale"), k.param("keep")
 	k.tiles("", left, func(rows int, name string) {
 		for half := range 64 / k.bytes { // with 64 bytes both panels at once

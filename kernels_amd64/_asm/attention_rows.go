@@ -167,8 +167,8 @@ func firstScores(a *asm) {
 		a.VXORPS(sums[i], sums[i], sums[i])
 	}
 	a.Label("columns")
-	a.PREFETCHT0(atIndex(first, ahead, 1, 0))
-	a.PREFETCHT0(atIndex(first, ahead, 1, 64))
+	a.PREFETCHT1(atIndex(first, ahead, 1, 0))
+	a.PREFETCHT1(atIndex(first, ahead, 1, 64))
 	for i, s := range sums {
 		v := a.YMM()
 		a.VMOVUPS(at(x, 32*i), v)

@@ -28,7 +28,7 @@ func (k attention) keyTileF16() {
 	to, left := k.GP64(), k.param("dim")
 	k.MOVQ(dst, to)
 	k.Label("column")
-	k.PREFETCHT0(at(ahead, 0))
+	k.PREFETCHT1(at(ahead, 0))
 	for i := range 2 {
 		k.widenF16(at(src, 32*i), at(to, keyRowBytes*i))
 	}
@@ -53,7 +53,7 @@ func (k attention) valueTileF16() {
 	k.SUBQ(Imm(16), left)
 	k.JLT(LabelRef("rest"))
 	k.Label("columns")
-	k.PREFETCHT0(at(ahead, 0))
+	k.PREFETCHT1(at(ahead, 0))
 	k.widenF16(at(src, 0), at(dst, 0))
 	k.ADDQ(Imm(32), src)
 	k.ADDQ(Imm(32), ahead)

@@ -13,6 +13,11 @@ import (
 	"unsafe"
 )
 
+// hugeFrom is the size from which an arena asks for huge pages. Attention at depth 2,048 walks over tens of megabytes in every
+// token, and without them it waits for translations of addresses: 6.0 ms a token became 5.2 with keys and values in 16 bits, 4.9
+// became 4.7 in 8 (2-core AMD EPYC, Zen 4, default model). Below it the last page, which is taken whole, would weigh too much.
+const hugeFrom = 8 << 20
+
 // align is where buffers begin: at a cache line, because a vector of 64 bytes that straddles two costs two loads.
 const align = 64
 
@@ -24,10 +29,13 @@ var ErrMemory = errors.New("no memory")
 type Arena struct {
 	data   []byte // nil while counting
 	used   int
+	huge   bool // huge pages are asked for
 	closed bool
 }
 
-// New maps an arena of n bytes, all zero. It takes address space only; memory comes with the first write to each page.
+// New maps an arena of n bytes, all zero. It takes address space only; memory comes with the first write to each page. Where
+// the system has huge pages for those who ask (transparent_hugepage is madvise or always) a large arena gets them: memory then
+// comes in pieces of 2 MB, until the first Release.
 // Errors: ErrMemory.
 func New(n int) (*Arena, error) {
 	if n <= 0 {
@@ -37,7 +45,11 @@ func New(n int) (*Arena, error) {
 	if err != nil {
 		return nil, fmt.Errorf("arena of %d bytes: %w: %w", n, ErrMemory, err)
 	}
-	return &Arena{data: data}, nil
+	a := &Arena{data: data, huge: n >= hugeFrom}
+	if a.huge {
+		hugePages(data, true)
+	}
+	return a, nil
 }
 
 // Len is the number of bytes handed out or counted so far, the gaps before buffers included.
@@ -84,6 +96,10 @@ func (a *Arena) Release(b []byte) int {
 	from := int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) - base)
 	if from < 0 || from+len(b) > len(a.data) {
 		panic("arena: release of memory that is not of this arena")
+	}
+	if a.huge { // else the system would fill the gaps again when it collects huge pages (khugepaged)
+		a.huge = false
+		hugePages(a.data, false)
 	}
 	page := os.Getpagesize()
 	start, end := roundUp(from, page), (from+len(b))/page*page

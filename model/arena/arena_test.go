@@ -132,3 +132,33 @@ func TestRelease(t *testing.T) {
 		t.Errorf("nothing gave back %d bytes", n)
 	}
 }
+
+// What was given back stays away, though a large arena asks for huge pages.
+func TestReleaseOfHugePages(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is given back on Linux only")
+	}
+	const size = 32 << 20
+	a, err := arena.New(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	before := resident(t)
+	pages := a.Pages(size)
+	for i := range pages {
+		pages[i] = 1
+	}
+	if grown := resident(t) - before; grown < size*9/10 {
+		t.Errorf("%d bytes became resident, of %d written", grown, size)
+	}
+	kept := 0
+	for i := 0; i+(64<<10) <= size; i += 64 << 10 { // all but the first 4 KiB of each 64
+		kept += 4 << 10
+		a.Release(pages[i+4<<10:][:60<<10])
+	}
+	pages[size/2+8<<10] = 1
+	if grown := resident(t) - before; grown > kept+(1<<20) {
+		t.Errorf("%d bytes are resident, %d were kept", grown, kept)
+	}
+}
