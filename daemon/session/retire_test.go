@@ -11,20 +11,24 @@ import (
 
 // An engine that retires finishes the answer under way, gives back what it has not begun, and ends.
 func TestRetire(t *testing.T) {
-	passes := make(chan struct{}, 1000)
-	r := newRig(t, kernel.Generic(), limits, func(o *session.Options) {
-		o.Delta = func(message.Request, message.Delta) { passes <- struct{}{} }
+	var r *rig
+	step := 0
+	r = newRig(t, kernel.Generic(), limits, func(o *session.Options) {
+		o.Delta = func(message.Request, message.Delta) { // in the engine's goroutine, so the answer cannot end meanwhile
+			switch {
+			case step == 0:
+				for _, id := range []string{"next", "never"} { // they wait for their session's turn
+					r.source <- message.Request{ID: id, Prompt: "and on", Session: "s"}
+				}
+				step++
+			case step == 1 && len(r.source) == 0: // both are taken
+				r.engine.Retire()
+				r.source <- message.Request{ID: "late", Prompt: "late"}
+				step++
+			}
+		}
 	})
 	r.source <- message.Request{ID: "long", Prompt: "long", Session: "s", MaxTokens: 150, Stream: true}
-	<-passes
-	for _, id := range []string{"next", "never"} { // they wait for their session's turn
-		r.source <- message.Request{ID: id, Prompt: "and on", Session: "s"}
-	}
-	for len(r.source) > 0 {
-		<-passes
-	}
-	r.engine.Retire()
-	r.source <- message.Request{ID: "late", Prompt: "late"}
 	r.ended()
 	r.engine.Cancel("never")
 	if len(r.source) != 1 || len(r.answers) != 1 || r.answers["long"].Status != message.OK || r.answers["long"].Usage.CompletionTokens < 20 {
