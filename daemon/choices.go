@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"siskin/daemon/config"
 	"siskin/daemon/outbox"
 	"siskin/daemon/store"
+	"siskin/daemon/task"
 	"siskin/mqtt/homeassistant"
 	"siskin/mqtt/message"
 	"siskin/mqtt/topic"
@@ -34,6 +36,7 @@ type choice struct {
 	Model     string `json:"model,omitempty"`      // by name, in the folder of the configured one
 	InsteadOf string `json:"instead_of,omitempty"` // model.path when it was chosen: another one there wins over the choice
 	Adapter   string `json:"adapter,omitempty"`    // of requests that name none
+	Task      string `json:"task,omitempty"`       // likewise
 }
 
 // readChoices reads what was chosen before for a device. A file that cannot be read is no choice.
@@ -144,6 +147,57 @@ func (p *pipeline) chooseAdapter(name string) {
 	p.sayAdapter()
 }
 
+// chooseTask sets the task of requests that name none, and says so. A name that is not there changes nothing.
+func (p *pipeline) chooseTask(name string) {
+	name = strings.TrimSpace(name)
+	if name == task.None {
+		name = ""
+	}
+	if _, err := p.rules.Load().tasks.Find(name); err != nil {
+		p.unchanged(topic.KindTaskSet, message.CodeUnknownTask, err)
+	} else {
+		p.choices.change(func(c *choice) { c.Task = name })
+	}
+	p.sayTask()
+}
+
+// task is the task of requests that name none; "" if none is chosen, or one that the configuration does not have any more.
+func (p *pipeline) task() string {
+	p.choices.mu.Lock()
+	name := p.choices.now.Task
+	p.choices.mu.Unlock()
+	if _, err := p.rules.Load().tasks.Find(name); err != nil {
+		return ""
+	}
+	return name
+}
+
+// sayTask publishes the task in use.
+func (p *pipeline) sayTask() {
+	p.say(p.device.Task(), []byte(cmp.Or(p.task(), task.None)), true, nil)
+}
+
+// tasksOf translates the tasks of the configuration.
+func tasksOf(c *config.Config) task.Set {
+	set := make(task.Set, len(c.Tasks))
+	for name, t := range c.Tasks {
+		set[name] = task.Task{
+			System: t.System, Adapter: t.Adapter, MaxTokens: t.MaxTokens, Temperature: single(t.Temperature), TopP: single(t.TopP), MinP: single(t.MinP),
+			RepeatPenalty: single(t.RepeatPenalty), TopK: t.TopK, Stop: t.Stop,
+		}
+	}
+	return set
+}
+
+// single is a number in the precision of sampling, if there is one.
+func single(v *float64) *float32 {
+	if v == nil {
+		return nil
+	}
+	f := float32(*v)
+	return &f
+}
+
 // because adds a cause to a sentence, if there is one.
 func because(err error) string {
 	if err == nil {
@@ -167,11 +221,7 @@ func (p *pipeline) unchanged(kind topic.Kind, code message.Code, why error) {
 
 // sayAdapter publishes the adapter in use.
 func (p *pipeline) sayAdapter() {
-	name := p.choices.adapter()
-	if name == "" {
-		name = homeassistant.None
-	}
-	p.say(p.device.Adapter(), []byte(name), true, nil)
+	p.say(p.device.Adapter(), []byte(cmp.Or(p.choices.adapter(), homeassistant.None)), true, nil)
 }
 
 // sayModel publishes the model in use.

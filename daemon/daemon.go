@@ -345,7 +345,9 @@ func (d *Daemon) Reload(next config.Config) (live, restart []string, err error) 
 		d.models.want(configured)
 	}
 	if h := d.pipeline.home; h != nil {
-		h.announce() // models and adapters may have come or gone
+		h.announce() // models, adapters and tasks may have come or gone
+	} else {
+		d.pipeline.sayTask()
 	}
 	return live, restart, nil
 }

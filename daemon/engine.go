@@ -201,7 +201,7 @@ func defaultsOf(c *config.Config) session.Defaults {
 	s.RepeatPenalty, s.RepeatLastN = float32(g.RepeatPenalty), g.RepeatLastN
 	s.Seed = uint64(g.Seed)
 	return session.Defaults{
-		System: g.System, Sampling: s, MaxTokens: g.MaxTokens, CapTokens: g.MaxTokensLimit,
+		System: g.System, Tasks: tasksOf(c), Sampling: s, MaxTokens: g.MaxTokens, CapTokens: g.MaxTokensLimit,
 		MaxSessions: c.Session.MaxSessions, SessionIdle: c.Session.IdleTimeout.Duration,
 	}
 }

@@ -94,10 +94,12 @@ func (h *home) discover() {
 	if name := h.p.running().name; !slices.Contains(d.Models, name) { // its file may be gone
 		d.Models = append(d.Models, name)
 	}
+	d.Tasks = h.p.rules.Load().tasks.Names()
 	payload, err := d.Config()
 	h.p.say(d.ConfigTopic(), payload, true, err)
 	h.p.sayModel()
 	h.p.sayAdapter()
+	h.p.sayTask()
 }
 
 func (h *home) publishMetrics() {

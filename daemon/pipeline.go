@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
 	"siskin/daemon/sources"
+	"siskin/daemon/task"
 	"siskin/mqtt"
 	"siskin/mqtt/message"
 	"siskin/mqtt/topic"
@@ -57,6 +57,7 @@ type rules struct {
 	limits          message.Limits
 	defaultDeadline time.Duration
 	replies         topic.Replies
+	tasks           task.Set
 }
 
 // payloadSlack is what a request may have around its prompt: JSON escapes double a text at worst in practice, and keys
@@ -73,7 +74,7 @@ func newRules(c *config.Config) (*rules, error) {
 	limits.PayloadBytes = 2*limits.PromptBytes + payloadSlack
 	limits.MaxTokens = c.Generate.MaxTokensLimit
 	limits.Deadline = c.Queue.MaxDeadline.Duration
-	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies}, nil
+	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies, tasks: tasksOf(c)}, nil
 }
 
 // receive takes a message from the broker. It returns quickly: whatever takes time happens behind the queue.
@@ -117,6 +118,9 @@ func (p *pipeline) receive(m mqtt.Message) {
 		m.Ack()
 	case topic.KindAdapterSet:
 		p.chooseAdapter(string(m.Payload))
+		m.Ack()
+	case topic.KindTaskSet:
+		p.chooseTask(string(m.Payload))
 		m.Ack()
 	case topic.KindModelSet:
 		p.chooseModel(strings.TrimSpace(string(m.Payload)))
@@ -192,14 +196,16 @@ func (p *pipeline) refuse(r message.Request, err error) {
 		p.answers.Observe(&answer)
 		return
 	}
-	if errors.Is(err, errReply) {
-		r.ReplyTo = "" // it is not allowed, so the refusal goes to the device's own topic
+	if r.ReplyTo != "" && !p.ofGroup(&r) && p.rules.Load().replies.Check(r.ReplyTo) != nil {
+		r.ReplyTo = "" // whatever the refusal is about, it goes nowhere else than answers may
 	}
 	p.post(r, answer)
 }
 
-// errReply marks a refusal because of the reply topic.
-var errReply = errors.New("reply topic")
+// ofGroup reports whether the answer of a request goes where those of the group go.
+func (p *pipeline) ofGroup(r *message.Request) bool {
+	return p.pool != nil && r.ReplyTo == p.pool.group.Answer(r.ID)
+}
 
 // admit checks a request by the rules of this device and completes it.
 func (p *pipeline) admit(from string, r *message.Request) error {
@@ -214,19 +220,26 @@ func (p *pipeline) admit(from string, r *message.Request) error {
 	if r.Deadline == 0 {
 		r.Deadline = rules.defaultDeadline
 	}
-	if name := p.choices.adapter(); name != "" && len(r.Adapters) == 0 {
-		r.Adapters = []message.Adapter{{Name: name, Scale: 1}}
-	}
 	if r.ReplyTo != "" {
 		if err := rules.replies.Check(r.ReplyTo); err != nil {
-			return fmt.Errorf("%w: %w", errReply, &message.Error{
+			return &message.Error{
 				Code: message.CodeForbiddenReply, Field: "reply_to",
 				Text: "The topic in reply_to is not allowed here: " + err.Error() + ".",
-			})
+			}
 		}
 	}
 	if p.pool != nil && from == p.pool.group.Prompt() {
 		p.pool.admit(r)
+	}
+	if r.Task == "" && r.Suffix == nil {
+		r.Task = p.task()
+	}
+	t, err := rules.tasks.Find(r.Task)
+	if err != nil {
+		return err
+	}
+	if name := p.choices.adapter(); name != "" && len(r.Adapters) == 0 && t.Adapter == "" {
+		r.Adapters = []message.Adapter{{Name: name, Scale: 1}}
 	}
 	if p.sources != nil && r.Context == "" && r.Suffix == nil {
 		if states := p.sources.Text(); states != "" {
@@ -325,7 +338,7 @@ func (p *pipeline) delta(r message.Request, d message.Delta) {
 		return
 	}
 	to := p.device.Delta(r.ID)
-	if p.pool != nil && r.ReplyTo == p.pool.group.Answer(r.ID) {
+	if p.ofGroup(&r) {
 		to = p.pool.group.Delta(r.ID)
 	}
 	if err := p.tell(to, d.Encode()); err != nil {

@@ -25,6 +25,7 @@ type Plan struct {
 	DecodeThreads, PrefillThreads int
 	ThreadsFrom                   string
 	Parallel                      int
+	Tasks                         []string
 	Memory                        budget.Plan
 }
 
@@ -53,7 +54,7 @@ func Check(c config.Config, o Options) (plan Plan, err error) {
 		Model: e.name, Architecture: e.model.Config.Architecture, Kernels: e.set.Name, Workers: e.pool.Workers(),
 		DecodeThreads: e.threads.Decode, PrefillThreads: e.threads.Prefill, ThreadsFrom: e.threads.source,
 		Packed: e.packing.used, Unpacked: e.packing.why,
-		Parallel: c.Model.Parallel, Memory: e.plan,
+		Parallel: c.Model.Parallel, Tasks: tasksOf(&c).Names(), Memory: e.plan,
 	}
 	if name := store.Name(c.Model.Path); name != e.name {
 		plan.Configured = name

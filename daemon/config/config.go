@@ -28,6 +28,9 @@ type Config struct {
 	Session  Session  `toml:"session"`
 	Metrics  Metrics  `toml:"metrics"`
 
+	// Tasks by their names: 1 to 64 letters, digits, - and _, but not "none"; at most 64 of them.
+	Tasks map[string]Task `toml:"tasks" reload:"live"`
+
 	HomeAssistant HomeAssistant `toml:"homeassistant"`
 	Hermes        Hermes        `toml:"hermes"`
 	Sources       Sources       `toml:"sources"`

@@ -377,7 +377,7 @@ func (q *Queue) Close() []message.Request {
 
 // bytesOf is what a request counts against MaxBytes.
 func bytesOf(r message.Request) int64 {
-	n := overheadBytes + len(r.ID) + len(r.Prompt) + len(r.Context) + len(r.Session) + len(r.ReplyTo) + len(r.Tools)
+	n := overheadBytes + len(r.ID) + len(r.Prompt) + len(r.Context) + len(r.Session) + len(r.Task) + len(r.ReplyTo) + len(r.Tools)
 	for _, m := range r.Messages {
 		n += len(m.Role) + len(m.Content) + len(m.ToolCalls) + len(m.ToolCallID) + len(m.Name)
 	}

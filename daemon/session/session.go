@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"siskin/daemon/task"
 	"siskin/model"
 	"siskin/model/chat"
 	"siskin/model/draft"
@@ -35,6 +36,7 @@ type Source interface {
 // Defaults apply where a request says nothing. They can be replaced while the engine runs.
 type Defaults struct {
 	System    string        // system message of conversations that bring none; empty: the template's own
+	Tasks     task.Set      // that requests may name
 	Sampling  sample.Params // a seed of 0 means another one for each answer: see Options.NewSeed
 	MaxTokens int           // tokens of an answer; at least 1
 	CapTokens int           // most tokens that a request may ask for; at least MaxTokens

@@ -29,7 +29,7 @@ const (
 	maxAttributes = 16_000
 	// Online is what Home Assistant says on its status topic when it has started.
 	Online = "online"
-	// None is the option of the select for adapters that means none of them.
+	// None is the option of the selects for adapters and tasks that means none of them.
 	None = "none"
 )
 
@@ -40,6 +40,7 @@ type Device struct {
 	Version  string   // of the program
 	Models   []string // that can answer, the one that does among them; those of more than 255 bytes cannot be shown
 	Adapters []string
+	Tasks    []string
 }
 
 // StatusTopic is where Home Assistant says that it has started, and wants discovery anew.
@@ -99,6 +100,9 @@ func (d Device) Config() ([]byte, error) {
 	}
 	if len(d.Adapters) > 0 {
 		components["adapter"] = choice("Adapter", t.AdapterSet(), t.Adapter(), "mdi:tune", append([]string{None}, d.Adapters...))
+	}
+	if len(d.Tasks) > 0 {
+		components["task"] = choice("Task", t.TaskSet(), t.Task(), "mdi:clipboard-text", append([]string{None}, d.Tasks...))
 	}
 	for key, c := range components {
 		c["unique_id"] = id + "_" + key

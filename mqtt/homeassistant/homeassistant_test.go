@@ -120,9 +120,13 @@ func TestDiscovery(t *testing.T) {
 	checkDiscovery(t, device(t, "kitchen"))
 	d := device(t, "living.room", "kitchen", "house")
 	d.Models = []string{"small", strings.Repeat("m", 256), "large"} // a state has 255 characters at most
+	d.Tasks = []string{"weather"}
 	all := checkDiscovery(t, d)["components"].(map[string]any)
 	if options := all["adapter"].(map[string]any)["options"].([]any); len(options) != 3 || options[0] != None {
 		t.Errorf("options %v", options)
+	}
+	if options := all["task"].(map[string]any)["options"].([]any); len(options) != 2 || options[0] != None || options[1] != "weather" {
+		t.Errorf("tasks %v", options)
 	}
 	if options := all["choose_model"].(map[string]any)["options"].([]any); len(options) != 2 || options[0] != "small" || options[1] != "large" {
 		t.Errorf("models %v", options)

@@ -40,6 +40,9 @@ func (c *checkCommand) Run(s *streams) error {
 	}
 	line("threads", "%d for answers, %d for prompts (%s)", plan.DecodeThreads, plan.PrefillThreads, threadsFrom(&plan, &settings))
 	line("context", "%d tokens, shared by %d answers at a time", plan.Memory.Choice.Context, plan.Parallel)
+	if len(plan.Tasks) > 0 {
+		line("tasks", "%s", strings.Join(plan.Tasks, ", "))
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
