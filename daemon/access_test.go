@@ -35,6 +35,31 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+// A refusal goes where answers may go, whatever it is about: a sender that may not prompt cannot make the device write elsewhere.
+func TestRefusalsKeepToTheirTopics(t *testing.T) {
+	b := mqtttest.StartEmbedded(t)
+	c := tinyConfig(t, b.Addr())
+	c.MQTT.Access.Anonymous = false
+	start(t, c)
+	u := newUser(t, b.Addr())
+	defer u.Cut()
+	const elsewhere = "home/alarm/disarm"
+	u.prompt(message.Request{ID: "anonymous", Prompt: "hello", ReplyTo: elsewhere})
+	if a := u.answer("anonymous"); a.Code != message.CodeForbidden {
+		t.Errorf("anonymous: %+v", a)
+	}
+	u.Publish("siskin/"+device+"/prompt/from/porch", 1, false, `{"id":"task","prompt":"hello","task":"none such","reply_to":"`+elsewhere+`"}`)
+	u.Publish("siskin/"+device+"/prompt/from/porch", 1, false, `{"id":"unknown","prompt":"hello","task":"nobody","reply_to":"`+elsewhere+`"}`)
+	if a := u.answer("task"); a.Code != message.CodeBadRequest {
+		t.Errorf("a broken name of a task: %+v", a)
+	}
+	if a := u.answer("unknown"); a.Status != message.Failed || len(u.replies) != 0 {
+		t.Errorf("%+v, replies %v", a, u.replies)
+	}
+	u.prompt(message.Request{ID: "allowed", Prompt: "hello", ReplyTo: "home/answers/kitchen"})
+	u.until("the refusal where it may go", func() bool { return len(u.replies["home/answers/kitchen"]) == 1 })
+}
+
 // A client that floods is refused with a code and logged once, one that may not prompt as well, and others are answered meanwhile.
 // The broker keeps clients from each other's topics.
 func TestFlood(t *testing.T) {

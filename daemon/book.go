@@ -202,7 +202,7 @@ func (p *pipeline) takeBack(r message.Request, cause error) {
 		p.book.mu.Lock()
 		p.book.refused[r.ID] = true
 		p.book.mu.Unlock()
-		p.engine.Cancel(r.ID)
+		p.engine.Load().Cancel(r.ID)
 	}
 	p.order.Unlock()
 	p.refuse(r, &message.Error{Code: message.CodeOverloaded, ID: r.ID, Text: "The request cannot be stored: " + cause.Error() + "; ask again later."})

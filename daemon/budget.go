@@ -180,11 +180,12 @@ func (e *engine) heapItems(c *config.Config, leastGarbage int64) []budget.Item {
 // whose plan has given way is collected twice as often as Go does by itself.
 func (d *Daemon) HeapLimit() (bytes int64, percent int) {
 	const usual, often = 100, 50
+	e := d.engine.Load()
 	switch {
-	case d.engine == nil:
+	case e == nil:
 		return math.MaxInt64, usual
-	case d.engine.plan.GaveWay():
-		return d.engine.plan.Heap(), often
+	case e.plan.GaveWay():
+		return e.plan.Heap(), often
 	}
-	return d.engine.plan.Heap(), usual
+	return e.plan.Heap(), usual
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"siskin/daemon/access"
@@ -22,7 +23,6 @@ import (
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
 	"siskin/daemon/sources"
-	"siskin/daemon/store"
 	"siskin/model/kernel"
 	"siskin/mqtt"
 	"siskin/mqtt/embedded"
@@ -56,6 +56,8 @@ type Options struct {
 	// Listen opens the address of a part, "broker" for the embedded one, "metrics"; nil: net.Listen. It lets a service manager
 	// keep sockets over a restart.
 	Listen func(part, address string) (net.Listener, error)
+	// Planned is called after another model was loaded: HeapLimit says something else now. nil: nobody wants to know.
+	Planned func()
 	// Ready is called once the model is loaded, its kernels are tested and requests are taken: before the broker is
 	// reached, which may be down while everything here is well.
 	Ready func()
@@ -72,8 +74,10 @@ func (o *Options) clock() func() time.Time {
 type Daemon struct {
 	Options
 	mu       sync.Mutex
-	config   config.Config // guarded by mu once Run runs
-	engine   *engine
+	config   config.Config          // guarded by mu once Run runs
+	engine   atomic.Pointer[engine] // of the model that runs; nil before New has one and after Close
+	models   models
+	choices  *choices
 	pipeline *pipeline
 	broker   *embedded.Broker // nil unless the configuration asks for one
 	client   *mqtt.Link
@@ -98,7 +102,11 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	if err != nil {
 		return d, err
 	}
-	p := &pipeline{device: device, log: o.Log, now: o.clock(), answers: metrics.New()}
+	d.models = newModels()
+	d.choices = readChoices(&c, &o, device.Name())
+	p := &pipeline{
+		device: device, log: o.Log, now: o.clock(), answers: metrics.New(), running: d.engine.Load, chooseModel: d.models.want, choices: d.choices,
+	}
 	d.pipeline = p
 	r, err := newRules(&c)
 	if err != nil {
@@ -106,36 +114,43 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	}
 	p.rules.Store(r)
 	// The model first: what it takes decides what is left for the rest.
-	if d.engine, err = loadEngine(&c, &o, true); err != nil {
+	e, err := d.choices.load(&c, &o, true)
+	d.engine.Store(e)
+	if err != nil {
 		return d, err
 	}
-	fits := &d.engine.config
+	fits := &e.config
 	p.queue, err = queue.New(queue.Options{Limits: queueLimits(fits), Now: p.now, Expired: p.expire})
 	if err != nil {
 		return d, err
 	}
 	p.outbox = outbox.New(outboxLimits(fits), d.publish)
-	p.adapters = store.Adapters{Dir: adaptersDir(&c.Model)}
 	p.gate = access.New(access.Rules{
 		Anonymous: c.MQTT.Access.Anonymous, Clients: c.MQTT.Access.Clients, PerMinute: c.MQTT.Access.PerMinute, Burst: c.MQTT.Access.Burst,
 	})
-	if len(c.Sources.Topics) > 0 {
-		p.sources = sources.New(sources.Options{
-			Filters: c.Sources.Topics, Age: c.Sources.MaxAge.Duration, Bytes: int(c.Sources.MaxBytes), Now: o.clock(),
-		})
-	}
+	p.sources = openSources(&c.Sources, p.now)
 	d.openHome(&c)
 	d.openVoice(&c)
 	if p.book, err = openBook(&c, &o, device.Name()); err != nil {
 		return d, err
 	}
-	if p.engine, err = session.New(d.engine.options(p)); err != nil {
+	s, err := session.New(e.options(p))
+	if err != nil {
 		return d, err
 	}
+	p.engine.Store(s)
 	if err := d.openMetrics(); err != nil {
 		return d, err
 	}
 	return d, d.openMessaging()
+}
+
+// openSources prepares what reads sensors; nil if the configuration names none.
+func openSources(c *config.Sources, now func() time.Time) *sources.Sources {
+	if len(c.Topics) == 0 {
+		return nil
+	}
+	return sources.New(sources.Options{Filters: c.Topics, Age: c.MaxAge.Duration, Bytes: int(c.MaxBytes), Now: now})
 }
 
 // Limits of the outbox: every queued request has an answer, an acceptance and perhaps a refusal to come.
@@ -161,10 +176,11 @@ func (d *Daemon) Broker() string {
 func (d *Daemon) status(state message.State) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	e := d.engine.Load()
 	return message.Status{
 		Memory: d.memoryStatus(),
-		State:  state, Version: d.Version, Model: d.engine.name, Kernels: d.engine.set.Name,
-		ContextTokens: d.engine.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
+		State:  state, Version: d.Version, Model: e.name, Kernels: e.set.Name,
+		ContextTokens: e.config.Model.Context, QueueLimit: d.config.Queue.MaxRequests,
 	}.Encode()
 }
 
@@ -205,14 +221,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	start(serving, &parts, "queue", d.pipeline.queue.Run)
 	start(serving, &parts, "memory", func(ctx context.Context) error { d.watchMemory(ctx); return nil })
-	start(serving, &parts, "packing", func(ctx context.Context) error { d.pack(ctx); return nil })
-	if d.engine.plan.GaveWay() {
-		if err := memory.TrimProgram(); err != nil {
-			d.Log.Warn("the program keeps all of its pages in memory", "err", err)
-		}
-	}
-	d.Log.Info("ready", "model", d.engine.name, "kernels", d.engine.set.Name, "packed", d.engine.packing.used != "",
-		"decode_threads", d.engine.threads.Decode, "prefill_threads", d.engine.threads.Prefill, "device", d.pipeline.device.Name())
+	start(serving, &parts, "models", func(ctx context.Context) error { d.grantWishes(ctx); return nil })
+	e := d.engine.Load()
+	e.trimProgram()
+	d.Log.Info("ready", "model", e.name, "kernels", e.set.Name, "packed", e.packing.used != "",
+		"decode_threads", e.threads.Decode, "prefill_threads", e.threads.Prefill, "device", d.pipeline.device.Name())
 	if d.Ready != nil {
 		d.Ready()
 	}
@@ -236,11 +249,8 @@ type part struct {
 	run    func(context.Context) error
 }
 
-// optional lists the parts that a configuration or a model may do without.
+// optional lists the parts that a configuration may do without.
 func (d *Daemon) optional() (parts []part) {
-	if r := d.engine.reader; r != nil {
-		parts = append(parts, part{"weights", false, func(ctx context.Context) error { r.Run(ctx); return nil }})
-	}
 	if h := d.pipeline.home; h != nil {
 		parts = append(parts, part{"home assistant", false, func(ctx context.Context) error { h.run(ctx); return nil }})
 	}
@@ -253,17 +263,41 @@ func (d *Daemon) optional() (parts []part) {
 	return parts
 }
 
-// compute runs the session, on the fast cores if the machine also has slow ones and the configuration says so.
+// compute runs the session, and that of the next model whenever another one is chosen, until ctx ends.
 func (d *Daemon) compute(ctx context.Context) error {
-	if !d.config.Model.Pin || !d.Machine.Mixed {
-		return d.pipeline.engine.Run(ctx)
+	for {
+		err := d.session(ctx)
+		d.pipeline.handBack()
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := d.change(d.models.next); err != nil {
+			return err
+		}
+	}
+}
+
+// session runs the session of the model, with what else is the model's alone, on the fast cores if the machine also has slow ones and
+// the configuration says so.
+func (d *Daemon) session(ctx context.Context) error {
+	e, s := d.engine.Load(), d.pipeline.engine.Load()
+	packing, stopPacking := context.WithCancel(ctx)
+	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx)) // until the last answer is finished
+	var beside sync.WaitGroup
+	defer func() { stopPacking(); stopReading(); beside.Wait() }()
+	beside.Go(func() { e.pack(packing) })
+	if e.reader != nil {
+		beside.Go(func() { e.reader.Run(reading) })
+	}
+	if !e.config.Model.Pin || !d.Machine.Mixed {
+		return s.Run(ctx)
 	}
 	done := make(chan error)
 	go func() {
 		if err := kernel.Pin(d.Machine.Fast); err != nil {
 			d.Log.Warn("threads run on any core", "err", err)
 		}
-		done <- d.pipeline.engine.Run(ctx)
+		done <- s.Run(ctx)
 	}()
 	return <-done
 }
@@ -296,14 +330,23 @@ func (d *Daemon) Reload(next config.Config) (live, restart []string, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.pipeline.engine.SetDefaults(defaultsOf(&adopted)); err != nil {
+	if err := d.pipeline.engine.Load().SetDefaults(defaultsOf(&adopted)); err != nil {
 		return nil, nil, err
 	}
 	d.pipeline.rules.Store(r)
-	if err := d.pipeline.queue.SetLimits(d.engine.within(queueLimits(&adopted))); err != nil {
+	if err := d.pipeline.queue.SetLimits(d.engine.Load().within(queueLimits(&adopted))); err != nil {
 		return nil, nil, err
 	}
+	moved := adopted.Model.Path != d.config.Model.Path
 	d.config = adopted
+	if moved {
+		d.models.want(configured)
+	}
+	if h := d.pipeline.home; h != nil {
+		h.announce() // models, adapters and tasks may have come or gone
+	} else {
+		d.pipeline.sayTask()
+	}
 	return live, restart, nil
 }
 
@@ -323,9 +366,8 @@ func (d *Daemon) Close() error {
 	if d.broker != nil {
 		errs = append(errs, d.broker.Close())
 	}
-	if d.engine != nil {
-		errs = append(errs, d.engine.close())
-		d.engine = nil
+	if e := d.engine.Swap(nil); e != nil {
+		errs = append(errs, e.close())
 	}
 	return errors.Join(errs...)
 }

@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"model/tokenizer":         {"model/gguf"},
 	"daemon/queue":            {"mqtt/message"},
 	"daemon/metrics":          {"mqtt/message"},
+	"daemon/task":             {"mqtt/message"},
 	"model/chat/jinja":        {"model/chat/jinja/pytext", "model/chat/jinja/syntax", "model/chat/jinja/value"},
 	"model/chat":              {"model/chat/jinja", "model/chat/jinja/pytext", "model/chat/jinja/value", "model/tokenizer"},
 	"mqtt":                    {"mqtt/topic"},
@@ -80,7 +81,7 @@ var allowed = map[string][]string{
 	"daemon/bench": {"model", "model/kernel", "model/kvcache"},
 	"daemon/store": {"model", "model/gguf", "model/kernel", "model/lora", "model/mapfile", "model/pack", "model/quant"},
 	"daemon/session": {
-		"model", "model/chat", "model/draft", "model/kvcache", "model/lora", "model/sample", "model/tokenizer",
+		"daemon/task", "model", "model/chat", "model/draft", "model/kvcache", "model/lora", "model/sample", "model/tokenizer",
 		"mqtt/message",
 	},
 
@@ -89,7 +90,7 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/access", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/sources", "daemon/store", "daemon/tune",
+		"daemon/access", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/sources", "daemon/store", "daemon/task", "daemon/tune",
 		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/hermes", "mqtt/homeassistant", "mqtt/message", "mqtt/topic",
 	},

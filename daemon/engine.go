@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"path/filepath"
-	"strings"
 
 	"siskin/daemon/config"
+	"siskin/daemon/memory"
 	"siskin/daemon/session"
 	"siskin/daemon/store"
 	"siskin/model"
@@ -32,17 +31,19 @@ type engine struct {
 	template  *chat.Template
 	name      string // of the model, in answers
 	plan      budget.Plan
-	config    config.Config // with what the plan has chosen
+	asked     config.Config
+	config    config.Config // asked, with what the plan has chosen
 	threads   threads
 	packing   packing
 	reader    *stream.Reader // of weights that do not stay in memory; nil: all stay
+	closed    bool
 	log       *slog.Logger
 }
 
 // loadEngine chooses the kernels, which pass their self-test, maps the model, plans the memory, allocates the state and
 // chooses how many threads it runs with, after a measurement if measure is set. Errors: a *budget.OverBudget.
 func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err error) {
-	e = &engine{name: modelName(c.Model.Path), log: o.Log}
+	e = &engine{name: store.Name(c.Model.Path), asked: *c, log: o.Log}
 	set, err := kernel.ByName(c.Model.Kernels)
 	if set == nil {
 		return e, fmt.Errorf("model.kernels: %w", err)
@@ -153,9 +154,6 @@ func (e *engine) loadText(c *config.Config) (err error) {
 	return nil
 }
 
-// modelName is the file's name without its ending: what a person recognises.
-func modelName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".gguf") }
-
 // options makes the session's options.
 func (e *engine) options(p *pipeline) session.Options {
 	c := &e.config
@@ -185,6 +183,16 @@ func (e *engine) reload() error {
 	return nil
 }
 
+// trimProgram gives back pages of the program that nobody uses while it answers, if the plan counts on that.
+func (e *engine) trimProgram() {
+	if !e.plan.GaveWay() {
+		return
+	}
+	if err := memory.TrimProgram(); err != nil {
+		e.log.Warn("the program keeps all of its pages in memory", "err", err)
+	}
+}
+
 // defaultsOf translates the configuration into what applies where a request says nothing.
 func defaultsOf(c *config.Config) session.Defaults {
 	s := sample.Defaults()
@@ -193,12 +201,18 @@ func defaultsOf(c *config.Config) session.Defaults {
 	s.RepeatPenalty, s.RepeatLastN = float32(g.RepeatPenalty), g.RepeatLastN
 	s.Seed = uint64(g.Seed)
 	return session.Defaults{
-		System: g.System, Sampling: s, MaxTokens: g.MaxTokens, CapTokens: g.MaxTokensLimit,
+		System: g.System, Tasks: tasksOf(c), Sampling: s, MaxTokens: g.MaxTokens, CapTokens: g.MaxTokensLimit,
 		MaxSessions: c.Session.MaxSessions, SessionIdle: c.Session.IdleTimeout.Duration,
 	}
 }
 
+// close frees what belongs to the model; what is known of it stays. It may be called again.
 func (e *engine) close() error {
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	defer func() { e.tokenizer, e.template, e.state, e.model = nil, nil, nil, nil }() // large ones are not to wait for who holds e
 	if e.pool != nil {
 		e.pool.Close()
 	}

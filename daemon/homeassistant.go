@@ -9,7 +9,7 @@ import (
 
 	"siskin/daemon/config"
 	"siskin/daemon/memory"
-	"siskin/daemon/outbox"
+	"siskin/daemon/store"
 	"siskin/mqtt/homeassistant"
 	"siskin/mqtt/message"
 )
@@ -18,7 +18,7 @@ import (
 type home struct {
 	p       *pipeline
 	device  homeassistant.Device
-	model   string
+	folder  func() string // of models
 	metrics func() homeassistant.Metrics
 	wake    chan struct{} // capacity 1: the discovery is to be published
 
@@ -33,11 +33,11 @@ func (d *Daemon) openHome(c *config.Config) {
 	}
 	p := d.pipeline
 	h := &home{
-		p: p, model: d.engine.name, wake: make(chan struct{}, 1),
+		p: p, folder: d.modelFolder, wake: make(chan struct{}, 1),
 		device: homeassistant.Device{Topics: p.device, Prefix: c.HomeAssistant.Prefix, Version: d.Version},
 	}
 	h.metrics = func() homeassistant.Metrics {
-		m := homeassistant.Metrics{Queue: p.queue.Depth(), Budget: d.engine.plan.Budget, TokensPerSecond: h.lastSpeed()}
+		m := homeassistant.Metrics{Queue: p.queue.Depth(), Budget: d.engine.Load().plan.Budget, TokensPerSecond: h.lastSpeed()}
 		if d.Root != nil {
 			u := memory.ReadUsage(d.Root)
 			m.Memory = u.Anonymous + u.File
@@ -84,30 +84,27 @@ func (h *home) run(ctx context.Context) {
 // discover publishes the discovery and the retained states behind it.
 func (h *home) discover() {
 	d := h.device
-	names, err := h.p.adapters.List()
-	if err != nil {
+	var err error
+	if d.Adapters, err = h.p.adapters().List(); err != nil {
 		h.p.log.Warn("home assistant: adapters cannot be listed", "err", err)
 	}
-	d.Adapters = names
+	if d.Models, err = store.Answering(h.folder()); err != nil {
+		h.p.log.Warn("home assistant: models cannot be listed", "err", err)
+	}
+	if name := h.p.running().name; !slices.Contains(d.Models, name) { // its file may be gone
+		d.Models = append(d.Models, name)
+	}
+	d.Tasks = h.p.rules.Load().tasks.Names()
 	payload, err := d.Config()
-	h.put(d.ConfigTopic(), payload, true, err)
-	payload, err = homeassistant.Update(h.model)
-	h.put(h.p.device.Update(), payload, true, err)
+	h.p.say(d.ConfigTopic(), payload, true, err)
+	h.p.sayModel()
 	h.p.sayAdapter()
+	h.p.sayTask()
 }
 
 func (h *home) publishMetrics() {
 	payload, err := h.metrics().Encode()
-	h.put(h.p.device.Metrics(), payload, false, err)
-}
-
-func (h *home) put(to string, payload []byte, retain bool, err error) {
-	if err == nil {
-		err = h.p.outbox.Put(outbox.Message{Topic: to, Payload: payload, Retain: retain})
-	}
-	if err != nil {
-		h.p.log.Error("home assistant: message dropped", "topic", to, "err", err)
-	}
+	h.p.say(h.p.device.Metrics(), payload, false, err)
 }
 
 // answered shows an answer.
@@ -118,9 +115,9 @@ func (h *home) answered(a *message.Answer) {
 		h.mu.Unlock()
 	}
 	payload, err := homeassistant.Event(a)
-	h.put(h.p.device.Event(), payload, false, err)
+	h.p.say(h.p.device.Event(), payload, false, err)
 	payload, err = homeassistant.Last(a)
-	h.put(h.p.device.Last(), payload, true, err)
+	h.p.say(h.p.device.Last(), payload, true, err)
 	h.publishMetrics()
 }
 
@@ -128,31 +125,4 @@ func (h *home) lastSpeed() float64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.speed
-}
-
-// chooseAdapter sets the adapter of requests that name none, and says so. A name that is not there changes nothing.
-func (p *pipeline) chooseAdapter(name string) {
-	name = strings.TrimSpace(name)
-	if name == "" || name == homeassistant.None {
-		p.adapter.Store(nil)
-	} else {
-		names, err := p.adapters.List()
-		if err != nil || !slices.Contains(names, name) {
-			p.log.Warn("an adapter was chosen that is not there", "adapter", name, "err", err)
-		} else {
-			p.adapter.Store(&name)
-		}
-	}
-	p.sayAdapter()
-}
-
-// sayAdapter publishes the adapter in use.
-func (p *pipeline) sayAdapter() {
-	name := homeassistant.None
-	if chosen := p.adapter.Load(); chosen != nil {
-		name = *chosen
-	}
-	if err := p.outbox.Put(outbox.Message{Topic: p.device.Adapter(), Payload: []byte(name), Retain: true}); err != nil {
-		p.log.Error("message dropped", "err", err)
-	}
 }

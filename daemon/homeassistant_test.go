@@ -62,6 +62,6 @@ func TestHomeAssistant(t *testing.T) {
 	u.prompt(message.Request{ID: "long", Prompt: "hello", MaxTokens: 900})
 	hass.Publish(base+"cancel", 1, false, message.CancelAll)
 	u.answer("long")
-	until("all have events", func() bool { return len(seen[base+"event"]) == 8 })
+	until("all have events", func() bool { return len(seen[base+"event"]) == 9 }) // that of the adapter among them
 	hass.Barrier()
 }

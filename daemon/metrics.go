@@ -52,7 +52,7 @@ func (d *Daemon) samples() []metrics.Sample {
 	p := d.pipeline
 	out := []metrics.Sample{
 		gauge("siskin_info", "Version, model and kernels; always 1.", 1, metrics.Label{Name: "version", Value: d.Version},
-			metrics.Label{Name: "model", Value: d.engine.name}, metrics.Label{Name: "kernels", Value: d.engine.set.Name}),
+			metrics.Label{Name: "model", Value: d.engine.Load().name}, metrics.Label{Name: "kernels", Value: d.engine.Load().set.Name}),
 		gauge("siskin_mqtt_connected", "Whether the broker is connected.", connected),
 		gauge("siskin_queue_requests", "Requests that wait.", float64(p.queue.Depth())),
 		gauge("siskin_queue_limit_requests", "Requests that may wait.", float64(limit)),
@@ -68,7 +68,7 @@ func (d *Daemon) samples() []metrics.Sample {
 	if d.Root == nil {
 		return out
 	}
-	u, plan := memory.ReadUsage(d.Root), &d.engine.plan
+	u, plan := memory.ReadUsage(d.Root), &d.engine.Load().plan
 	return append(out,
 		gauge("siskin_memory_budget_bytes", "What the process may take.", float64(plan.Budget)),
 		gauge("siskin_memory_planned_bytes", "What the plan gives out of the budget.", float64(plan.Total())),

@@ -49,11 +49,8 @@ const (
 )
 
 // pack makes the packed file if there is none that fits. That it fails is no failure of the daemon.
-func (d *Daemon) pack(ctx context.Context) {
-	e := d.engine
-	d.mu.Lock()
-	c := d.config.Model // neither path nor folder changes while the daemon runs
-	d.mu.Unlock()
+func (e *engine) pack(ctx context.Context) {
+	c := &e.config.Model
 	if !e.packing.want {
 		return
 	}
@@ -65,7 +62,7 @@ func (d *Daemon) pack(ctx context.Context) {
 	})
 	switch {
 	case errors.Is(err, context.Canceled):
-		e.log.Info("packing was interrupted: it begins anew at the next start")
+		e.log.Info("packing was interrupted: it begins anew when the model is loaded again")
 	case err != nil:
 		e.log.Warn("the model was not packed: the plain one stays in use", "err", err)
 	default:

@@ -18,9 +18,9 @@ import (
 	"siskin/model/quant"
 )
 
-// packingDaemon is a daemon as far as packing is concerned, with a tiny model and kernels that want it packed. Its log goes
+// packingEngine is an engine as far as packing is concerned, with a tiny model and kernels that want it packed. Its log goes
 // to the buffer.
-func packingDaemon(t *testing.T, c config.Config) (*Daemon, *bytes.Buffer) {
+func packingEngine(t *testing.T, c config.Config) (*engine, *bytes.Buffer) {
 	t.Helper()
 	m, err := model.Open(c.Model.Path)
 	if err != nil {
@@ -32,9 +32,9 @@ func packingDaemon(t *testing.T, c config.Config) (*Daemon, *bytes.Buffer) {
 		}
 	})
 	var log bytes.Buffer
-	e := &engine{model: m, set: modeltest.Packing(kernel.Generic(), 4), name: "tiny", log: slog.New(slog.NewTextHandler(&log, nil))}
+	e := &engine{model: m, set: modeltest.Packing(kernel.Generic(), 4), name: "tiny", config: c, log: slog.New(slog.NewTextHandler(&log, nil))}
 	e.usePacked(&c)
-	return &Daemon{config: c, engine: e}, &log
+	return e, &log
 }
 
 func packingConfig(t *testing.T) config.Config {
@@ -52,53 +52,53 @@ func packingConfig(t *testing.T) config.Config {
 func TestPackingInBackground(t *testing.T) {
 	c := packingConfig(t)
 	path := c.Model.Path + ".packed-4-1"
-	d, log := packingDaemon(t, c)
-	if p := d.engine.packing; p.used != "" || !p.want || p.why == "" || log.Len() > 0 {
+	e, log := packingEngine(t, c)
+	if p := e.packing; p.used != "" || !p.want || p.why == "" || log.Len() > 0 {
 		t.Errorf("before: %+v, %s", p, log)
 	}
-	d.pack(t.Context())
+	e.pack(t.Context())
 	if !strings.Contains(log.String(), "the next start uses it") || !strings.Contains(log.String(), path) {
 		t.Errorf("log %s", log)
 	}
-	d, log = packingDaemon(t, c)
-	if p := d.engine.packing; p.used != path || p.want || p.why != "" {
+	e, log = packingEngine(t, c)
+	if p := e.packing; p.used != path || p.want || p.why != "" {
 		t.Errorf("after: %+v", p)
 	}
-	if d.pack(t.Context()); log.Len() > 0 {
+	if e.pack(t.Context()); log.Len() > 0 {
 		t.Errorf("log of a start with nothing to do: %s", log)
 	}
 	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d, log = packingDaemon(t, c)
-	if p := d.engine.packing; p.used != "" || !p.want || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "damaged") {
+	e, log = packingEngine(t, c)
+	if p := e.packing; p.used != "" || !p.want || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "damaged") {
 		t.Errorf("with a damaged file: %+v, log %s", p, log)
 	}
-	d.pack(t.Context())
-	if d, _ = packingDaemon(t, c); d.engine.packing.used != path {
-		t.Errorf("after a damaged file was replaced: %+v", d.engine.packing)
+	e.pack(t.Context())
+	if e, _ = packingEngine(t, c); e.packing.used != path {
+		t.Errorf("after a damaged file was replaced: %+v", e.packing)
 	}
 	c.Model.Pack = "off"
-	if d, _ = packingDaemon(t, c); d.engine.packing.used != "" || d.engine.packing.want {
-		t.Errorf("off: %+v", d.engine.packing)
+	if e, _ = packingEngine(t, c); e.packing.used != "" || e.packing.want {
+		t.Errorf("off: %+v", e.packing)
 	}
 }
 
 // A failure is one line in the log, and leaves nothing behind; so does the end of the daemon.
 func TestPackingFails(t *testing.T) {
 	c := packingConfig(t)
-	d, log := packingDaemon(t, c)
+	e, log := packingEngine(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d.pack(ctx)
-	if !strings.Contains(log.String(), "begins anew at the next start") {
+	e.pack(ctx)
+	if !strings.Contains(log.String(), "begins anew when the model is loaded again") {
 		t.Errorf("interrupted: %s", log)
 	}
 	if err := os.Remove(c.Model.Path); err != nil {
 		t.Fatal(err)
 	}
 	log.Reset()
-	d.pack(t.Context())
+	e.pack(t.Context())
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "plain one stays in use") {
 		t.Errorf("without a model: %s", log)
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +18,7 @@ import (
 	"siskin/daemon/queue"
 	"siskin/daemon/session"
 	"siskin/daemon/sources"
-	"siskin/daemon/store"
+	"siskin/daemon/task"
 	"siskin/mqtt"
 	"siskin/mqtt/message"
 	"siskin/mqtt/topic"
@@ -27,19 +27,21 @@ import (
 // pipeline joins the ends: it is the only place that knows both where requests come from and where answers go. Data
 // flows one way through it: receive -> queue -> session -> answer -> outbox.
 type pipeline struct {
-	device   topic.Device
-	queue    *queue.Queue
-	engine   *session.Engine
-	outbox   *outbox.Outbox
-	home     *home // nil: Home Assistant is not told
-	gate     *access.Gate
-	sources  *sources.Sources // nil: sensors are not read
-	pool     *pool            // nil: the device is in no group
-	voice    *voice           // nil: no voice assistant is answered
-	adapters store.Adapters
-	adapter  atomic.Pointer[string] // of requests that name none
-	book     *book                  // nil: requests and answers are in memory only
-	answers  *metrics.Answers
+	device  topic.Device
+	queue   *queue.Queue
+	engine  atomic.Pointer[session.Engine]
+	outbox  *outbox.Outbox
+	home    *home // nil: Home Assistant is not told
+	gate    *access.Gate
+	sources *sources.Sources // nil: sensors are not read
+	pool    *pool            // nil: the device is in no group
+	voice   *voice           // nil: no voice assistant is answered
+	running func() *engine
+	choices *choices
+	// chooseModel asks for another model, by its name; it does not wait.
+	chooseModel func(name string)
+	book        *book // nil: requests and answers are in memory only
+	answers     *metrics.Answers
 	// tell publishes at QoS 0; it does not wait.
 	tell func(m mqtt.Outgoing) error
 	log  *slog.Logger
@@ -55,6 +57,7 @@ type rules struct {
 	limits          message.Limits
 	defaultDeadline time.Duration
 	replies         topic.Replies
+	tasks           task.Set
 }
 
 // payloadSlack is what a request may have around its prompt: JSON escapes double a text at worst in practice, and keys
@@ -71,7 +74,7 @@ func newRules(c *config.Config) (*rules, error) {
 	limits.PayloadBytes = 2*limits.PromptBytes + payloadSlack
 	limits.MaxTokens = c.Generate.MaxTokensLimit
 	limits.Deadline = c.Queue.MaxDeadline.Duration
-	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies}, nil
+	return &rules{limits: limits, defaultDeadline: c.Queue.DefaultDeadline.Duration, replies: replies, tasks: tasksOf(c)}, nil
 }
 
 // receive takes a message from the broker. It returns quickly: whatever takes time happens behind the queue.
@@ -116,6 +119,12 @@ func (p *pipeline) receive(m mqtt.Message) {
 	case topic.KindAdapterSet:
 		p.chooseAdapter(string(m.Payload))
 		m.Ack()
+	case topic.KindTaskSet:
+		p.chooseTask(string(m.Payload))
+		m.Ack()
+	case topic.KindModelSet:
+		p.chooseModel(strings.TrimSpace(string(m.Payload)))
+		m.Ack() // not when it is done: one that takes the machine down with it must not come again
 	default:
 		p.log.Warn("message on a topic that is not an input", "topic", m.Topic)
 		m.Ack()
@@ -197,14 +206,16 @@ func (p *pipeline) refuse(r message.Request, err error) {
 		p.answers.Observe(&answer)
 		return
 	}
-	if errors.Is(err, errReply) {
-		r.ReplyTo = "" // it is not allowed, so the refusal goes to the device's own topic
+	if r.ReplyTo != "" && !p.ofGroup(&r) && p.rules.Load().replies.Check(r.ReplyTo) != nil {
+		r.ReplyTo = "" // whatever the refusal is about, it goes nowhere else than answers may
 	}
 	p.post(r, answer)
 }
 
-// errReply marks a refusal because of the reply topic.
-var errReply = errors.New("reply topic")
+// ofGroup reports whether the answer of a request goes where those of the group go.
+func (p *pipeline) ofGroup(r *message.Request) bool {
+	return p.pool != nil && r.ReplyTo == p.pool.group.Answer(r.ID)
+}
 
 // admit checks a request by the rules of this device and completes it.
 func (p *pipeline) admit(from string, r *message.Request) error {
@@ -219,19 +230,26 @@ func (p *pipeline) admit(from string, r *message.Request) error {
 	if r.Deadline == 0 {
 		r.Deadline = rules.defaultDeadline
 	}
-	if name := p.adapter.Load(); name != nil && len(r.Adapters) == 0 {
-		r.Adapters = []message.Adapter{{Name: *name, Scale: 1}}
-	}
 	if r.ReplyTo != "" {
 		if err := rules.replies.Check(r.ReplyTo); err != nil {
-			return fmt.Errorf("%w: %w", errReply, &message.Error{
+			return &message.Error{
 				Code: message.CodeForbiddenReply, Field: "reply_to",
 				Text: "The topic in reply_to is not allowed here: " + err.Error() + ".",
-			})
+			}
 		}
 	}
 	if p.pool != nil && from == p.pool.group.Prompt() {
 		p.pool.admit(r)
+	}
+	if r.Task == "" && r.Suffix == nil {
+		r.Task = p.task()
+	}
+	t, err := rules.tasks.Find(r.Task)
+	if err != nil {
+		return err
+	}
+	if name := p.choices.adapter(); name != "" && len(r.Adapters) == 0 && t.Adapter == "" {
+		r.Adapters = []message.Adapter{{Name: name, Scale: 1}}
 	}
 	if p.sources != nil && r.Context == "" && r.Suffix == nil {
 		if states := p.sources.Text(); states != "" {
@@ -291,7 +309,7 @@ func (p *pipeline) cancelOne(id string) {
 	p.order.Lock() // a running request is not answered while it is held, as Engine.Cancel asks
 	r, place := p.queue.Cancel(id)
 	if place == queue.Running {
-		p.engine.Cancel(id)
+		p.engine.Load().Cancel(id)
 	}
 	p.order.Unlock()
 	switch place {
@@ -330,7 +348,7 @@ func (p *pipeline) delta(r message.Request, d message.Delta) {
 		return
 	}
 	to := p.device.Delta(r.ID)
-	if p.pool != nil && r.ReplyTo == p.pool.group.Answer(r.ID) {
+	if p.ofGroup(&r) {
 		to = p.pool.group.Delta(r.ID)
 	}
 	if err := p.tell(mqtt.Outgoing{Topic: to, Payload: d.Encode(), Correlation: r.Correlation}); err != nil {

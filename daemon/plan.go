@@ -4,13 +4,16 @@ import (
 	"errors"
 
 	"siskin/daemon/config"
+	"siskin/daemon/store"
 	"siskin/model/budget"
 	"siskin/model/kernel"
+	"siskin/mqtt/topic"
 )
 
 // Plan is what a configuration comes to on this machine.
 type Plan struct {
 	Model        string
+	Configured   string // its name, if another model was chosen instead; else ""
 	Architecture string
 	Kernels      string   // in use
 	Available    []string // kernel sets of this CPU, the fastest first
@@ -22,6 +25,7 @@ type Plan struct {
 	DecodeThreads, PrefillThreads int
 	ThreadsFrom                   string
 	Parallel                      int
+	Tasks                         []string
 	Memory                        budget.Plan
 }
 
@@ -37,7 +41,11 @@ func Check(c config.Config, o Options) (plan Plan, err error) {
 	if _, err := clientOptions(&c); err != nil {
 		return plan, err
 	}
-	e, err := loadEngine(&c, &o, false)
+	device, err := topic.NewDevice(c.Device)
+	if err != nil {
+		return plan, err
+	}
+	e, err := readChoices(&c, &o, device.Name()).load(&c, &o, false)
 	defer func() { err = errors.Join(err, e.close()) }()
 	if err != nil {
 		return plan, err
@@ -46,7 +54,10 @@ func Check(c config.Config, o Options) (plan Plan, err error) {
 		Model: e.name, Architecture: e.model.Config.Architecture, Kernels: e.set.Name, Workers: e.pool.Workers(),
 		DecodeThreads: e.threads.Decode, PrefillThreads: e.threads.Prefill, ThreadsFrom: e.threads.source,
 		Packed: e.packing.used, Unpacked: e.packing.why,
-		Parallel: c.Model.Parallel, Memory: e.plan,
+		Parallel: c.Model.Parallel, Tasks: tasksOf(&c).Names(), Memory: e.plan,
+	}
+	if name := store.Name(c.Model.Path); name != e.name {
+		plan.Configured = name
 	}
 	for _, s := range kernel.All() {
 		plan.Available = append(plan.Available, s.Name)

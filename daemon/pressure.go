@@ -120,7 +120,7 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 			if d.streams() {
 				continue
 			}
-			level, changed, short := d.pressure.pressed(time.Now(), memory.ReadUsage(d.Root), d.engine.plan.Sum(budget.Anonymous))
+			level, changed, short := d.pressure.pressed(time.Now(), memory.ReadUsage(d.Root), d.engine.Load().plan.Sum(budget.Anonymous))
 			if short {
 				d.relieve(level, changed)
 				rest.Reset(calm)
@@ -143,24 +143,24 @@ func (d *Daemon) watchMemory(ctx context.Context) {
 // lendRoom lets streamed weights stay where the plan has set memory aside that is not used now. They are pages of a file: the
 // system can take them back at once.
 func (d *Daemon) lendRoom() {
-	if d.engine.reader == nil {
+	if d.engine.Load().reader == nil {
 		return
 	}
-	p := &d.engine.plan
-	d.engine.reader.Keep(p.Sum(budget.Anonymous) - p.Bytes("margin") - p.Bytes("system") - memory.ReadUsage(d.Root).Anonymous - roomReserve)
+	p := &d.engine.Load().plan
+	d.engine.Load().reader.Keep(p.Sum(budget.Anonymous) - p.Bytes("margin") - p.Bytes("system") - memory.ReadUsage(d.Root).Anonymous - roomReserve)
 }
 
 // streams reports whether waiting for memory is how the daemon works: weights come from the file all the time, and what it has of
 // its own is within the plan.
 func (d *Daemon) streams() bool {
-	return d.engine.reader != nil && memory.ReadUsage(d.Root).Anonymous <= d.engine.plan.Sum(budget.Anonymous)
+	return d.engine.Load().reader != nil && memory.ReadUsage(d.Root).Anonymous <= d.engine.Load().plan.Sum(budget.Anonymous)
 }
 
 // relieve does what a level asks for. New is set if it is another than before.
 func (d *Daemon) relieve(level relief, changed bool) {
 	d.pipeline.short.Store(level >= reliefRefuse)
 	if level >= reliefCaches {
-		d.pipeline.engine.Relieve()
+		d.pipeline.engine.Load().Relieve()
 	}
 	if level >= reliefShrunk {
 		debug.FreeOSMemory()
@@ -191,7 +191,7 @@ func (d *Daemon) memoryStatus() *message.Memory {
 	if d.Root == nil {
 		return nil
 	}
-	u, p := memory.ReadUsage(d.Root), &d.engine.plan
+	u, p := memory.ReadUsage(d.Root), &d.engine.Load().plan
 	return &message.Memory{
 		Budget: p.Budget, Planned: p.Total(), Anonymous: u.Anonymous, File: u.File, Group: u.Group, GroupMax: u.GroupMax,
 		Refaults: u.Refaults, GaveWay: p.Steps, Pressure: relief(d.pressure.level.Load()).String(),

@@ -28,6 +28,9 @@ type Config struct {
 	Session  Session  `toml:"session"`
 	Metrics  Metrics  `toml:"metrics"`
 
+	// Tasks by their names: 1 to 64 letters, digits, - and _, but not "none"; at most 64 of them.
+	Tasks map[string]Task `toml:"tasks" reload:"live"`
+
 	HomeAssistant HomeAssistant `toml:"homeassistant"`
 	Hermes        Hermes        `toml:"hermes"`
 	Sources       Sources       `toml:"sources"`
@@ -38,8 +41,9 @@ type Config struct {
 
 // Model says which model runs, and how.
 type Model struct {
-	// Path of a GGUF file, relative to the working directory. There is no default; empty is refused.
-	Path string `toml:"path"`
+	// Path of a GGUF file, relative to the working directory. There is no default; empty is refused. People may choose another
+	// model of its folder over MQTT, which then answers until this path changes.
+	Path string `toml:"path" reload:"live"`
 	// Context is the longest conversation, prompt and answer together, in tokens: 16 to 1048576. Memory grows with it.
 	Context int `toml:"context"`
 	// Parallel is how many answers grow at the same time: 1 to 64. Memory grows with it.

@@ -38,9 +38,35 @@ func TestExample(t *testing.T) {
 		}
 	}
 	for _, key := range allKeys("", reflect.TypeFor[Config]()) {
-		if key != "device" && !slices.Contains(have, key) { // device is shown in a comment: its default is the host's name
+		// device is shown in a comment: its default is the host's name. So is a task: there is none by default.
+		if key != "device" && key != "tasks" && !slices.Contains(have, key) {
 			t.Errorf("%s is missing", key)
 		}
+	}
+}
+
+// TestExampleTask keeps the task in the comments of the example complete and valid.
+func TestExampleTask(t *testing.T) {
+	data, err := os.ReadFile("example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(data), "\n# [tasks.")
+	text, _, _ = strings.Cut("# [tasks."+text, "\n\n")
+	c, err := Parse("x.toml", []byte(minimal+strings.ReplaceAll("\n"+text, "\n# ", "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := reflect.ValueOf(c.Tasks["weather"])
+	for i := range task.NumField() {
+		if task.Field(i).IsZero() {
+			t.Errorf("tasks.weather.%s is missing", task.Type().Field(i).Tag.Get("toml"))
+		}
+	}
+	next := c
+	next.Tasks = nil
+	if live, restart := Changes(c, next); !slices.Equal(live, []string{"tasks"}) || restart != nil {
+		t.Errorf("changes %v, %v", live, restart)
 	}
 }
 
@@ -108,7 +134,7 @@ func TestProblems(t *testing.T) {
 				`x.toml:7: queue.default_deadline: "30" is not a duration: write a number and a unit, such as "30s", "5m" or "1h30m"`,
 				`x.toml:9: model.context: wrong kind of value; write a whole number, such as 4`,
 				`x.toml:10: model.threads: -1 is not between 0 and 256`,
-				`x.toml:11: modell: unknown key; known here: device, model, memory, mqtt, queue, journal, generate, session, metrics, homeassistant, hermes, sources, log, daemon`,
+				`x.toml:11: modell: unknown key; known here: device, model, memory, mqtt, queue, journal, generate, session, metrics, tasks, homeassistant, hermes, sources, log, daemon`,
 				`x.toml:15: log.level: "loud" is none of debug, info, warn, error`,
 			},
 		},
@@ -124,6 +150,13 @@ func TestProblems(t *testing.T) {
 		{"list", minimal + "mqtt.reply_prefixes = \"a\"\n", []string{`x.toml:2: mqtt.reply_prefixes: wrong kind of value; write a list of texts, such as ["a", "b"]`}},
 		{"text", minimal + "device = 3\n", []string{"x.toml:2: device: wrong kind of value; write a text in quotes"}},
 		{"number", minimal + "generate.top_p = \"x\"\n", []string{"x.toml:2: generate.top_p: wrong kind of value; write a number, such as 0.5"}},
+		{"task key", minimal + "[tasks.a]\nsystem = \"x\"\nmood = 1\n", []string{"x.toml:4: tasks.a.mood: unknown key; known here: system, adapter, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, stop"}},
+		{"task value", minimal + "tasks.a.top_k = \"x\"\n", []string{"x.toml:2: tasks.a.top_k: wrong kind of value; write a whole number, such as 4"}},
+		{"task name", minimal + "[tasks.\"a b\"]\nsystem = \"x\"\n[tasks.none]\n", []string{"x.toml:2: tasks.a b: is no name of a task", "x.toml:4: tasks.none: is no name of a task"}},
+		{"task of no table", minimal + "tasks = 3\n", []string{"x.toml:2: tasks: "}},
+		{"list of tasks", minimal + "[[tasks]]\n", []string{"x.toml:2: tasks: is not a table; write a table: its name in single brackets on a line of its own"}},
+		{"inline task", minimal + "tasks = { a = { mood = 1 } }\n", []string{"x.toml:2: tasks: mood: unknown field"}},
+		{"inline name", minimal + "tasks = { \"a b\" = { system = \"x\" } }\n", []string{"x.toml: tasks.a b: is no name of a task"}},
 		{"huge number", minimal + "model.context = 99999999999999999999\n", []string{"x.toml:2: model.context: wrong kind of value; write a whole number, such as 4"}},
 		{"huge size", minimal + "queue.max_bytes = \"9223372036854775807KiB\"\n", []string{`x.toml:2: queue.max_bytes: "9223372036854775807KiB": is too large a size`}},
 	} {
@@ -195,6 +228,15 @@ func TestRanges(t *testing.T) {
 		{"generate.repeat_penalty", "0"},
 		{"generate.repeat_last_n", "40000"},
 		{"generate.seed", "-1"},
+		{"tasks.a.system", `"` + strings.Repeat("a", 64<<10+1) + `"`},
+		{"tasks.a.adapter", `"a\u0000b"`},
+		{"tasks.a.max_tokens", "5000"},
+		{"tasks.a.temperature", "nan"},
+		{"tasks.a.top_k", "-1"},
+		{"tasks.a.top_p", "1.5"},
+		{"tasks.a.min_p", "-1"},
+		{"tasks.a.repeat_penalty", "0"},
+		{"tasks.a.stop", `[""]`},
 		{"homeassistant.prefix", `"a/"`},
 		{"hermes.intent", `"a b"`},
 		{"sources.topics", `["#"]`},
@@ -344,10 +386,10 @@ func TestChanges(t *testing.T) {
 	b.Generate.Temperature, b.Queue.MaxBytes, b.Session.MaxSessions = 0.1, 5*MiB, 3
 	b.Model.Path, b.MQTT.ReplyPrefixes, b.MQTT.Embedded.Enabled = "other", []string{"a"}, true
 	live, restart := Changes(a, b)
-	if want := []string{"queue.max_bytes", "generate.temperature", "session.max_sessions", "log.level"}; !slices.Equal(live, want) {
+	if want := []string{"model.path", "queue.max_bytes", "generate.temperature", "session.max_sessions", "log.level"}; !slices.Equal(live, want) {
 		t.Errorf("live: %v, want %v", live, want)
 	}
-	if want := []string{"model.path", "mqtt.reply_prefixes", "mqtt.embedded.enabled", "log.format"}; !slices.Equal(restart, want) {
+	if want := []string{"mqtt.reply_prefixes", "mqtt.embedded.enabled", "log.format"}; !slices.Equal(restart, want) {
 		t.Errorf("restart: %v, want %v", restart, want)
 	}
 	got := a.Adopt(b)

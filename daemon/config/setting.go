@@ -88,6 +88,13 @@ func explain(err error) (line int, what string) {
 func (s setting) check() string {
 	t := reflect.TypeFor[Config]()
 	for i, name := range s.path {
+		if t.Kind() == reflect.Map {
+			if !taskName(name) { // of tasks, the only one
+				return badTaskName
+			}
+			t = t.Elem()
+			continue
+		}
 		if !isSection(t) {
 			return strings.Join(s.path[:i], ".") + " is a single value and has nothing below it"
 		}
@@ -98,7 +105,7 @@ func (s setting) check() string {
 		t = f.Type
 	}
 	if s.text == nil {
-		if s.list || !isSection(t) {
+		if s.list || !isSection(t) && t.Kind() != reflect.Map {
 			return "is not a table; write " + example(t)
 		}
 		return ""
@@ -108,7 +115,7 @@ func (s setting) check() string {
 	if err == nil {
 		return ""
 	}
-	if isSection(t) { // an inline table: say which of its keys
+	if isSection(t) || t.Kind() == reflect.Map { // an inline table: say which of its keys
 		if _, what := explain(err); what != "" {
 			return what
 		}
@@ -131,6 +138,9 @@ func unitError(err error) string {
 
 // example says how a value of type t is written.
 func example(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer { // it may be absent
+		t = t.Elem()
+	}
 	switch t {
 	case reflect.TypeFor[Duration]():
 		return `a duration in quotes, such as "30s"`
@@ -148,7 +158,7 @@ func example(t reflect.Type) string {
 		return "a number, such as 0.5"
 	case reflect.Slice:
 		return `a list of texts, such as ["a", "b"]`
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return "a table: its name in single brackets on a line of its own"
 	}
 	return "a text in quotes"

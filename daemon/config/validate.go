@@ -91,6 +91,7 @@ func (c Config) problems() []*Problem {
 	k.queue(c.Queue)
 	k.journal(c.Journal, c.Queue)
 	k.generate(c.Generate)
+	k.tasks(c.Tasks, c.Generate)
 	between(k, "session.max_sessions", c.Session.MaxSessions, 0, 10000)
 	k.span("session.idle_timeout", c.Session.IdleTimeout, time.Second, 8760*time.Hour)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

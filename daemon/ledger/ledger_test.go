@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -401,5 +402,37 @@ func TestSince(t *testing.T) {
 		if known != c.known || known && elapsed != c.elapsed {
 			t.Errorf("case %d: %v %v, want %v %v", i, elapsed, known, c.elapsed, c.known)
 		}
+	}
+}
+
+// What an asker wants back comes with the answer after a restart and after compacting, and the book without it is as before.
+func TestCorrelation(t *testing.T) {
+	f := journaltest.New(0, journaltest.None)
+	l, err := open(t, f, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, cor := range map[string][]byte{"with": {0, 1, '\n', 255}, "without": nil} {
+		done := make(chan error, 2)
+		if err := errors.Join(l.Accept(ledger.Request{ID: id, Payload: []byte("x")}, func(err error) { done <- err }), <-done,
+			l.Answer(ledger.Answer{ID: id, Topic: "t", Payload: []byte("y"), Correlation: cor}, func(err error) { done <- err }), <-done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		for id, cor := range map[string][]byte{"with": {0, 1, '\n', 255}, "without": nil} {
+			if a, err := l.Load(id); err != nil || !bytes.Equal(a.Correlation, cor) || string(a.Payload) != "y" {
+				t.Errorf("%s: %+v, %v", id, a, err)
+			}
+		}
+		if err := errors.Join(l.Compact(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = open(t, f, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

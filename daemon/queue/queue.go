@@ -2,7 +2,8 @@
 // their arrival. It is bounded by count and by bytes, and it knows deadlines.
 //
 // Every request that Put accepted leaves in exactly one way: Take or TryTake hands it out, the function Options.Expired
-// gets it, Cancel removes it, or Close gives it back. The id of a request that was handed out stays reserved until Done.
+// gets it, Cancel removes it, or Close gives it back. The id of a request that was handed out stays reserved until Done, and
+// Return lets one wait again that was not begun.
 //
 // The queue is in memory: what waits is lost with the process.
 package queue
@@ -82,7 +83,8 @@ type Queue struct {
 	ids     map[string]*item // waiting; nil for running
 	overdue []message.Request
 	bytes   int64
-	seq     uint64
+	seq     int64 // of the next request
+	front   int64 // of the last one that came back; those are below all others
 	closed  bool
 
 	ready chan struct{} // capacity 1: something may wait
@@ -93,7 +95,7 @@ type Queue struct {
 // item is one waiting request.
 type item struct {
 	request  message.Request
-	seq      uint64
+	seq      int64
 	bytes    int64
 	deadline time.Time // zero: none
 	order    int       // index in byOrder
@@ -146,6 +148,13 @@ func (q *Queue) Put(r message.Request) (depth int, err error) {
 	}
 	i.seq = q.seq
 	q.seq++
+	q.add(i)
+	return len(q.byOrder.items), nil
+}
+
+// add lets an item wait.
+func (q *Queue) add(i *item) {
+	r := &i.request
 	q.ids[r.ID] = i
 	q.bytes += i.bytes
 	q.byOrder.push(i)
@@ -157,7 +166,21 @@ func (q *Queue) Put(r message.Request) (depth int, err error) {
 		}
 	}
 	signal(q.ready)
-	return len(q.byOrder.items), nil
+}
+
+// Return takes requests back that were handed out and not begun, whatever the limits: they wait before all others of their priority, in
+// the order given. The error is ErrClosed after Close; they are as good as handed out then.
+func (q *Queue) Return(requests []message.Request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return ErrClosed
+	}
+	for _, r := range slices.Backward(requests) {
+		q.front--
+		q.add(&item{request: r, bytes: bytesOf(r), seq: q.front})
+	}
+	return nil
 }
 
 // refuse returns why a request cannot be accepted, or nil.
@@ -354,7 +377,7 @@ func (q *Queue) Close() []message.Request {
 
 // bytesOf is what a request counts against MaxBytes.
 func bytesOf(r message.Request) int64 {
-	n := overheadBytes + len(r.ID) + len(r.Prompt) + len(r.Context) + len(r.Session) + len(r.ReplyTo) + len(r.Tools)
+	n := overheadBytes + len(r.ID) + len(r.Prompt) + len(r.Context) + len(r.Session) + len(r.Task) + len(r.ReplyTo) + len(r.Tools)
 	for _, m := range r.Messages {
 		n += len(m.Role) + len(m.Content) + len(m.ToolCalls) + len(m.ToolCallID) + len(m.Name)
 	}

@@ -56,6 +56,55 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What comes back waits before all others of its priority, in its order, with its deadline; cancelled it is gone; a closed queue takes
+// nothing back.
+func TestReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var expired []string
+		q := newQueue(t, Limits{MaxRequests: 4, MaxBytes: 1 << 20}, func(r message.Request) { expired = append(expired, r.ID) })
+		for i, p := range []int{0, 0, 0, 5} {
+			put(t, q, message.Request{ID: fmt.Sprint("r", i), Priority: p, Deadline: time.Duration(i) * time.Minute})
+		}
+		var taken []message.Request
+		for range 3 {
+			r, ok := q.TryTake()
+			if !ok {
+				t.Fatal("nothing waits")
+			}
+			taken = append(taken, r)
+		}
+		put(t, q, message.Request{ID: "late"})
+		if err := q.Return(taken[1:]); err != nil { // r0 and r1
+			t.Fatal(err)
+		}
+		if err := q.Return(taken[:1]); err != nil {
+			t.Fatal(err)
+		}
+		if _, place := q.Cancel("r0"); place != Waiting {
+			t.Errorf("r0 is %v", place)
+		}
+		if _, err := q.Put(message.Request{ID: "r1"}); !errors.Is(err, ErrDuplicate) {
+			t.Errorf("a second r1: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			if err := q.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		time.Sleep(90 * time.Second) // r1 had a minute
+		synctest.Wait()
+		if got, want := drain(q), []string{"r3", "r2", "late"}; !slices.Equal(got, want) || !slices.Equal(expired, []string{"r1"}) {
+			t.Errorf("got %v, want %v; expired %v", got, want, expired)
+		}
+		q.Close()
+		if err := q.Return(taken); !errors.Is(err, ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+}
+
 func TestRefusals(t *testing.T) {
 	q := newQueue(t, Limits{MaxRequests: 2, MaxBytes: 2*overheadBytes + 10}, nil)
 	check := func(r message.Request, want error, code message.Code) {

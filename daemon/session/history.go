@@ -35,7 +35,7 @@ func (e *Engine) remember(j *job, answer string) {
 	now := e.Now()
 	if j.request.Session != "" && d.MaxSessions > 0 {
 		turns := append(append([]message.Message(nil), j.turns...), message.Message{Role: "assistant", Content: answer, ToolCalls: callsJSON(j.toolCalls())})
-		if d.System != "" && turns[0].Role == "system" && turns[0].Content == d.System {
+		if j.system != "" && turns[0].Role == "system" && turns[0].Content == j.system {
 			turns = turns[1:] // the default is put in front again next time, as it is then
 		}
 		e.byName[j.request.Session] = &history{turns: turns, used: now}

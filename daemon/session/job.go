@@ -20,6 +20,7 @@ type job struct {
 	request  message.Request
 	adapters []model.Adapted   // of the request
 	thinking bool              // the prompt ends inside a chain of thought
+	system   string            // system message of conversations that bring none
 	turns    []message.Message // of the conversation, without what the template adds
 	prompt   []int32           // token ids
 	params   sample.Params

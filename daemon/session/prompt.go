@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,13 @@ const answerShare = 4
 // where the request is at fault.
 func (e *Engine) prepare(j *job) error {
 	d := e.defaults.Load()
-	j.turns = e.conversation(&j.request, d)
+	t, err := d.Tasks.Find(j.request.Task)
+	if err != nil {
+		return err
+	}
+	j.request = t.Fill(j.request)
+	j.system = cmp.Or(t.System, d.System)
+	j.turns = e.conversation(j)
 	j.params = e.sampling(&j.request, d)
 	if err := j.params.Validate(); err != nil {
 		return &message.Error{Code: message.CodeBadRequest, Text: "The sampling parameters are out of range: " + err.Error() + "."}
@@ -38,7 +45,6 @@ func (e *Engine) prepare(j *job) error {
 			break
 		}
 	}
-	var err error
 	if j.adapters, err = e.adaptersOf(j); err != nil {
 		return err
 	}
@@ -56,13 +62,14 @@ func (e *Engine) prepare(j *job) error {
 
 // conversation returns the turns of a request: those it brings, behind those that its session remembers, behind the
 // default system message if there is no other.
-func (e *Engine) conversation(r *message.Request, d *Defaults) []message.Message {
+func (e *Engine) conversation(j *job) []message.Message {
+	r := &j.request
 	turns := r.Messages
 	if r.Prompt != "" {
 		turns = append(e.recall(r.Session), message.Message{Role: "user", Content: r.Prompt})
 	}
-	if d.System != "" && (len(turns) == 0 || turns[0].Role != "system") {
-		turns = append([]message.Message{{Role: "system", Content: d.System}}, turns...)
+	if j.system != "" && (len(turns) == 0 || turns[0].Role != "system") {
+		turns = append([]message.Message{{Role: "system", Content: j.system}}, turns...)
 	}
 	return turns
 }

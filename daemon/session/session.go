@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"siskin/daemon/task"
 	"siskin/model"
 	"siskin/model/chat"
 	"siskin/model/draft"
@@ -35,6 +36,7 @@ type Source interface {
 // Defaults apply where a request says nothing. They can be replaced while the engine runs.
 type Defaults struct {
 	System    string        // system message of conversations that bring none; empty: the template's own
+	Tasks     task.Set      // that requests may name
 	Sampling  sample.Params // a seed of 0 means another one for each answer: see Options.NewSeed
 	MaxTokens int           // tokens of an answer; at least 1
 	CapTokens int           // most tokens that a request may ask for; at least MaxTokens
@@ -83,7 +85,7 @@ const passTime = 50 * time.Millisecond
 // minChunk rows of prefill are always taken, however slow the machine: fewer would read all weights for little.
 const minChunk = 8
 
-// Engine runs the loop. Cancel, SetDefaults, Relieve and Progress may be called from any goroutine, all else is Run's.
+// Engine runs the loop. Cancel, SetDefaults, Relieve, Retire and Progress may be called from any goroutine, all else is Run's.
 type Engine struct {
 	Options
 	defaults atomic.Pointer[Defaults]
@@ -95,6 +97,7 @@ type Engine struct {
 	cancelled map[string]bool    // ids to cancel
 	wake      context.CancelFunc // ends the wait for a request; nil outside of it
 	relieve   bool               // what idle slots hold is to be given back
+	retiring  bool               // no request is begun any more
 
 	slots   []slot
 	order   []*job // jobs under way in order of admission; each holds a slot
@@ -183,11 +186,11 @@ func (e *Engine) isCancelled(id string) bool {
 }
 
 // Run serves requests until ctx ends or the source is closed. Then no request is taken any more, answers under way have
-// StopTimeout to finish, and what is left is answered with the code shutting_down.
+// StopTimeout to finish, and what is left is answered with the code shutting_down. After Retire it returns as well: see Left.
 func (e *Engine) Run(ctx context.Context) error {
 	// A model file that is cut under its mapping is a fault of this goroutine or of a worker: a failed pass, see forward.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	for ; ctx.Err() == nil; e.turns.Add(1) {
+	for ; ctx.Err() == nil && !e.mayEnd(); e.turns.Add(1) {
 		if len(e.order)+len(e.pending) == 0 {
 			request, err := e.take(ctx)
 			switch {
@@ -205,7 +208,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.settle()
 		e.pass()
 	}
-	e.drain()
+	if ctx.Err() != nil {
+		e.drain()
+	}
 	for _, a := range e.adapters {
 		e.retired = append(e.retired, a.Adapter)
 	}
@@ -221,13 +226,13 @@ func (e *Engine) Progress() (turns uint64, waiting bool) { return e.turns.Load()
 // errWoken ends a wait for which there is something else to do.
 var errWoken = errors.New("woken")
 
-// take waits for a request, or until Relieve.
+// take waits for a request, or until Relieve or Retire.
 func (e *Engine) take(ctx context.Context) (message.Request, error) {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	e.mu.Lock()
 	e.wake = stop
-	due := e.relieve
+	due := e.relieve || e.retiring
 	e.mu.Unlock()
 	if due {
 		return message.Request{}, errWoken
@@ -298,6 +303,9 @@ func (e *Engine) drain() {
 
 // fill takes requests while there may be a slot for them.
 func (e *Engine) fill() {
+	if e.isRetiring() {
+		return
+	}
 	for len(e.order)+len(e.pending) < len(e.slots) {
 		request, ok := e.Source.TryTake()
 		if !ok {

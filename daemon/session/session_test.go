@@ -34,6 +34,7 @@ type rig struct {
 	order   []string // ids in the order of their answers
 	deltas  map[string]string
 	arrived chan struct{}
+	ended   func() // waits for the engine
 }
 
 // Take and TryTake make the rig the engine's source.
@@ -118,11 +119,14 @@ func modelRig(t testing.TB, m *model.Model, set *kernel.Set, limits model.Limits
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.engine.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
+	r.ended = sync.OnceFunc(func() {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		r.ended()
 	})
 	return r
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -28,16 +29,18 @@ const (
 	maxAttributes = 16_000
 	// Online is what Home Assistant says on its status topic when it has started.
 	Online = "online"
-	// None is the option of the select for adapters that means none of them.
+	// None is the option of the selects for adapters and tasks that means none of them.
 	None = "none"
 )
 
 // Device is what Home Assistant is to know.
 type Device struct {
 	Topics   topic.Device
-	Prefix   string // of discovery
-	Version  string // of the program
+	Prefix   string   // of discovery
+	Version  string   // of the program
+	Models   []string // that can answer, the one that does among them; those of more than 255 bytes cannot be shown
 	Adapters []string
+	Tasks    []string
 }
 
 // StatusTopic is where Home Assistant says that it has started, and wants discovery anew.
@@ -88,14 +91,18 @@ func (d Device) Config() ([]byte, error) {
 			"platform": "button", "name": "Cancel", "command_topic": t.Cancel(), "payload_press": message.CancelAll, "qos": 1, "icon": "mdi:stop-circle",
 		},
 		"model": {
-			"platform": "update", "name": "Model", "state_topic": t.Update(), "entity_category": "diagnostic", "qos": 1, "icon": "mdi:brain",
+			"platform": "update", "name": "Model", "state_topic": t.Model(), "entity_category": "diagnostic", "qos": 1, "icon": "mdi:brain",
 		},
 	}
+	if len(d.Models) > 0 {
+		components["choose_model"] = choice("Model", t.ModelSet(), t.Model(), "mdi:brain", d.Models)
+		components["choose_model"]["value_template"] = "{{ value_json.installed_version }}"
+	}
 	if len(d.Adapters) > 0 {
-		components["adapter"] = component{
-			"platform": "select", "name": "Adapter", "command_topic": t.AdapterSet(), "state_topic": t.Adapter(),
-			"options": append([]string{None}, d.Adapters...), "entity_category": "config", "qos": 1, "icon": "mdi:tune",
-		}
+		components["adapter"] = choice("Adapter", t.AdapterSet(), t.Adapter(), "mdi:tune", append([]string{None}, d.Adapters...))
+	}
+	if len(d.Tasks) > 0 {
+		components["task"] = choice("Task", t.TaskSet(), t.Task(), "mdi:clipboard-text", append([]string{None}, d.Tasks...))
 	}
 	for key, c := range components {
 		c["unique_id"] = id + "_" + key
@@ -110,6 +117,14 @@ func (d Device) Config() ([]byte, error) {
 		}},
 		"components": components,
 	})
+}
+
+// choice is a select.
+func choice(name, set, state, icon string, options []string) component {
+	return component{
+		"platform": "select", "name": name, "command_topic": set, "state_topic": state, "qos": 1, "icon": icon, "entity_category": "config",
+		"options": slices.DeleteFunc(slices.Clone(options), func(o string) bool { return len(o) > maxState }),
+	}
 }
 
 // gauge is a number of the metrics topic.
@@ -159,6 +174,11 @@ func Last(a *message.Answer) ([]byte, error) {
 			"prompt_tokens": a.Usage.PromptTokens, "completion_tokens": a.Usage.CompletionTokens,
 		}
 	})
+}
+
+// Refusal is the payload of the event entity for a choice that changes nothing; topic is where it was made.
+func Refusal(topic string, code message.Code, text string) ([]byte, error) {
+	return Event(&message.Answer{ID: topic, Status: message.Failed, Code: code, Text: text})
 }
 
 // fit encodes attributes with as much of a text as there is room for.

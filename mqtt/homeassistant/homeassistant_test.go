@@ -119,9 +119,17 @@ func checkDiscovery(t *testing.T, d Device) map[string]any {
 func TestDiscovery(t *testing.T) {
 	checkDiscovery(t, device(t, "kitchen"))
 	d := device(t, "living.room", "kitchen", "house")
+	d.Models = []string{"small", strings.Repeat("m", 256), "large"} // a state has 255 characters at most
+	d.Tasks = []string{"weather"}
 	all := checkDiscovery(t, d)["components"].(map[string]any)
 	if options := all["adapter"].(map[string]any)["options"].([]any); len(options) != 3 || options[0] != None {
 		t.Errorf("options %v", options)
+	}
+	if options := all["task"].(map[string]any)["options"].([]any); len(options) != 2 || options[0] != None || options[1] != "weather" {
+		t.Errorf("tasks %v", options)
+	}
+	if options := all["choose_model"].(map[string]any)["options"].([]any); len(options) != 2 || options[0] != "small" || options[1] != "large" {
+		t.Errorf("models %v", options)
 	}
 	if a, b := device(t, "a.b").ConfigTopic(), device(t, "a_b").ConfigTopic(); a == b {
 		t.Errorf("two devices are one: %s", a)
@@ -173,6 +181,21 @@ func TestAnswers(t *testing.T) {
 		if n := utf8.RuneCountInString(l.Short); n < 1 || n > 255 || len(l.Text) > maxText {
 			t.Errorf("%s: state of %d characters", a.ID, n)
 		}
+	}
+}
+
+// A choice that changes nothing is an event of its own kind, which is none of an answer.
+func TestRefusal(t *testing.T) {
+	payload, err := Refusal("model/set", message.CodeBadRequest, "There is none.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e map[string]any
+	if err := json.Unmarshal(payload, &e); err != nil {
+		t.Fatal(err)
+	}
+	if e["event_type"] != "error" || e["id"] != "model/set" || e["code"] != "bad_request" || e["text"] != "There is none." || message.CheckID("model/set") == nil {
+		t.Errorf("event %s", payload)
 	}
 }
 

@@ -298,6 +298,7 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 		Context:     d.text("context"),
 		Messages:    d.messages("messages", lim.Messages),
 		Session:     d.text("session"),
+		Task:        d.text("task"),
 		Stream:      d.boolean("stream"),
 		ReplyTo:     d.text("reply_to"),
 		Correlation: d.bytes("correlation"),
@@ -328,7 +329,7 @@ func decodeRequest(keys map[string]json.RawMessage, lim Limits) (Request, *Error
 		return Request{}, d.err
 	}
 	// An empty key is a mistake that deserves a word; an absent one is not.
-	for _, key := range []string{"id", "session", "reply_to"} {
+	for _, key := range []string{"id", "session", "task", "reply_to"} {
 		if string(keys[key]) == `""` {
 			return Request{}, fault(CodeBadRequest, key, "The key %q is empty; leave it out or give it a value.", key)
 		}

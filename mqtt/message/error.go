@@ -22,6 +22,7 @@ const (
 	CodeBadRequest     Code = "bad_request"     // broken form or a value out of range
 	CodeTooLarge       Code = "too_large"       // more bytes or items than allowed
 	CodeUnsupported    Code = "unsupported"     // a version or feature this daemon lacks
+	CodeUnknownTask    Code = "unknown_task"    // the request names a task that this device does not have
 	CodeForbiddenReply Code = "forbidden_reply" // reply_to outside the allowed prefixes
 	CodeForbidden      Code = "forbidden"       // the sender may not prompt
 	CodeRateLimited    Code = "rate_limited"    // the sender has prompted too often; ask again later

@@ -15,7 +15,7 @@ func ptr[T any](v T) *T { return &v }
 // full is a request with every field set, and fullJSON its form.
 func full() Request {
 	return Request{
-		ID: "k7", Prompt: "Hello\n\"you\" é", Session: "kitchen:1", Stream: true,
+		ID: "k7", Prompt: "Hello\n\"you\" é", Session: "kitchen:1", Task: "weather", Stream: true,
 		ReplyTo: "home/answers/k7", MaxTokens: 200, Temperature: ptr(float32(0.7)),
 		TopP: ptr(float32(0.9)), MinP: ptr(float32(0.05)), TopK: ptr(40),
 		Seed: ptr(uint64(math.MaxUint64)), Stop: []string{"\n\n", "</s>"},
@@ -23,7 +23,7 @@ func full() Request {
 	}
 }
 
-const fullJSON = `{"v":1,"id":"k7","prompt":"Hello\n\"you\" é","session":"kitchen:1","stream":true,` +
+const fullJSON = `{"v":1,"id":"k7","prompt":"Hello\n\"you\" é","session":"kitchen:1","task":"weather","stream":true,` +
 	`"reply_to":"home/answers/k7","max_tokens":200,"temperature":0.7,"top_p":0.9,"top_k":40,"min_p":0.05,` +
 	`"seed":18446744073709551615,"stop":["\n\n","</s>"],"deadline_ms":30000,"priority":-3}`
 
@@ -92,6 +92,8 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"both", `{"id":"a","prompt":"x","messages":[{"role":"user","content":"x"}]}`, CodeBadRequest, "prompt", "a"},
 		{"a gap around nothing", `{"id":"a","suffix":""}`, CodeBadRequest, "suffix", "a"},
 		{"a gap in a conversation", `{"id":"a","suffix":"x","session":"s"}`, CodeBadRequest, "session", "a"},
+		{"a gap with a task", `{"id":"a","suffix":"x","task":"t"}`, CodeBadRequest, "task", "a"},
+		{"a task without a name", `{"id":"a","prompt":"a","task":""}`, CodeBadRequest, "task", "a"},
 		{"a gap beside turns", `{"id":"a","suffix":"x","messages":[{"role":"user","content":"x"}]}`, CodeBadRequest, "messages", "a"},
 		{"suffix is a number", `{"id":"a","prompt":"a","suffix":1}`, CodeBadRequest, "suffix", "a"},
 		{"too much around a gap", `{"id":"a","prompt":"` + strings.Repeat("x", lim.PromptBytes-9) + `","suffix":"0123456789"}`, CodeTooLarge, "suffix", "a"},
@@ -241,6 +243,7 @@ func TestValidate(t *testing.T) {
 		"priority":    func(r *Request) { r.Priority = 10 },
 		"prompt":      func(r *Request) { r.Prompt = "a\xff" },
 		"session":     func(r *Request) { r.Session = "/" },
+		"task":        func(r *Request) { r.Task = "a b" },
 		"stop":        func(r *Request) { r.Stop = make([]string, 17) },
 		"messages":    func(r *Request) { r.Prompt, r.Messages = "", make([]Message, 257) },
 	} {

@@ -61,6 +61,9 @@ type Request struct {
 	// Session names a conversation that the daemon keeps; "" is none. Its
 	// alphabet and length are those of an id.
 	Session string
+	// Task names what the request is answered with where it says nothing itself; "" is what the receiver has for such. Its alphabet and
+	// length are those of an id.
+	Task string
 	// Stream asks for deltas while the answer is made.
 	Stream bool
 	// ReplyTo is the topic for the answer; "" is the device's own. Only its
@@ -110,6 +113,7 @@ type wireRequest struct {
 	Context     string    `json:"context,omitempty"`
 	Messages    []Message `json:"messages,omitempty"`
 	Session     string    `json:"session,omitempty"`
+	Task        string    `json:"task,omitempty"`
 	Stream      bool      `json:"stream,omitempty"`
 	ReplyTo     string    `json:"reply_to,omitempty"`
 	Correlation []byte    `json:"correlation,omitempty"`
@@ -135,7 +139,7 @@ type wireRequest struct {
 func (r Request) Encode() ([]byte, error) {
 	b, err := encode(wireRequest{
 		V: Version, ID: r.ID, Prompt: r.Prompt, Suffix: r.Suffix, Context: r.Context, Messages: r.Messages,
-		Session: r.Session, Stream: r.Stream, ReplyTo: r.ReplyTo, Correlation: r.Correlation,
+		Session: r.Session, Task: r.Task, Stream: r.Stream, ReplyTo: r.ReplyTo, Correlation: r.Correlation,
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP,
 		TopK: r.TopK, MinP: r.MinP, Seed: r.Seed, Stop: r.Stop,
 		DeadlineMs: r.Deadline.Milliseconds(), Priority: r.Priority, Sampling: r.Sampling,

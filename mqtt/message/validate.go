@@ -32,6 +32,11 @@ func (r Request) check(lim Limits) *Error {
 			return e
 		}
 	}
+	if r.Task != "" {
+		if e := checkName("task", "name of a task", r.Task); e != nil {
+			return e
+		}
+	}
 	if e := r.checkContent(lim); e != nil {
 		return e
 	}
@@ -117,7 +122,7 @@ func (r Request) checkGap(lim Limits) *Error {
 	for _, other := range []struct {
 		key   string
 		given bool
-	}{{"messages", len(r.Messages) > 0}, {"context", r.Context != ""}, {"session", r.Session != ""}, {"tools", r.Tools != nil}, {"think", r.Think != nil}} {
+	}{{"messages", len(r.Messages) > 0}, {"context", r.Context != ""}, {"session", r.Session != ""}, {"task", r.Task != ""}, {"tools", r.Tools != nil}, {"think", r.Think != nil}} {
 		if other.given {
 			return fault(CodeBadRequest, other.key, `The request has a "suffix", which goes with "prompt" alone; leave out %q.`, other.key)
 		}

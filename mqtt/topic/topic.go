@@ -13,9 +13,11 @@
 //	delta/<id>     out   a piece of the answer
 //	answer/<id>    out   the answer
 //	adapter/set    in    the adapter of requests that name none
+//	model/set      in    the model that answers
+//	task/set       in    the task of requests that name none
 //	status         out   retained state of the device; also its last will
 //	dead           out   a request that is given up
-//	event, last, metrics, adapter, model
+//	event, last, metrics, adapter, model, task
 //	               out   for Home Assistant
 //	reply/…        out   free for reply_to of a request
 //
@@ -50,6 +52,8 @@ const (
 	KindStatus
 	KindAdapterSet
 	KindPromptFrom
+	KindModelSet
+	KindTaskSet
 )
 
 // String gives the part of the name behind the device, without the id.
@@ -73,6 +77,10 @@ func (k Kind) String() string {
 		return "adapter/set"
 	case KindPromptFrom:
 		return "prompt/from"
+	case KindModelSet:
+		return "model/set"
+	case KindTaskSet:
+		return "task/set"
 	}
 	return "none"
 }
@@ -167,8 +175,17 @@ func (d Device) Adapter() string { return d.base + "adapter" }
 // AdapterSet is described at Adapter.
 func (d Device) AdapterSet() string { return d.base + "adapter/set" }
 
-// Update is the state of the model, retained, in the form of Home Assistant's update entity.
-func (d Device) Update() string { return d.base + "model" }
+// Model is the model that answers, retained, in the form of Home Assistant's update entity, and ModelSet where it is chosen.
+func (d Device) Model() string { return d.base + "model" }
+
+// ModelSet is described at Model.
+func (d Device) ModelSet() string { return d.base + "model/set" }
+
+// Task is the name of the task in use, retained, and TaskSet where it is chosen.
+func (d Device) Task() string { return d.base + "task" }
+
+// TaskSet is described at Task.
+func (d Device) TaskSet() string { return d.base + "task/set" }
 
 // Answer is where an answer goes.
 func (d Device) Answer(id string) string { return d.base + "answer/" + id }
@@ -179,7 +196,7 @@ func (d Device) Reply() string { return d.base + "reply" }
 
 // Inputs lists the filters that the device subscribes to; that of named clients is the only one with a wildcard.
 func (d Device) Inputs() []string {
-	return []string{d.PromptFrom("+"), d.Prompt(), d.PromptText(), d.Cancel(), d.AdapterSet()}
+	return []string{d.PromptFrom("+"), d.Prompt(), d.PromptText(), d.Cancel(), d.AdapterSet(), d.ModelSet(), d.TaskSet()}
 }
 
 // Parse splits a topic into device, kind and id; the id is "" where the kind has
@@ -193,7 +210,7 @@ func Parse(name string) (device string, kind Kind, id string) {
 	if !ok || CheckDevice(device) != nil {
 		return "", KindNone, ""
 	}
-	for _, k := range []Kind{KindPrompt, KindPromptText, KindCancel, KindStatus, KindAdapterSet} {
+	for _, k := range []Kind{KindPrompt, KindPromptText, KindCancel, KindStatus, KindAdapterSet, KindModelSet, KindTaskSet} {
 		if rest == k.String() {
 			return device, k, ""
 		}

@@ -22,6 +22,8 @@ func TestDeviceNames(t *testing.T) {
 		{d.Cancel(), "siskin/kitchen/cancel", KindCancel, ""},
 		{d.Status(), "siskin/kitchen/status", KindStatus, ""},
 		{d.AdapterSet(), "siskin/kitchen/adapter/set", KindAdapterSet, ""},
+		{d.ModelSet(), "siskin/kitchen/model/set", KindModelSet, ""},
+		{d.TaskSet(), "siskin/kitchen/task/set", KindTaskSet, ""},
 		{d.PromptFrom("porch"), "siskin/kitchen/prompt/from/porch", KindPromptFrom, "porch"},
 		{d.Accepted("a:1"), "siskin/kitchen/accepted/a:1", KindAccepted, "a:1"},
 		{d.Delta("a:1"), "siskin/kitchen/delta/a:1", KindDelta, "a:1"},
@@ -37,8 +39,9 @@ func TestDeviceNames(t *testing.T) {
 			t.Errorf("%s: parsed as %q %v %q", tt.got, device, kind, id)
 		}
 	}
+	inputs := []Kind{KindPrompt, KindPromptText, KindCancel, KindAdapterSet, KindModelSet, KindTaskSet}
 	for _, in := range d.Inputs() {
-		if _, kind, _ := Parse(in); kind != KindPrompt && kind != KindPromptText && kind != KindCancel && kind != KindAdapterSet && in != d.PromptFrom("+") {
+		if _, kind, _ := Parse(in); !slices.Contains(inputs, kind) && in != d.PromptFrom("+") {
 			t.Errorf("%s is an input of kind %v", in, kind)
 		}
 	}

@@ -35,8 +35,8 @@ type asker struct {
 	timeout time.Duration
 }
 
-// dial connects to the broker and finds the daemon.
-func (f *brokerFlags) dial(ctx context.Context) (*asker, error) {
+// dial connects to the broker and finds the daemon. Topics are those below the device's that are wanted beside those of requests.
+func (f *brokerFlags) dial(ctx context.Context, topics ...string) (*asker, error) {
 	id, err := message.NewID(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -58,8 +58,8 @@ func (f *brokerFlags) dial(ctx context.Context) (*asker, error) {
 		device = f.Device
 	}
 	base := topic.Root + "/" + device + "/"
-	for _, filter := range []string{base + "status", base + "accepted/+", base + "delta/+", base + "answer/+"} {
-		c.Subscriptions = append(c.Subscriptions, mqtt.Subscription{Filter: filter, QoS: 1})
+	for _, name := range append(topics, "status", "accepted/+", "delta/+", "answer/+") {
+		c.Subscriptions = append(c.Subscriptions, mqtt.Subscription{Filter: base + name, QoS: 1})
 	}
 	c.Handler = a.receive
 	if a.link, err = mqtt.New(c); err != nil {

@@ -29,6 +29,9 @@ func (c *checkCommand) Run(s *streams) error {
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	line("device", "%s", settings.Device)
 	line("model", "%s (%s)", plan.Model, plan.Architecture)
+	if plan.Configured != "" {
+		line("chosen", "over MQTT, instead of %s of the configuration; 'siskin model use' chooses", plan.Configured)
+	}
 	line("kernels", "%s (this CPU runs %s)", plan.Kernels, strings.Join(plan.Available, ", "))
 	if plan.Packed != "" {
 		line("packed", "%s", plan.Packed)
@@ -37,6 +40,9 @@ func (c *checkCommand) Run(s *streams) error {
 	}
 	line("threads", "%d for answers, %d for prompts (%s)", plan.DecodeThreads, plan.PrefillThreads, threadsFrom(&plan, &settings))
 	line("context", "%d tokens, shared by %d answers at a time", plan.Memory.Choice.Context, plan.Parallel)
+	if len(plan.Tasks) > 0 {
+		line("tasks", "%s", strings.Join(plan.Tasks, ", "))
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}

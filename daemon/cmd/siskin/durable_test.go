@@ -52,9 +52,10 @@ func durableConfig(t *testing.T, broker string, more ...string) string {
 	}
 	lines := []string{
 		`device = "kitchen"`, "[model]", "path = " + strconv.Quote(path), "context = 512", "threads = 1", "tune = false", `pack = "off"`,
-		"[mqtt]", "broker = " + strconv.Quote("tcp://"+broker), "[queue]", "max_requests = 1000", "[generate]", "max_tokens = 6",
+		"[queue]", "max_requests = 1000", "[generate]", "max_tokens = 6",
 		"[daemon]", "state = " + strconv.Quote(filepath.Join(dir, "cache")), `stop_timeout = "100ms"`,
 		"[journal]", "dir = " + strconv.Quote(filepath.Join(dir, "journal")), "window = 5000",
+		"[mqtt]", "broker = " + strconv.Quote("tcp://"+broker), // the last: more of it may follow
 	}
 	return file(t, "durable.toml", strings.Join(append(lines, more...), "\n")+"\n")
 }
@@ -291,8 +292,14 @@ func check(t *testing.T, people []*client, n int) {
 	t.Logf("states %v; answers arrived %d times at %d clients", states, repeated, len(people))
 }
 
-// TestAcceptLatency: prompts at a steady rate, each with an id, by the topics alone.
+// TestAcceptLatency: prompts at a steady rate, each with an id, by the topics alone, in both versions of the protocol.
 func TestAcceptLatency(t *testing.T) {
+	for _, version := range []string{"3.1.1", "5"} {
+		t.Run(version, func(t *testing.T) { testAcceptLatency(t, version) })
+	}
+}
+
+func testAcceptLatency(t *testing.T, version string) {
 	const rate = 200
 	n := durablePrompts(t, 400)
 	broker := mqtttest.StartMosquitto(t, mqtttest.MosquittoOptions{})
@@ -302,7 +309,7 @@ func TestAcceptLatency(t *testing.T) {
 	}
 	defer log.Close()
 	metrics := freeAddress(t)
-	k := &kitchen{t: t, bin: program(t), config: durableConfig(t, broker.Addr(), "[metrics]", "listen = "+strconv.Quote(metrics)), log: log}
+	k := &kitchen{t: t, bin: program(t), config: durableConfig(t, broker.Addr(), "protocol = "+strconv.Quote(version), "[metrics]", "listen = "+strconv.Quote(metrics)), log: log}
 	k.start()
 	defer func() { k.kill(syscall.SIGKILL) }()
 	a := newClient(t, broker.Addr(), "client")

@@ -22,6 +22,7 @@ import (
 type modelCommand struct {
 	Pull     pullCommand     `cmd:"" help:"Get a model: hf:OWNER/REPO/FILE.gguf, https://…, or a path. An interrupted one goes on where it stopped."`
 	List     listCommand     `cmd:"" help:"List the models in the folder."`
+	Use      useCommand      `cmd:"" help:"Have a running daemon answer with another model of its folder."`
 	Inspect  inspectCommand  `cmd:"" help:"Show what is in a model file and whether it will run."`
 	Pack     packCommand     `cmd:"" help:"Make the packed file of a model: its matrices in the order that this machine's kernels read fastest."`
 	Quantize quantizeCommand `cmd:"" help:"Write a model in another format of its weights: SOURCE TYPE DEST."`

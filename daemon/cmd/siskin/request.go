@@ -22,6 +22,7 @@ type requestFlags struct {
 	MinP        *float32 `help:"Default: the daemon's."`
 	Seed        *uint64  `help:"Makes an answer repeatable."`
 	Adapter     []string `help:"Adapter to answer with, or NAME=SCALE; may be given several times." sep:"none"`
+	Task        string   `help:"Task to answer with, of the daemon's configuration; none for none."`
 	Think       *bool    `help:"Whether models that can write a chain of thought do; --think or --think=false."`
 	Tools       string   `type:"existingfile" help:"File with a JSON list of tools that the model may call."`
 	Set         []string `placeholder:"KEY=VALUE" help:"Another number of a request, such as mirostat=2; may be given several times." sep:"none"`
@@ -34,7 +35,7 @@ type requestFlags struct {
 func (f *requestFlags) request() (message.Request, error) {
 	r := message.Request{
 		MaxTokens: f.MaxTokens, Temperature: f.Temperature, TopP: f.TopP, TopK: f.TopK,
-		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true, Think: f.Think, Suffix: f.Suffix,
+		MinP: f.MinP, Seed: f.Seed, Stop: f.Stop, Stream: true, Task: f.Task, Think: f.Think, Suffix: f.Suffix,
 	}
 	if err := f.sampling(&r.Sampling); err != nil {
 		return r, err

@@ -11,15 +11,15 @@ import (
 // What a person writes becomes what the request says, or an error that names it.
 func TestRequestFlags(t *testing.T) {
 	n := 3
-	f := requestFlags{Set: []string{"mirostat=2", "repeat_penalty=1.25", "typical_p=5e-1"}, LogitBias: []string{"17=-100", "4=2.5"}, LogProbs: &n}
+	f := requestFlags{Set: []string{"mirostat=2", "repeat_penalty=1.25", "typical_p=5e-1"}, LogitBias: []string{"17=-100", "4=2.5"}, LogProbs: &n, Task: "weather"}
 	r, err := f.request()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := r.Sampling
 	if s.Mirostat == nil || *s.Mirostat != 2 || s.RepeatPenalty == nil || *s.RepeatPenalty != 1.25 || s.TypicalP == nil || *s.TypicalP != 0.5 ||
-		s.LogitBias["17"] != -100 || s.LogitBias["4"] != 2.5 || s.TopLogProbs == nil || *s.TopLogProbs != 3 {
-		t.Errorf("%+v", s)
+		s.LogitBias["17"] != -100 || s.LogitBias["4"] != 2.5 || s.TopLogProbs == nil || *s.TopLogProbs != 3 || r.Task != "weather" {
+		t.Errorf("%+v", r)
 	}
 	for _, bad := range []requestFlags{
 		{Set: []string{"mirostat"}},

@@ -94,6 +94,12 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 	// One more than compute: while all workers spin, messages and the garbage collector still find a processor.
 	runtime.GOMAXPROCS(max(daemon.Workers(&c, &o.Machine), runtime.NumCPU()) + 1)
 	var d *daemon.Daemon
+	restoreHeap := func() {}
+	defer func() { restoreHeap() }()
+	o.Planned = func() {
+		restoreHeap()
+		restoreHeap = limitHeap(d.HeapLimit())
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
@@ -105,7 +111,7 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger, beside compan
 	if d, err = load(c, o, m); err != nil {
 		return err
 	}
-	defer limitHeap(d.HeapLimit())()
+	o.Planned()
 	go func() {
 		<-ctx.Done()
 		warn(log, m.Extend(c.Daemon.StopTimeout.Duration+stopSlack))
