@@ -110,6 +110,15 @@ func (s *choices) model(c *config.Config) string {
 	return s.now.Model
 }
 
+// settle forgets a model that was chosen instead of another one than the configured one: it is not to come back with that one.
+func (s *choices) settle(c *config.Config) {
+	s.change(func(now *choice) {
+		if now.InsteadOf != c.Model.Path {
+			now.Model, now.InsteadOf = "", ""
+		}
+	})
+}
+
 func (s *choices) adapter() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,6 +224,10 @@ func (p *pipeline) adapters() store.Adapters {
 func (p *pipeline) unchanged(kind topic.Kind, code message.Code, why error) {
 	p.log.Warn("a choice changes nothing", "topic", kind.String(), "err", why)
 	text, _, _ := strings.Cut(why.Error(), "\n") // behind it is the table of a budget
+	var e *message.Error
+	if errors.As(why, &e) {
+		text = e.Text
+	}
 	payload, err := homeassistant.Refusal(kind.String(), code, text)
 	p.say(p.device.Event(), payload, false, err)
 }

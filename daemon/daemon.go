@@ -119,6 +119,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 	if err != nil {
 		return d, err
 	}
+	d.choices.settle(&c)
 	fits := &e.config
 	p.queue, err = queue.New(queue.Options{Limits: queueLimits(fits), Now: p.now, Expired: p.expire})
 	if err != nil {
@@ -340,6 +341,7 @@ func (d *Daemon) Reload(next config.Config) (live, restart []string, err error) 
 	moved := adopted.Model.Path != d.config.Model.Path
 	d.config = adopted
 	if moved {
+		d.choices.settle(&adopted)
 		d.models.want(configured)
 	}
 	if h := d.pipeline.home; h != nil {

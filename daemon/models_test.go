@@ -243,6 +243,7 @@ func TestModelChoiceIsKept(t *testing.T) {
 	}
 	u.wait("the status", func() bool { return u.status.Model == "large" })
 	stop()
+	// That was the end of the choice: it does not come back with the old path.
 	for path, want := range map[string]string{moved.Model.Path: "large", c.Model.Path: "tiny"} {
 		next := c
 		next.Model.Path = path
@@ -250,8 +251,16 @@ func TestModelChoiceIsKept(t *testing.T) {
 			t.Errorf("check of %s: %+v, %v", path, plan, err)
 		}
 	}
-	// A chosen model that is gone, and a damaged file, are no reason not to start.
 	file := filepath.Join(o.JournalFolder, device+".choices.json")
+	if err := os.WriteFile(file, []byte(`{"model":"other","instead_of":`+quoted(c.Model.Path)+`}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = startWith(t, moved, o) // edited while the device was off
+	stop()
+	if plan, err := daemon.Check(c, o); err != nil || plan.Model != "tiny" {
+		t.Errorf("back again: %+v, %v", plan, err)
+	}
+	// A chosen model that is gone, and a damaged file, are no reason not to start.
 	for _, text := range []string{"nonsense", `{"model":"gone","instead_of":` + quoted(c.Model.Path) + `}`, `{"model":"../x","instead_of":` + quoted(c.Model.Path) + `}`} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -98,6 +98,8 @@ func (d Device) Config() ([]byte, error) {
 		components["choose_model"] = choice("Model", t.ModelSet(), t.Model(), "mdi:brain", d.Models)
 		components["choose_model"]["value_template"] = "{{ value_json.installed_version }}"
 	}
+	// A platform alone takes away what an earlier discovery had (Home Assistant's mqtt/discovery.py).
+	components["adapter"], components["task"] = component{"platform": "select"}, component{"platform": "select"}
 	if len(d.Adapters) > 0 {
 		components["adapter"] = choice("Adapter", t.AdapterSet(), t.Adapter(), "mdi:tune", append([]string{None}, d.Adapters...))
 	}
@@ -105,7 +107,9 @@ func (d Device) Config() ([]byte, error) {
 		components["task"] = choice("Task", t.TaskSet(), t.Task(), "mdi:clipboard-text", append([]string{None}, d.Tasks...))
 	}
 	for key, c := range components {
-		c["unique_id"] = id + "_" + key
+		if len(c) > 1 {
+			c["unique_id"] = id + "_" + key
+		}
 	}
 	return json.Marshal(map[string]any{
 		"device": map[string]any{
@@ -119,7 +123,7 @@ func (d Device) Config() ([]byte, error) {
 	})
 }
 
-// choice is a select.
+// choice is a select among options; those that are longer than a state are left out.
 func choice(name, set, state, icon string, options []string) component {
 	return component{
 		"platform": "select", "name": name, "command_topic": set, "state_topic": state, "qos": 1, "icon": icon, "entity_category": "config",

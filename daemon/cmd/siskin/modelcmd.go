@@ -240,7 +240,7 @@ func (c *inspectCommand) Run(s *streams) error {
 // daemon would run it.
 func (c *inspectCommand) plan() (memory, runs string) {
 	settings := config.Default()
-	settings.Model.Path = c.File
+	settings.Model.Path, settings.Journal.Enabled = c.File, false // a model that was chosen over MQTT is not asked about
 	if m, err := model.Open(c.File); err == nil {
 		settings.Model.Context = min(settings.Model.Context, m.Config.Context)
 		settings.Memory.MinContext = min(settings.Memory.MinContext, settings.Model.Context)

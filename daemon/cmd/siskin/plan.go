@@ -43,6 +43,7 @@ func (c *planCommand) Run(s *streams) error {
 	m := &settings.Model
 	m.Path, m.Context, m.KV, m.Parallel, m.PackDir = c.Model, c.Context, c.KV, c.Parallel, c.Cache
 	settings.Memory.Budget, settings.Memory.MinContext = c.Budget, c.MinContext
+	settings.Journal.Enabled = false // a model that was chosen over MQTT is not asked about
 	c.override(&settings)
 	if err := settings.Validate(); err != nil {
 		return usageError{err}

@@ -24,6 +24,9 @@ async def main(path):
     DEVICE_DISCOVERY_SCHEMA(json.loads(json.dumps(payload)))
     shared = {k: v for k, v in payload.items() if k != "components"}
     for key, component in payload["components"].items():
+        if set(component) == {"platform"}:
+            print(f"{key}: an entity that was there is taken away")
+            continue
         config = json.loads(json.dumps(shared | component))
         platform = config.pop("platform")
         checked = importlib.import_module(f"homeassistant.components.mqtt.{platform}").DISCOVERY_SCHEMA(config)
