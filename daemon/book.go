@@ -33,6 +33,8 @@ type book struct {
 
 	mu      sync.Mutex
 	refused map[string]bool // ids in the queue whose acceptance failed: their answers are nobody's
+	begun   map[string]bool // ids that the session has taken at least once, until they end
+	resumed map[string]bool // ids that an earlier process has left, until they are begun
 	ended   context.Context
 	end     context.CancelFunc
 }
@@ -82,6 +84,7 @@ func openBook(c *config.Config, o *Options, device string) (*book, error) {
 		return nil, errors.Join(fmt.Errorf("journal: %w", err), disk.Close())
 	}
 	b := &book{Ledger: l, disk: disk, clock: clock, maxTries: c.Journal.MaxTries, retry: answerRetry, patience: o.ClockPatience, refused: map[string]bool{}}
+	b.begun, b.resumed = map[string]bool{}, map[string]bool{}
 	if b.patience == 0 {
 		b.patience = DefaultClockPatience
 	}
@@ -104,6 +107,7 @@ func (b *book) leave(id string, code message.Code) bool {
 	defer b.mu.Unlock()
 	refused := b.refused[id]
 	delete(b.refused, id)
+	delete(b.begun, id)
 	return refused || code == message.CodeShuttingDown
 }
 
@@ -245,13 +249,38 @@ func (p *pipeline) deliver(a ledger.Answer) {
 	})
 }
 
-// began is called when the session takes a request.
+// began is called when the session takes a request. That is a try, once in a process: a request that waits through many restarts has
+// done no harm, and one that is handed back for another model has not been begun. It is durable before a request runs that an earlier
+// process has left: one that takes the machine down with it must be found out.
 func (p *pipeline) began(id string) {
-	if p.book != nil && p.book.Find(id) == ledger.Accepted {
-		if err := p.book.Try(id, false); err != nil {
-			p.log.Error("try not noted", "id", id, "err", err)
-		}
+	if p.book == nil || p.book.Find(id) != ledger.Accepted {
+		return
 	}
+	first, durable := p.book.begin(id)
+	if !first {
+		return
+	}
+	if err := p.book.Try(id, durable); err != nil {
+		p.log.Error("try not noted", "id", id, "err", err)
+	}
+}
+
+// begin reports whether a request is begun for the first time in this process, and whether an earlier one has left it.
+func (b *book) begin(id string) (first, resumed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first, resumed = !b.begun[id], b.resumed[id]
+	b.begun[id] = true
+	delete(b.resumed, id)
+	return first, resumed
+}
+
+// over forgets what was known of a request that has ended.
+func (b *book) over(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.begun, id)
+	delete(b.resumed, id)
 }
 
 // resume takes up what the last process left: answers that the broker has not taken, and requests without an answer, in their order.
@@ -357,10 +386,9 @@ func (p *pipeline) resumeOne(r ledger.Request, now ledger.Stamp) {
 		p.bury(r)
 		return
 	}
-	// Durable before it runs: a request that takes the machine down with it must be found out.
-	if err := p.book.Try(r.ID, true); err != nil {
-		p.log.Error("try not noted", "id", r.ID, "err", err)
-	}
+	p.book.mu.Lock()
+	p.book.resumed[r.ID] = true
+	p.book.mu.Unlock()
 	if _, err := p.queue.Put(q); err != nil {
 		p.endWaiting(r, &message.Error{Code: message.CodeOverloaded, Text: "More was waiting before the restart than may wait now: " + err.Error() + "."})
 	}

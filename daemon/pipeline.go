@@ -362,6 +362,7 @@ func (p *pipeline) end(r message.Request, a message.Answer) {
 		p.post(r, a)
 		return
 	}
+	p.book.over(r.ID)
 	p.observe(&a)
 	to, payload := p.form(r, &a)
 	p.bookOut(ledger.Answer{ID: r.ID, Topic: to, Payload: payload, Correlation: r.Correlation})
