@@ -188,6 +188,9 @@ func (p *pipeline) bookIn(m mqtt.Message, r message.Request, hash string) error 
 			p.takeBack(r, err)
 		} else {
 			p.sayAccepted(m.Topic, &r, depth)
+			if p.voice != nil {
+				p.voice.accepted(r.ID)
+			}
 		}
 		m.Ack()
 	})
@@ -373,6 +376,11 @@ func (p *pipeline) decode(r ledger.Request) message.Request {
 // resumeOne puts a request of the book into the queue again, if it is worth it.
 func (p *pipeline) resumeOne(r ledger.Request, now ledger.Stamp) {
 	q := p.decode(r)
+	for _, effect := range r.Open {
+		// It is not done again: a lamp that was switched on may have been switched off since by hand.
+		p.log.Warn("the last process ended while something was done for a request: nobody knows whether it was; it is not repeated",
+			"id", r.ID, "effect", effect, "status", "unknown")
+	}
 	age, _ := now.Since(r.Received)
 	q.Received, q.Deadline = p.now().Add(-age), r.Deadline
 	switch {

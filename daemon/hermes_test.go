@@ -119,3 +119,29 @@ func text(v any) string {
 	s, _ := v.(string)
 	return s
 }
+
+// The broker sends a query again that it believes to be lost: its intent is published once, and its answer is spoken once.
+func TestHermesOnce(t *testing.T) {
+	mqtttest.Each(t, func(t *testing.T, broker mqtttest.Broker) {
+		p := mqtttest.NewProxy(t, broker.Addr())
+		c := tinyConfig(t, p.Addr())
+		c.Hermes.Enabled, c.Hermes.Intent = true, "Assistant"
+		_, stop := startWith(t, c, daemon.Options{JournalFolder: t.TempDir()})
+		defer stop()
+		newUser(t, broker.Addr()).Cut()
+		d := newDialogue(t, broker.Addr())
+		defer d.Cut()
+		cut := p.CutAt(mqtttest.Up, mqtttest.Puback) // the broker never hears that the query is safe
+		d.Publish("hermes/nlu/query", 1, false, `{"input":"th","siteId":"kitchen","id":"q","sessionId":"s"}`)
+		<-cut
+		d.until("hermes/intent/Assistant")
+		d.until("hermes/dialogueManager/endSession")
+		time.Sleep(200 * time.Millisecond)
+		d.seen = append(d.seen, d.Unread()...)
+		for _, m := range d.seen {
+			if m.Topic == "hermes/intent/Assistant" || m.Topic == "hermes/dialogueManager/endSession" {
+				t.Errorf("a second %s: %s", m.Topic, m.Payload)
+			}
+		}
+	})
+}

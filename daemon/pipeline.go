@@ -169,6 +169,11 @@ func (p *pipeline) accept(m mqtt.Message, r message.Request, err error) {
 	if r.ID == "" && p.book != nil {
 		hash = hashOf(&m)
 	}
+	p.take(m, r, hash, err)
+}
+
+// take is accept for a message that is no repetition; hash identifies it where the request has an id of our own.
+func (p *pipeline) take(m mqtt.Message, r message.Request, hash string, err error) {
 	if err == nil {
 		err = p.admit(m.Topic, &r)
 	}
@@ -177,6 +182,9 @@ func (p *pipeline) accept(m mqtt.Message, r message.Request, err error) {
 	} else if err == nil {
 		err = p.enqueue(m.Topic, r)
 		m.Ack()
+		if err == nil && p.voice != nil {
+			p.voice.accepted(r.ID)
+		}
 	} else {
 		m.Ack()
 	}
@@ -202,6 +210,9 @@ func (p *pipeline) refuse(r message.Request, err error) {
 		level = slog.LevelDebug // said once already
 	}
 	p.log.Log(context.Background(), level, "request refused", "id", answer.ID, "code", answer.Code, "reason", err)
+	if p.voice != nil {
+		p.voice.refused(r.ID)
+	}
 	if p.outbox.Crowded() { // refusals are the first to go: a flood must not push out the answers of others
 		p.answers.Observe(&answer)
 		return
