@@ -119,6 +119,16 @@ func (s *choices) settle(c *config.Config) {
 	})
 }
 
+// keep remembers the model that runs now, if it is another than the configured one.
+func (s *choices) keep(e *engine, configured string) {
+	s.change(func(now *choice) {
+		now.Model, now.InsteadOf = "", ""
+		if e.config.Model.Path != configured {
+			now.Model, now.InsteadOf = e.name, configured
+		}
+	})
+}
+
 func (s *choices) adapter() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,6 +215,24 @@ func single(v *float64) *float32 {
 	}
 	f := float32(*v)
 	return &f
+}
+
+// dropMisfit gives up a chosen adapter that is gone, or does not go with the model that runs now. No session may be running.
+func (p *pipeline) dropMisfit(e *engine) {
+	name := p.choices.adapter()
+	if name == "" {
+		return
+	}
+	a, err := p.adapters().Open(name)
+	if err == nil {
+		err = errors.Join(e.model.CheckAdapter(a), a.Close())
+	}
+	if err == nil {
+		return
+	}
+	p.choices.change(func(c *choice) { c.Adapter = "" })
+	p.unchanged(topic.KindAdapterSet, message.CodeBadRequest, fmt.Errorf("the adapter %q does not go with %s and is given up: %w", name, e.name, err))
+	p.sayAdapter()
 }
 
 // because adds a cause to a sentence, if there is one.

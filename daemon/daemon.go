@@ -126,6 +126,7 @@ func New(c config.Config, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	p.outbox = outbox.New(outboxLimits(fits), d.publish)
+	p.dropMisfit(e)
 	p.gate = access.New(access.Rules{
 		Anonymous: c.MQTT.Access.Anonymous, Clients: c.MQTT.Access.Clients, PerMinute: c.MQTT.Access.PerMinute, Burst: c.MQTT.Access.Burst,
 	})

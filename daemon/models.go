@@ -101,6 +101,7 @@ func (d *Daemon) grantWishes(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-d.models.changed:
+				d.publishStatus(ctx)
 			}
 		}
 		d.announceModel()
@@ -171,10 +172,10 @@ func (d *Daemon) change(to config.Config) error {
 		d.Planned()
 	}
 	if err == nil {
-		d.keepChoice(e, path)
+		d.choices.keep(e, path)
+		p.dropMisfit(e)
 		d.Log.Info("the model was changed", "from", old.name, "to", e.name, "context", e.config.Model.Context, "gap_ms", time.Since(begun).Milliseconds())
 	}
-	d.publishStatus(context.Background())
 	return nil
 }
 
@@ -188,30 +189,4 @@ func (d *Daemon) load(c *config.Config) (*engine, *session.Engine, error) {
 		}
 	}
 	return nil, nil, errors.Join(err, e.close())
-}
-
-// keepChoice remembers the model that runs now, if it is another than the configured one, and gives up an adapter that is not its own.
-func (d *Daemon) keepChoice(e *engine, configured string) {
-	p := d.pipeline
-	var misfit error
-	if name := p.choices.adapter(); name != "" {
-		a, err := p.adapters().Open(name)
-		if err == nil {
-			err = errors.Join(e.model.CheckAdapter(a), a.Close())
-		}
-		misfit = err
-	}
-	p.choices.change(func(c *choice) {
-		c.Model, c.InsteadOf = "", ""
-		if e.config.Model.Path != configured {
-			c.Model, c.InsteadOf = e.name, configured
-		}
-		if misfit != nil {
-			c.Adapter = ""
-		}
-	})
-	if misfit != nil {
-		p.unchanged(topic.KindAdapterSet, message.CodeBadRequest, fmt.Errorf("the adapter does not go with %s and is given up: %w", e.name, misfit))
-		p.sayAdapter()
-	}
 }

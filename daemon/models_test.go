@@ -12,6 +12,8 @@ import (
 
 	"siskin/daemon"
 	"siskin/daemon/config"
+	"siskin/daemon/store"
+	"siskin/model/goldentest"
 	"siskin/model/modeltest"
 	"siskin/model/quant"
 	"siskin/mqtt/message"
@@ -224,6 +226,9 @@ func TestModelChoiceIsKept(t *testing.T) {
 	broker := mqtttest.StartMosquitto(t, mqtttest.MosquittoOptions{})
 	c := homeConfig(t, broker.Addr())
 	o := daemon.Options{JournalFolder: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	if _, err := (store.Adapters{Dir: store.AdaptersBeside(c.Model.Path)}).Add(goldentest.Path(t, "archs", "llama-lora.gguf"), "kitchen", nil, false); err != nil {
+		t.Fatal(err)
+	}
 	_, stop := startWith(t, c, o)
 	u := newChooser(t, broker.Addr())
 	u.choose("other", "other")
@@ -260,6 +265,31 @@ func TestModelChoiceIsKept(t *testing.T) {
 	if plan, err := daemon.Check(c, o); err != nil || plan.Model != "tiny" {
 		t.Errorf("back again: %+v, %v", plan, err)
 	}
+	// An adapter that is gone must not spoil the answers of all who name none.
+	if err := os.WriteFile(file, []byte(`{"adapter":"gone"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = startWith(t, c, o)
+	u = newChooser(t, broker.Addr())
+	u.prompt(message.Request{ID: "plain", Prompt: "hello"})
+	if a := u.answer("plain"); a.Status != message.OK {
+		t.Errorf("after the adapter has gone: %+v", a)
+	}
+	// So with one that does not go with the next model; this one goes with neither.
+	u.Publish("siskin/"+device+"/adapter/set", 1, false, "kitchen")
+	u.prompt(message.Request{ID: "misfit", Prompt: "hello"})
+	if a := u.answer("misfit"); a.Code != message.CodeBadRequest {
+		t.Errorf("with a misfit: %+v", a)
+	}
+	u.choose("other", "other")
+	u.wait("the event", func() bool {
+		return strings.Contains(strings.Join(u.errors, "\n"), `the adapter "kitchen" does not go with other and is given up`)
+	})
+	u.prompt(message.Request{ID: "fits", Prompt: "hello"})
+	if a := u.answer("fits"); a.Status != message.OK || a.Model != "other" {
+		t.Errorf("after the misfit was given up: %+v", a)
+	}
+	stop()
 	// A chosen model that is gone, and a damaged file, are no reason not to start.
 	for _, text := range []string{"nonsense", `{"model":"gone","instead_of":` + quoted(c.Model.Path) + `}`, `{"model":"../x","instead_of":` + quoted(c.Model.Path) + `}`} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
