@@ -12,7 +12,7 @@ LINT    := bin/golangci-lint
 export CGO_ENABLED := 0
 export GOWORK := off
 
-.PHONY: run build model test test-race test-durable test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-formats bench-start bench-memory bench-peer bench-record size deps release test-package test-package-arm64 check-package clean help
+.PHONY: run build model soak test test-race test-durable test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-formats bench-start bench-memory bench-peer bench-record size deps clean help
 
 run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
 	@$(BIN) demo --model $(MODEL)
@@ -128,6 +128,10 @@ bench: build ## speed of the kernels and of the default model, as shares of the 
 	$(GO) test -run '^$$' -bench . -benchmem ./kernels_amd64 ./kernels_arm64 ./model/kernel ./model/sample
 	$(BIN) bench --model $(MODEL) --roof --contend $$(nproc)
 
+SOAK ?= 30m
+soak: ## the daemon among faults for SOAK: one answer each, flat memory, no unexplained warning
+	SISKIN_SOAK=$(SOAK) SISKIN_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./daemon/cmd/siskin
+
 # Ten minutes a set. FORMAT_KERNELS=names with commas; "siskin check" lists them.
 FORMAT_KERNELS ?= auto
 bench-formats: ## whole models in every block format against the machine's limits, plain and packed, in one run
@@ -174,6 +178,7 @@ deps: ## rewrite daemon/doc/linked.txt: the outside packages in the program; its
 		./daemon/cmd/siskin | sort >daemon/doc/linked.txt
 	@cat daemon/doc/linked.txt
 
+.PHONY: release check-package test-package test-package-arm64
 # Equal sources give equal files: all times are that of the commit. Needs Debian's dpkg-deb, python3 and Go.
 PACKAGE_VERSION = $(shell .ci/package/version)
 release: ## packages (.deb), archives, bills of materials and their checksums, for amd64 and arm64, in dist/

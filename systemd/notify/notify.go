@@ -9,10 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // writeTimeout bounds how long a call can block on a manager that does not read.
@@ -53,7 +54,7 @@ func (n *Notifier) Reloading() error {
 	if n.conn == nil {
 		return nil
 	}
-	now, err := uptime()
+	now, err := monotonic()
 	if err != nil {
 		return err
 	}
@@ -110,21 +111,15 @@ func oneLine(text string) string {
 	}, text)
 }
 
-// uptime returns a time of the monotonic clock that is not before the present. The standard library does not give that
-// clock's value, but /proc/uptime gives, in hundredths of a second rounded down, the one that also counts suspended time.
-// So it is rounded up here; the manager only checks that the time is not before that of its own signal (systemd,
-// src/core/service.c, service_notify_message).
-func uptime() (time.Duration, error) {
-	text, err := os.ReadFile("/proc/uptime")
-	if err != nil {
-		return 0, fmt.Errorf("notify: %w", err)
+// monotonic returns the time of CLOCK_MONOTONIC, which the manager compares with that of its own signal (systemd.service(5), Type=notify-reload;
+// src/core/service.c, service_notify_message). The standard library does not give that clock's value, and /proc/uptime is hidden by
+// ProcSubset=pid.
+func monotonic() (time.Duration, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0, fmt.Errorf("notify: clock: %w", err)
 	}
-	first, _, _ := strings.Cut(string(text), " ")
-	d, err := time.ParseDuration(first + "s")
-	if err != nil {
-		return 0, fmt.Errorf("notify: /proc/uptime: %w", err)
-	}
-	return d + 10*time.Millisecond, nil
+	return time.Duration(now.Nano()), nil
 }
 
 // WatchdogInterval reads WATCHDOG_USEC, the longest time between two calls of Watchdog, and WATCHDOG_PID, the process that

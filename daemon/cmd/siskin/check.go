@@ -18,7 +18,7 @@ type checkCommand struct {
 func (c *checkCommand) Run(s *streams) error {
 	settings, err := loadConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	c.override(&settings)
 	plan, err := daemon.Check(settings, options(&settings, slog.New(slog.NewTextHandler(s.err, nil))))

@@ -1,7 +1,7 @@
 // Command siskin is a private language assistant for small boards: a daemon that answers prompts over MQTT with a model
 // that it maps from disk, and the tools around it.
 //
-// Exit codes: 0 done; 1 what was asked for failed or was refused; 2 the command line or the configuration is wrong.
+// Exit codes: 0 done; 1 what was asked for failed or was refused; 2 the command line is wrong; 78 the configuration is wrong.
 package main
 
 import (
@@ -24,11 +24,15 @@ var version = "devel"
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	// exitConfig is EX_CONFIG of sysexits(3). It is not 2, with which a Go program ends that panics: a service manager starts that one
+	// again, and not one whose configuration is wrong (RestartPreventExitStatus).
+	exitConfig = 78
 )
 
 // commands is the command line; each command's Run does the work.
 type commands struct {
 	Run      runCommand      `cmd:"" help:"Run the daemon."`
+	Doctor   doctorCommand   `cmd:"" help:"Look at everything that a daemon with a configuration needs, and say what to do about it."`
 	Demo     demoCommand     `cmd:"" help:"Run the daemon with a broker of its own, ask one question over MQTT and stay up."`
 	Ask      askCommand      `cmd:"" help:"Ask a running daemon over MQTT and print the answer as it is written."`
 	Chat     chatCommand     `cmd:"" help:"Talk to a running daemon; it keeps the conversation."`
@@ -55,6 +59,11 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// configError is a mistake in the configuration.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
 // streams are where a command reads and writes; tests replace them.
 type streams struct {
 	in       io.Reader
@@ -72,7 +81,7 @@ func main() {
 func run(ctx context.Context, args []string, s *streams) int {
 	code := -1
 	parser, err := kong.New(&commands{}, kong.Name("siskin"),
-		kong.Description("A private language assistant for small boards.\n\nExit codes: 0 done; 1 failed or refused; 2 wrong command line or configuration."),
+		kong.Description("A private language assistant for small boards.\n\nExit codes: 0 done; 1 failed or refused; 2 wrong command line; 78 wrong configuration."),
 		kong.Writers(s.out, s.err), kong.Exit(func(c int) { code = c }), kong.UsageOnError())
 	if err != nil {
 		fmt.Fprintln(s.err, "siskin:", err)
@@ -100,6 +109,10 @@ func report(w io.Writer, err error) int {
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintln(w, "siskin:", line)
+	}
+	var wrong configError
+	if errors.As(err, &wrong) {
+		return exitConfig
 	}
 	var usage usageError
 	if errors.As(err, &usage) {

@@ -44,7 +44,7 @@ func (f *overrideFlags) override(c *config.Config) {
 func (c *runCommand) Run(ctx context.Context, s *streams) error {
 	settings, err := loadConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	c.override(&settings)
 	var level slog.LevelVar
@@ -69,10 +69,13 @@ func (c *runCommand) Run(ctx context.Context, s *streams) error {
 // loadConfig reads the file; credentials are those that the service manager has handed over.
 func loadConfig(path string) (config.Config, error) {
 	c, err := config.Load(path)
-	if err != nil {
-		return c, err
+	if err == nil {
+		c, err = c.WithCredentials(os.Getenv("CREDENTIALS_DIRECTORY"))
 	}
-	return c.WithCredentials(os.Getenv("CREDENTIALS_DIRECTORY"))
+	if err != nil {
+		return c, configError{err}
+	}
+	return c, nil
 }
 
 // companion is what a command does beside the running daemon, from READY until ctx ends.
