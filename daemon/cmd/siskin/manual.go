@@ -136,7 +136,7 @@ func commandPage(tree []commandEntry, date string) string {
 		writeFlags(&b, e.flags)
 	}
 	b.WriteString(".SH EXIT STATUS\n" +
-		".TP\n.B 0\nDone.\n.TP\n.B 1\nWhat was asked for failed or was refused.\n.TP\n.B 2\nThe command line or the configuration is wrong.\n" +
+		".TP\n.B 0\nDone.\n.TP\n.B 1\nWhat was asked for failed or was refused.\n.TP\n.B 2\nThe command line is wrong.\n.TP\n.B 78\nThe configuration is wrong; the service manager does not start it again.\n" +
 		".SH FILES\n.TP\n.I /etc/siskin/siskin.toml\nConfiguration of the service.\n.TP\n.I /var/lib/siskin\nModels, and the journal of requests and answers.\n" +
 		".TP\n.I /var/cache/siskin\nPacked files of models, made anew when they are gone.\n" +
 		".SH SEE ALSO\n.BR siskin.toml (5),\n.BR siskin.service (8),\n.BR mosquitto (8)\n")
