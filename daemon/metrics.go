@@ -3,7 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net"
-	"runtime"
+	runtimemetrics "runtime/metrics"
 
 	"siskin/daemon/memory"
 	"siskin/daemon/metrics"
@@ -35,10 +35,22 @@ func (d *Daemon) Metrics() string {
 	return d.metrics.Addr()
 }
 
+// goRuntime is the heap in use, in bytes, and the number of goroutines; unlike runtime.ReadMemStats it stops nothing.
+func goRuntime() (heap, goroutines float64) {
+	list := []runtimemetrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/sched/goroutines:goroutines"},
+	}
+	runtimemetrics.Read(list)
+	return float64(list[0].Value.Uint64() + list[1].Value.Uint64()), float64(list[2].Value.Uint64())
+}
+
 // samples is what the daemon knows of itself at the moment. A name added here wants its line in doc/metrics.md.
 func (d *Daemon) samples() []metrics.Sample {
 	gauge := func(name, help string, value float64, labels ...metrics.Label) metrics.Sample {
 		return metrics.Sample{Name: name, Kind: metrics.Gauge, Help: help, Value: value, Labels: labels}
+	}
+	count := func(name, help string, value uint64) metrics.Sample {
+		return metrics.Sample{Name: name, Kind: metrics.Counter, Help: help, Value: float64(value)}
 	}
 	d.mu.Lock()
 	limit := d.config.Queue.MaxRequests
@@ -47,19 +59,20 @@ func (d *Daemon) samples() []metrics.Sample {
 	if d.client.Connected() {
 		connected = 1
 	}
-	var heap runtime.MemStats
-	runtime.ReadMemStats(&heap)
+	heap, goroutines := goRuntime()
 	p := d.pipeline
 	out := []metrics.Sample{
 		gauge("siskin_info", "Version, model and kernels; always 1.", 1, metrics.Label{Name: "version", Value: d.Version},
 			metrics.Label{Name: "model", Value: d.engine.Load().name}, metrics.Label{Name: "kernels", Value: d.engine.Load().set.Name}),
 		gauge("siskin_mqtt_connected", "Whether the broker is connected.", connected),
+		count("siskin_mqtt_connections_total", "Connections to brokers that came up.", d.client.Connections()),
+		count("siskin_mqtt_dropped_total", "Pieces of answers that were not sent for want of a connection or of room.", d.client.Dropped()),
 		gauge("siskin_queue_requests", "Requests that wait.", float64(p.queue.Depth())),
 		gauge("siskin_queue_limit_requests", "Requests that may wait.", float64(limit)),
 		gauge("siskin_queue_bytes", "Memory of the requests that wait.", float64(p.queue.Bytes())),
 		gauge("siskin_outbox_messages", "Messages that the broker has not taken yet.", float64(p.outbox.Len())),
-		gauge("siskin_heap_bytes", "The Go heap in use.", float64(heap.HeapInuse)),
-		gauge("siskin_goroutines", "Goroutines.", float64(runtime.NumGoroutine())),
+		gauge("siskin_heap_bytes", "The Go heap in use.", heap),
+		gauge("siskin_goroutines", "Goroutines.", goroutines),
 	}
 	if b := p.book; b != nil {
 		out = append(out, gauge("siskin_journal_bytes", "Records in the journal, those that nobody wants any more included.", float64(b.Bytes())),

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -50,9 +51,62 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(text, -1) {
+	types := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(text, -1) {
+		types[m[1]] = m[2]
 		if !strings.Contains(string(list), "`"+m[1]) {
 			t.Errorf("%s is not in doc/metrics.md", m[1])
+		}
+	}
+	checkDashboard(t, types)
+}
+
+// checkDashboard holds the dashboard against the metrics that there are.
+func checkDashboard(t *testing.T, types map[string]string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(goldentest.Root(t), "daemon", "doc", "grafana.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		SchemaVersion int
+		Templating    struct{ List []struct{ Name string } }
+		Panels        []struct {
+			ID      int
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(data, &board); err != nil || board.SchemaVersion == 0 || len(board.Panels) == 0 || len(board.Templating.List) != 2 {
+		t.Fatalf("%+v, %v", board, err)
+	}
+	used, ids := map[string]bool{}, map[int]bool{}
+	for _, p := range board.Panels {
+		if ids[p.ID] || len(p.Targets) == 0 {
+			t.Errorf("panel %q: id %d", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		for _, target := range p.Targets {
+			for _, name := range regexp.MustCompile(`siskin_\w+`).FindAllString(target.Expr, -1) {
+				base := name
+				for _, end := range []string{"_bucket", "_sum", "_count"} {
+					if cut, ok := strings.CutSuffix(name, end); ok && types[cut] == "histogram" {
+						base = cut
+					}
+				}
+				if types[base] == "" {
+					t.Errorf("panel %q: there is no metric %s", p.Title, name)
+				}
+				used[base] = true
+				if counts := types[base] != "gauge"; counts != regexp.MustCompile(`(rate|increase)\(`+name).MatchString(target.Expr) {
+					t.Errorf("panel %q: %s is a %s: %s", p.Title, name, types[base], target.Expr)
+				}
+			}
+		}
+	}
+	for name := range types {
+		if !used[name] && name != "siskin_goroutines" && name != "siskin_queue_bytes" && name != "siskin_memory_group_limit_bytes" && name != "siskin_memory_streamed_bytes" {
+			t.Errorf("%s is on no panel", name)
 		}
 	}
 }

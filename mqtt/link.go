@@ -23,6 +23,7 @@ type Link struct {
 
 	handling  sync.Mutex // one message at a time, also over two connections
 	connected atomic.Bool
+	came      atomic.Uint64 // connections that came up
 	ran       atomic.Bool
 	stopping  chan struct{} // closed by Close
 	stopOnce  sync.Once
@@ -63,6 +64,9 @@ func (l *Link) broker() *endpoint { return &l.brokers[l.current] }
 
 // Connected is described at Client.
 func (l *Link) Connected() bool { return l.connected.Load() }
+
+// Connections counts the connections that came up.
+func (l *Link) Connections() uint64 { return l.came.Load() }
 
 // Announce publishes the status of the device anew, after a change. Without a
 // connection there is nothing to do: each connection begins with it.
@@ -163,6 +167,7 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 		l.pending.announce(newItem(l.cfg.StatusTopic, 1, true, l.cfg.Online()), true)
 	}
 	l.connected.Store(true)
+	l.came.Add(1)
 	if l.cfg.Up != nil {
 		l.cfg.Up()
 	}

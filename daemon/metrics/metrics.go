@@ -66,7 +66,7 @@ type Answers struct {
 	mu                                         sync.Mutex
 	ended                                      map[outcome]uint64
 	prompt, cached, written, drafted, accepted uint64 // tokens
-	queue, prefill, decode, token              histogram
+	queue, prefill, first, decode, token       histogram
 }
 
 // New returns counters at zero.
@@ -76,7 +76,9 @@ func New() *Answers {
 		// From a request that meets an idle daemon to a board that is busy for minutes.
 		queue:   newHistogram(0.001, 0.01, 0.1, 0.5, 1, 5, 15, 60, 300),
 		prefill: newHistogram(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
-		decode:  newHistogram(0.1, 0.3, 1, 3, 10, 30, 100, 300),
+		// A person notices 0.1 s, and leaves after 10 (Nielsen 1993, chapter 5).
+		first:  newHistogram(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
+		decode: newHistogram(0.1, 0.3, 1, 3, 10, 30, 100, 300),
 		// A token takes 3 ms on a fast desktop and a second on the smallest boards.
 		token: newHistogram(0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1),
 	}
@@ -98,6 +100,7 @@ func (m *Answers) Observe(a *message.Answer) {
 	m.accepted += uint64(u.AcceptedTokens)
 	m.queue.observe(float64(t.QueueMs) / 1000)
 	m.prefill.observe(float64(t.PrefillMs) / 1000)
+	m.first.observe(float64(t.QueueMs+t.PrefillMs) / 1000)
 	m.decode.observe(float64(t.DecodeMs) / 1000)
 	if u.CompletionTokens > 0 {
 		m.token.observe(float64(t.DecodeMs) / 1000 / float64(u.CompletionTokens))
@@ -139,6 +142,7 @@ func (m *Answers) write(out *bufio.Writer) {
 	}
 	m.queue.write(out, "siskin_queue_seconds", "How long requests that reached the model had waited.")
 	m.prefill.write(out, "siskin_prefill_seconds", "How long prompts were read.")
+	m.first.write(out, "siskin_first_token_seconds", "How long an asker waited for the first token: in the queue, and while the prompt was read.")
 	m.decode.write(out, "siskin_decode_seconds", "How long answers were written.")
 	m.token.write(out, "siskin_decode_token_seconds", "How long a token took, on average over an answer.")
 }
