@@ -27,7 +27,7 @@ test: ## all tests, natively
 	$(GO) test -timeout 30m ./...
 
 # What CI runs, in this order: quick things first, and last the tests, whose closing lines then end the output.
-check: vet lint check-generate fuzz-parsers test-purego test-race test-arm64 test ## everything that CI checks
+check: vet lint check-generate check-package fuzz-parsers test-purego test-race test-arm64 test ## everything that CI checks
 
 fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...
@@ -183,8 +183,19 @@ deps: ## rewrite daemon/doc/linked.txt: the outside packages in the program; its
 		./daemon/cmd/siskin | sort >daemon/doc/linked.txt
 	@cat daemon/doc/linked.txt
 
+.PHONY: release check-package test-package test-package-arm64
+# Equal sources give equal files: all times are that of the commit. Needs Debian's dpkg-deb, python3 and Go.
+PACKAGE_VERSION = $(shell .ci/package/version)
+release: ## packages (.deb), archives, bills of materials and their checksums, for amd64 and arm64, in dist/
+	rm -rf dist
+	for arch in amd64 arm64; do .ci/package/build $$arch $(PACKAGE_VERSION) dist || exit 1; done
+	cd dist && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+check-package: ## the package of amd64, built twice with equal results, and what lintian says of it
+	.ci/package/check
+
 clean: ## remove what was built; the models stay
-	rm -rf bin
+	rm -rf bin dist
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -49,6 +49,7 @@ type commands struct {
 	Template templateCommand `cmd:"" help:"Render chat templates, for verification."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 	Busy     busyCommand     `cmd:"" hidden:"" help:"Keep one core busy until standard input ends."`
+	Manual   manualCommand   `cmd:"" hidden:"" help:"Write the manual pages and completions that a package holds."`
 }
 
 // usageError is a mistake in how the program was called, as against a failure of what it was asked to do.
