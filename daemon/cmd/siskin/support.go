@@ -63,8 +63,13 @@ func (c *supportCommand) Run(ctx context.Context, s *streams) (err error) {
 	zip := gzip.NewWriter(out)
 	bundle := tar.NewWriter(zip)
 	for _, p := range []part{
-		{"version.txt", supportVersion}, {"machine.txt", supportMachine}, {"doctor.txt", supportDoctor}, {"config.toml", supportConfig},
-		{"metrics.txt", supportMetrics}, {"journal.txt", supportJournal}, {"log.txt", supportLog},
+		{"version.txt", supportVersion},
+		{"machine.txt", supportMachine},
+		{"doctor.txt", supportDoctor},
+		{"config.toml", supportConfig},
+		{"metrics.txt", supportMetrics},
+		{"journal.txt", supportJournal},
+		{"log.txt", supportLog},
 	} {
 		data, err := p.make(ctx, c, s, &settings)
 		if err != nil {
