@@ -12,7 +12,7 @@ LINT    := bin/golangci-lint
 export CGO_ENABLED := 0
 export GOWORK := off
 
-.PHONY: run build model soak test test-race test-durable test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-formats bench-start bench-memory bench-peer bench-record size deps clean help
+.PHONY: run build model vuln soak test test-race test-durable test-purego test-arm64 check fmt vet lint generate check-generate fuzz fuzz-parsers bench bench-formats bench-start bench-memory bench-peer bench-record size deps clean help
 
 run: build model ## build, get the default model, start with a broker of its own, ask one question, stay up
 	@$(BIN) demo --model $(MODEL)
@@ -127,6 +127,11 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=...)
 bench: build ## speed of the kernels and of the default model, as shares of the machine's limits
 	$(GO) test -run '^$$' -bench . -benchmem ./kernels_amd64 ./kernels_arm64 ./model/kernel ./model/sample
 	$(BIN) bench --model $(MODEL) --roof --contend $$(nproc)
+
+# The database of known vulnerabilities is the network's, unless VULNDB=file://FOLDER names a copy (https://go.dev/doc/security/vuln/database).
+VULNDB ?= https://vuln.go.dev
+vuln: ## known vulnerabilities in what the program is built from
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -db $(VULNDB) ./daemon/cmd/siskin
 
 SOAK ?= 30m
 soak: ## the daemon among faults for SOAK: one answer each, flat memory, no unexplained warning

@@ -87,7 +87,7 @@ func load(folder string) []entry {
 // Save puts a result into the cache in a folder, which is made if absent. What was there for the same model and program
 // on this machine goes. The file is replaced at once, so others read the old or the new one.
 func Save(folder string, key Key, r Result) (err error) {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("thread counts: %w", err)
 	}
 	entries := slices.DeleteFunc(load(folder), func(e entry) bool {
