@@ -194,6 +194,12 @@ release: ## packages (.deb), archives, bills of materials and their checksums, f
 check-package: ## the package of amd64, built twice with equal results, and what lintian says of it
 	.ci/package/check
 
+test-package: ## the package in a booted Debian, from installation to purge (root, systemd-container, mmdebstrap; about a minute)
+	.ci/package/test-boot $(MODEL)
+
+test-package-arm64: ## the program out of the arm64 package under qemu: version, doctor, one answer
+	.ci/package/test-arm64 $(MODEL)
+
 clean: ## remove what was built; the models stay
 	rm -rf bin dist
 
