@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"daemon/cores":            {},
 	"daemon/memory":           {},
 	"daemon/outbox":           {},
+	"systemd/journald":        {},
 	"systemd/notify":          {},
 
 	// Level 1 and 2: formats, and what stands on one of the above.
@@ -99,7 +100,7 @@ var allowed = map[string][]string{
 		"model", "model/budget", "model/chat", "model/embed", "model/gguf", "model/kernel", "model/kvcache", "model/lora", "model/mapfile", "model/quant",
 		"model/quant/encode", "model/requant", "model/sample", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/message", "mqtt/topic",
-		"systemd/notify",
+		"systemd/journald", "systemd/notify",
 	},
 
 	// For tests only: no non-test file may import them.
@@ -119,7 +120,7 @@ var doors = map[string][]string{
 	"github.com/mochi-mqtt/server/v2":     {"mqtt/embedded"},
 	"github.com/pelletier/go-toml/v2":     {"daemon/config"},
 	"golang.org/x/sys/cpu":                {"kernels_amd64", "kernels_arm64"},
-	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/store", "systemd/notify"},
+	"golang.org/x/sys/unix":               {"model/arena", "model/mapfile", "model/kernel", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/store", "systemd/journald", "systemd/notify"},
 	"golang.org/x/text/unicode/norm":      {"model/tokenizer"}, // canonical decomposition, for BERT
 	"unsafe":                              {"kernels_amd64", "kernels_arm64", "model/arena", "model/kernel", "model/quant"},
 	"os/exec":                             {"mqtt/mqtttest"}, // starts the broker that tests talk to

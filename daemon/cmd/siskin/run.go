@@ -21,6 +21,7 @@ import (
 	"siskin/daemon/cores"
 	"siskin/daemon/memory"
 	"siskin/mqtt/message"
+	"siskin/systemd/journald"
 )
 
 type runCommand struct {
@@ -48,7 +49,10 @@ func (c *runCommand) Run(ctx context.Context, s *streams) error {
 	}
 	c.override(&settings)
 	var level slog.LevelVar
-	log := newLog(s.err, &settings, &level)
+	log, err := newServiceLog(s.err, &settings, &level)
+	if err != nil {
+		return err
+	}
 	return serve(ctx, settings, log, func(ctx context.Context, d *daemon.Daemon, m *manager) {
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
@@ -213,6 +217,30 @@ func newLog(w io.Writer, c *config.Config, level *slog.LevelVar) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// newServiceLog is newLog, but for a process whose standard error is the journal of systemd: that gets entries with fields.
+func newServiceLog(w io.Writer, c *config.Config, level *slog.LevelVar) (*slog.Logger, error) {
+	file, ok := w.(*os.File)
+	if !ok || c.Log.Format == "json" {
+		return newLog(w, c, level), nil
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !journald.Stream(os.Getenv("JOURNAL_STREAM"), uint64(stat.Dev), stat.Ino) {
+		return newLog(w, c, level), nil
+	}
+	level.Set(levelOf(c.Log.Level))
+	h, err := journald.Open(journald.Socket, "siskin", level)
+	if err != nil { // lines are better than nothing
+		log := newLog(w, c, level)
+		log.Warn("no fields in the log", "err", err)
+		return log, nil
+	}
+	return slog.New(h), nil
 }
 
 // levelOf is the level of a name that the configuration has checked.
