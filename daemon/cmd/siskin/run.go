@@ -230,7 +230,7 @@ func newServiceLog(w io.Writer, c *config.Config, level *slog.LevelVar) (*slog.L
 		return nil, err
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !journald.Stream(os.Getenv("JOURNAL_STREAM"), uint64(stat.Dev), stat.Ino) {
+	if !ok || !journald.Stream(os.Getenv("JOURNAL_STREAM"), stat.Dev, stat.Ino) {
 		return newLog(w, c, level), nil
 	}
 	level.Set(levelOf(c.Log.Level))
