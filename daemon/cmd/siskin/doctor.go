@@ -230,10 +230,7 @@ func lookAtJournal(_ context.Context, c *config.Config) finding {
 		f.warn, f.text = true, "switched off"
 		return f
 	}
-	folder := c.Journal.Dir
-	if folder == "" {
-		folder = options(c, slog.New(slog.DiscardHandler)).JournalFolder
-	}
+	folder := journalFolderOf(c)
 	if folder == "" {
 		f.warn, f.text = true, "no folder"
 		return f

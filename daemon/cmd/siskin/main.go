@@ -33,6 +33,7 @@ const (
 type commands struct {
 	Run      runCommand      `cmd:"" help:"Run the daemon."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at everything that a daemon with a configuration needs, and say what to do about it."`
+	Support  supportCommand  `cmd:"" help:"Pack what helps to find a fault into a file, without secrets and texts."`
 	Demo     demoCommand     `cmd:"" help:"Run the daemon with a broker of its own, ask one question over MQTT and stay up."`
 	Ask      askCommand      `cmd:"" help:"Ask a running daemon over MQTT and print the answer as it is written."`
 	Chat     chatCommand     `cmd:"" help:"Talk to a running daemon; it keeps the conversation."`
