@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"daemon/cores":            {},
 	"daemon/memory":           {},
 	"daemon/outbox":           {},
+	"daemon/relay":            {},
 	"systemd/journald":        {},
 	"systemd/notify":          {},
 

@@ -17,13 +17,14 @@ import (
 	"siskin/mqtt"
 	"siskin/mqtt/embedded"
 	"siskin/mqtt/message"
+	"siskin/mqtt/topic"
 )
 
 // openMessaging makes the embedded broker, if there is to be one, and the client. Both begin their work in Run.
 func (d *Daemon) openMessaging() error {
 	c := &d.config
 	if c.MQTT.Embedded.Enabled {
-		b, err := d.openBroker()
+		b, err := openBroker(c, &d.Options, d.pipeline.device)
 		if err != nil {
 			return fmt.Errorf("mqtt.embedded: %w", err)
 		}
@@ -34,7 +35,7 @@ func (d *Daemon) openMessaging() error {
 		return err
 	}
 	if d.broker != nil {
-		if err := d.ownConnection(&options); err != nil {
+		if err := ownConnection(c, d.broker, &options); err != nil {
 			return fmt.Errorf("mqtt.embedded: %w", err)
 		}
 	}
@@ -86,23 +87,23 @@ func (d *Daemon) publish(ctx context.Context, m outbox.Message) error {
 }
 
 // openBroker makes the embedded broker. Only an address that it would take itself is opened elsewhere.
-func (d *Daemon) openBroker() (*embedded.Broker, error) {
-	e := &d.config.MQTT.Embedded
-	b := embedded.Config{Listen: e.Listen, Limits: brokerLimits(&d.config), Logger: d.Log}
-	if folder := journalFolder(&d.config, &d.Options); e.Persistence && folder != "" {
+func openBroker(c *config.Config, o *Options, device topic.Device) (*embedded.Broker, error) {
+	e := &c.MQTT.Embedded
+	b := embedded.Config{Listen: e.Listen, Limits: brokerLimits(c), Logger: o.Log}
+	if folder := journalFolder(c, o); e.Persistence && folder != "" {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
-		b.StateFile = filepath.Join(folder, d.pipeline.device.Name()+".broker")
+		b.StateFile = filepath.Join(folder, device.Name()+".broker")
 	}
 	if err := secureBroker(&b, e); err != nil {
 		return nil, err
 	}
-	if err := b.Validate(); err != nil || d.Listen == nil {
+	if err := b.Validate(); err != nil || o.Listen == nil {
 		return embedded.New(b) // which says what is wrong
 	}
 	var err error
-	if b.Listener, err = d.Listen("broker", b.Listen); err != nil {
+	if b.Listener, err = o.Listen("broker", b.Listen); err != nil {
 		return nil, err
 	}
 	return embedded.New(b)
@@ -143,10 +144,10 @@ func secureBroker(b *embedded.Config, e *config.Embedded) (err error) {
 }
 
 // ownConnection lets the daemon's client into its own broker: it trusts the very certificate that the broker has.
-func (d *Daemon) ownConnection(o *mqtt.Config) error {
-	o.Broker, o.Fallbacks, o.TLS = "tcp://"+reachable(d.broker.Addr()), nil, mqtt.TLS{}
-	o.Username, o.Password = d.broker.Owner()
-	file := d.config.MQTT.Embedded.CertFile
+func ownConnection(c *config.Config, b *embedded.Broker, o *mqtt.Config) error {
+	o.Broker, o.Fallbacks, o.TLS = "tcp://"+reachable(b.Addr()), nil, mqtt.TLS{}
+	o.Username, o.Password = b.Owner()
+	file := c.MQTT.Embedded.CertFile
 	if file == "" {
 		return nil
 	}
@@ -162,7 +163,7 @@ func (d *Daemon) ownConnection(o *mqtt.Config) error {
 	if err != nil {
 		return fmt.Errorf("cert_file: %s: %w", file, err)
 	}
-	o.Broker = "ssl://" + reachable(d.broker.Addr())
+	o.Broker = "ssl://" + reachable(b.Addr())
 	o.TLS = mqtt.TLS{CAFile: file}
 	switch {
 	case len(cert.DNSNames) > 0:

@@ -113,6 +113,24 @@ func (c *Config) endpoints(load bool) ([]endpoint, error) {
 	return out, nil
 }
 
+// Dial opens a connection to the broker of a configuration, or to the first of its Fallbacks that can be reached, and says nothing on it: for who
+// carries the packets of another process.
+func Dial(ctx context.Context, cfg *Config) (net.Conn, error) {
+	brokers, err := cfg.endpoints(true)
+	if err != nil {
+		return nil, fmt.Errorf("mqtt: %w", err)
+	}
+	var errs []error
+	for i := range brokers {
+		conn, err := brokers[i].dial(ctx, cfg.ConnectTimeout)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("mqtt: %w", errors.Join(errs...))
+}
+
 // dial opens the connection until ctx is done. Unlike paho's own way it reads no environment.
 func (e *endpoint) dial(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	network := "tcp"

@@ -288,6 +288,21 @@ type Daemon struct {
 	// State is the folder for what the daemon finds out and can find out again; made if absent. Empty: siskin in the
 	// user's cache folder.
 	State string `toml:"state"`
+	// Socket is where the roles inference and messaging meet: an absolute path of a Unix socket. The role all does not use it.
+	Socket string `toml:"socket"`
+}
+
+// ForInference is the configuration of the role inference, which has no network: its broker is behind Daemon.Socket. It names the settings that
+// count no more.
+func (c Config) ForInference() (_ Config, unused []string) {
+	if c.Metrics.Listen != "" {
+		c.Metrics.Listen, unused = "", append(unused, "metrics.listen")
+	}
+	m := &c.MQTT
+	m.Broker, m.Fallbacks = "unix://"+c.Daemon.Socket, nil
+	m.CAFile, m.CertFile, m.KeyFile = "", "", ""
+	m.Embedded = Default().MQTT.Embedded
+	return c, unused
 }
 
 // Default returns the configuration of an empty file. Only Model.Path is missing for it to be valid.
@@ -338,7 +353,7 @@ func Default() Config {
 		Hermes:        Hermes{Sites: []string{}, Fallback: true, Deadline: Duration{30 * time.Second}},
 		Session:       Session{MaxSessions: 16, IdleTimeout: Duration{10 * time.Minute}},
 		Log:           Log{Level: "info", Format: "text"},
-		Daemon:        Daemon{StopTimeout: Duration{10 * time.Second}},
+		Daemon:        Daemon{StopTimeout: Duration{10 * time.Second}, Socket: "/run/siskin/broker.sock"},
 	}
 }
 

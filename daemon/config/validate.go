@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -98,6 +99,11 @@ func (c Config) problems() []*Problem {
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.span("daemon.stop_timeout", c.Daemon.StopTimeout, 0, time.Hour)
 	k.text("daemon.state", c.Daemon.State, 4096)
+	const socketPath = 107 // bytes that sun_path holds, unix(7)
+	k.text("daemon.socket", c.Daemon.Socket, socketPath)
+	if !filepath.IsAbs(c.Daemon.Socket) {
+		k.add("daemon.socket", "%q is not an absolute path", c.Daemon.Socket)
+	}
 	return k.found
 }
 

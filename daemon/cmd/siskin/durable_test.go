@@ -154,13 +154,14 @@ func (a *client) ask(ctx context.Context, ids []string, atOnce int) {
 type kitchen struct {
 	t           *testing.T
 	bin, config string
+	args        []string // more of the command line
 	cmd         *exec.Cmd
 	log         *os.File
 }
 
 func (k *kitchen) start() {
 	k.t.Helper()
-	k.cmd = exec.Command(k.bin, "run", "--config", k.config)
+	k.cmd = exec.Command(k.bin, append([]string{"run", "--config", k.config}, k.args...)...)
 	k.cmd.Stderr = k.log
 	if err := k.cmd.Start(); err != nil {
 		k.t.Fatal(err)

@@ -26,6 +26,7 @@ import (
 
 type runCommand struct {
 	Config string `required:"" type:"path" help:"Configuration file (TOML); SIGHUP reads it again."`
+	Role   string `enum:"all,inference,messaging,hardware" default:"all" help:"Which part to run: all; inference, with the model and the prompts but no network; messaging, which carries MQTT for it between daemon.socket and the broker."`
 	overrideFlags
 }
 
@@ -43,6 +44,9 @@ func (f *overrideFlags) override(c *config.Config) {
 }
 
 func (c *runCommand) Run(ctx context.Context, s *streams) error {
+	if c.Role == "hardware" {
+		return configError{errors.New("--role hardware: this version reads no sensors and drives no pins; the unit is there for the one that does. Disable siskin-hardware.service")}
+	}
 	settings, err := loadConfig(c.Config)
 	if err != nil {
 		return err
@@ -53,6 +57,10 @@ func (c *runCommand) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	if c.Role == "messaging" {
+		return carry(ctx, settings, log)
+	}
+	settings = c.withoutNetwork(settings, log)
 	return serve(ctx, settings, log, func(ctx context.Context, d *daemon.Daemon, m *manager) {
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
@@ -197,6 +205,7 @@ func (c *runCommand) reload(d *daemon.Daemon, log *slog.Logger, level *slog.Leve
 		return
 	}
 	c.override(&next)
+	next = c.withoutNetwork(next, log)
 	live, restart, err := d.Reload(next)
 	if err != nil {
 		log.Error("configuration not reloaded: the old one stays", "err", err)
