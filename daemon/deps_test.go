@@ -92,7 +92,7 @@ var allowed = map[string][]string{
 
 	// Level 5 and 6: the composition root, and the command.
 	"daemon": {
-		"daemon/access", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/session", "daemon/sources", "daemon/store", "daemon/task", "daemon/tune",
+		"daemon/access", "daemon/config", "daemon/cores", "daemon/journal", "daemon/ledger", "daemon/memory", "daemon/metrics", "daemon/outbox", "daemon/queue", "daemon/relay", "daemon/session", "daemon/sources", "daemon/store", "daemon/task", "daemon/tune",
 		"model", "model/budget", "model/chat", "model/draft", "model/kernel", "model/kvcache", "model/sample", "model/stream", "model/tokenizer",
 		"mqtt", "mqtt/embedded", "mqtt/hermes", "mqtt/homeassistant", "mqtt/message", "mqtt/topic",
 	},
