@@ -58,10 +58,13 @@ func start(t testing.TB, c config.Config) (d *daemon.Daemon, stop func()) {
 	return startWith(t, c, daemon.Options{})
 }
 
-// startWith is start with options; version and log are set.
+// startWith is start with options; version and log are set, the latter if there is none.
 func startWith(t testing.TB, c config.Config, o daemon.Options) (d *daemon.Daemon, stop func()) {
 	t.Helper()
-	o.Version, o.Log = "test", slog.New(slog.NewTextHandler(testLog{t}, nil))
+	o.Version = "test"
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(testLog{t}, nil))
+	}
 	d, err := daemon.New(c, o)
 	if err != nil {
 		t.Fatal(err)

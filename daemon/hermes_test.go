@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,14 @@ func TestHermes(t *testing.T) {
 	c := realConfig(t, broker.Addr())
 	c.Hermes.Enabled, c.Hermes.Intent, c.Hermes.Sites = true, "Assistant", []string{"kitchen"}
 	c.Generate.Temperature, c.Generate.MaxTokens = 0, 120
-	startWith(t, c, daemon.Options{JournalFolder: t.TempDir()})
+	prompts := make(chan int64, 100)
+	log := slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == "prompt_tokens" {
+			prompts <- a.Value.Int64()
+		}
+		return a
+	}})
+	startWith(t, c, daemon.Options{JournalFolder: t.TempDir(), Log: slog.New(log)})
 	newUser(t, broker.Addr()).Cut()
 	d := newDialogue(t, broker.Addr())
 	defer d.Cut()
@@ -87,8 +95,9 @@ func TestHermes(t *testing.T) {
 	d.seen = nil
 	d.Publish("hermes/nlu/query", 0, false, `{"input":"What did I ask you to write about?","siteId":"kitchen","sessionId":"s 1"}`)
 	end = d.until("hermes/dialogueManager/endSession")
-	if all := strings.Join(append(d.spoken(), text(end["text"])), " "); !strings.Contains(strings.ToLower(all), "rain") {
-		t.Errorf("the second turn does not know the first: %q", all)
+	// What a small model makes of it depends on the last bits of the kernels; that it was told does not.
+	if first, second := <-prompts, <-prompts; second < first+50 {
+		t.Errorf("the second turn does not know the first: prompts of %d and %d tokens, %q", first, second, append(d.spoken(), text(end["text"])))
 	}
 	d.seen = nil
 	d.Publish("hermes/dialogueManager/intentNotRecognized", 0, false, `{"input":"Say hello.","siteId":"kitchen","sessionId":"gone"}`)

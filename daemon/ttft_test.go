@@ -42,8 +42,8 @@ func (c channel) TryTake() (message.Request, bool) {
 	}
 }
 
-// engineAlone runs the session by itself, as the daemon configures it; the channel tells of first deltas.
-func engineAlone(t *testing.T, path string, threads int) (requests channel, first <-chan string) {
+// engineAlone runs the session by itself, as the daemon configures it; the channels tell of first deltas and of answers.
+func engineAlone(t *testing.T, path string, threads int) (requests channel, first, whole <-chan string) {
 	t.Helper()
 	m, err := model.Open(path)
 	if err != nil {
@@ -64,12 +64,12 @@ func engineAlone(t *testing.T, path string, threads int) (requests channel, firs
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests, deltas := make(channel, 1), make(chan string, 100)
+	requests, deltas, answers := make(channel, 1), make(chan string, 100), make(chan string, 100)
 	e, err := session.New(session.Options{
 		Model: m, State: state, Tokenizer: words, Template: template, ModelName: "alone", Source: requests,
 		Defaults: session.Defaults{Sampling: sample.Defaults(), MaxTokens: 4, CapTokens: 400, SessionIdle: time.Hour},
 		Now:      time.Now, NewSeed: func() uint64 { return 1 }, Log: slog.New(slog.DiscardHandler), Drafts: session.Adaptive,
-		Answer: func(message.Request, message.Answer) {},
+		Answer: func(r message.Request, _ message.Answer) { answers <- r.ID },
 		Delta: func(r message.Request, d message.Delta) {
 			if d.Seq == 0 {
 				deltas <- r.ID
@@ -91,7 +91,7 @@ func engineAlone(t *testing.T, path string, threads int) (requests channel, firs
 		_ = state.Close()
 		_ = m.Close()
 	})
-	return requests, deltas
+	return requests, deltas, answers
 }
 
 // TestTimeToFirstToken measures what MQTT and the journal add to the time from a prompt to the first piece of its answer: the same
@@ -106,7 +106,7 @@ func TestTimeToFirstToken(t *testing.T) {
 	broker := mqtttest.StartMosquitto(t, mqtttest.MosquittoOptions{})
 	c := realConfig(t, broker.Addr())
 	startWith(t, c, daemon.Options{JournalFolder: t.TempDir()})
-	requests, deltas := engineAlone(t, c.Model.Path, c.Model.Threads)
+	requests, deltas, answers := engineAlone(t, c.Model.Path, c.Model.Threads)
 	watcher := mqtttest.Dial(t, broker.Addr(), mqtttest.ClientOptions{ID: "watcher"})
 	defer watcher.Cut()
 	u := newUser(t, broker.Addr())
@@ -123,7 +123,7 @@ func TestTimeToFirstToken(t *testing.T) {
 		requests <- r
 		<-deltas
 		alone = append(alone, time.Since(begun))
-		time.Sleep(30 * time.Millisecond) // until the answer is through
+		<-answers // its last tokens would hold up the other
 		payload, err := ask(i).Encode()
 		if err != nil {
 			t.Fatal(err)
