@@ -60,27 +60,42 @@ func mulTiles(isa tileISA, f Format, packed bool, dst []float32, dstStride int, 
 		return
 	}
 	raceRead(acts)
-	if packed && n == 1 {
+	if packed && (n == 1 || n == 2 && f.twoRows()) {
 		p.vec(rows)
 		return
 	}
 	p.all(rows)
 }
 
-// vecBytes bounds the weights of one assembly call with one activation row, so that it ends within 250 us at 4 GB/s.
+// vecBytes bounds the weights of one assembly call with one or two activation rows, so that it ends within 250 us at 4 GB/s.
 const vecBytes = 1 << 20
 
-// vec computes packed rows for one activation row.
+// twoRows reports whether there is a product for two activation rows; other formats are faster by way of a tile.
+func (f Format) twoRows() bool {
+	switch f {
+	case Q40, Q41, Q80, IQ4NL, IQ4XS, Q4K, Q6K:
+		return true
+	}
+	return false
+}
+
+// vec computes packed rows for one activation row, or for two.
 func (p *tileProduct) vec(rows int) {
 	_, cols := p.format.block()
 	blocks := p.blocks * actLen / cols
 	some := max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
 	for r := 0; r < rows; r += some {
 		groups := min(some, rows-r) / groupRows
-		if p.isa == isaAVXVNNI {
-			matVecVNNI(p.format, &p.dst[r], &p.w[r*p.rowBytes], groups, blocks, &p.acts[0])
-		} else {
-			matVec(p.format, &p.dst[r], &p.w[r*p.rowBytes], groups, blocks, &p.acts[0])
+		dst, w, acts := &p.dst[r], &p.w[r*p.rowBytes], &p.acts[0]
+		switch {
+		case p.isa == isaAVXVNNI && p.n == 1:
+			matVecVNNI(p.format, dst, w, groups, blocks, acts)
+		case p.isa == isaAVXVNNI:
+			matVec2VNNI(p.format, dst, &p.dst[p.dstStride+r], w, groups, blocks, acts)
+		case p.n == 1:
+			matVec(p.format, dst, w, groups, blocks, acts)
+		default:
+			matVec2(p.format, dst, &p.dst[p.dstStride+r], w, groups, blocks, acts)
 		}
 	}
 }

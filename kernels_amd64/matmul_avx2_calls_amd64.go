@@ -122,3 +122,23 @@ func matVec(f Format, dst *float32, w *byte, groups, blocks int, acts *byte) {
 		matVecQ3KPackedAVX2(dst, w, groups, blocks, acts)
 	}
 }
+
+// matVec2 multiplies packed rows of a format that twoRows names with two activation rows.
+func matVec2(f Format, dst, second *float32, w *byte, groups, blocks int, acts *byte) {
+	switch f {
+	case Q40:
+		matVec2Q40PackedAVX2(dst, second, w, groups, blocks, acts)
+	case Q41:
+		matVec2Q41PackedAVX2(dst, second, w, groups, blocks, acts)
+	case Q80:
+		matVec2Q80PackedAVX2(dst, second, w, groups, blocks, acts)
+	case IQ4NL:
+		matVec2IQ4NLPackedAVX2(dst, second, w, groups, blocks, acts)
+	case IQ4XS:
+		matVec2IQ4XSPackedAVX2(dst, second, w, groups, blocks, acts)
+	case Q4K:
+		matVec2Q4KPackedAVX2(dst, second, w, groups, blocks, acts)
+	case Q6K:
+		matVec2Q6KPackedAVX2(dst, second, w, groups, blocks, acts)
+	}
+}

@@ -97,3 +97,23 @@ func matVecVNNI(f Format, dst *float32, w *byte, groups, blocks int, acts *byte)
 		matVecQ3KPackedAVXVNNI(dst, w, groups, blocks, acts)
 	}
 }
+
+// matVec2VNNI multiplies packed rows of a format that twoRows names with two activation rows.
+func matVec2VNNI(f Format, dst, second *float32, w *byte, groups, blocks int, acts *byte) {
+	switch f {
+	case Q40:
+		matVec2Q40PackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	case Q41:
+		matVec2Q41PackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	case Q80:
+		matVec2Q80PackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	case IQ4NL:
+		matVec2IQ4NLPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	case IQ4XS:
+		matVec2IQ4XSPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	case Q4K:
+		matVec2Q4KPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	case Q6K:
+		matVec2Q6KPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+	}
+}

@@ -6,7 +6,7 @@
 
 // func matVecQ40PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ40PackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ40PackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -203,9 +203,281 @@ DATA bytesf0<>+56(SB)/4, $0xf0f0f0f0
 DATA bytesf0<>+60(SB)/4, $0xf0f0f0f0
 GLOBL bytesf0<>(SB), RODATA|NOPTR, $64
 
+// func matVec2Q40PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2Q40PackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMULPS       sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, 512(R9)
+	VCVTPH2PS    16(AX), Y0
+	VMULPS       sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, 544(R9)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       512(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      64(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      128(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      192(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      256(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       544(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+288, AX
+	ADDQ         $+128, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecQ41PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ41PackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ41PackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -391,9 +663,292 @@ DATA bytes0f<>+56(SB)/4, $0x0f0f0f0f
 DATA bytes0f<>+60(SB)/4, $0x0f0f0f0f
 GLOBL bytes0f<>(SB), RODATA|NOPTR, $64
 
+// func matVec2Q41PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2Q41PackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	PREFETCHT0   4128(AX)
+	VCVTPH2PS    32(AX), Y1
+	VMOVUPS      Y0, 512(R9)
+	VMOVUPS      Y1, 640(R9)
+	VCVTPH2PS    16(AX), Y0
+	VCVTPH2PS    48(AX), Y1
+	VMOVUPS      Y0, 544(R9)
+	VMOVUPS      Y1, 672(R9)
+	PREFETCHT0   4160(AX)
+	VMOVDQU      64(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4224(AX)
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4288(AX)
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4352(AX)
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS 36(BX), Y1
+	VFMADD231PS  640(R9), Y1, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       512(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VBROADCASTSS 100(BX), Y0
+	VFMADD231PS  640(R9), Y0, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      96(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      288(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS 36(BX), Y1
+	VFMADD231PS  672(R9), Y1, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       544(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VBROADCASTSS 100(BX), Y0
+	VFMADD231PS  672(R9), Y0, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+320, AX
+	ADDQ         $+128, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ50PackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ50PackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -793,7 +1348,7 @@ GLOBL spread3<>(SB), RODATA|NOPTR, $64
 
 // func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ51PackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ51PackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -1050,7 +1605,7 @@ GLOBL bytes10<>(SB), RODATA|NOPTR, $64
 
 // func matVecQ80PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ80PackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ80PackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -1213,9 +1768,283 @@ block:
 	VZEROUPPER
 	RET
 
+// func matVec2Q80PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2Q80PackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMOVUPS      Y0, 512(R9)
+	VCVTPH2PS    16(AX), Y0
+	VMOVUPS      Y0, 544(R9)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 48(BX), Y2
+	VPBROADCASTD (BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 112(BX), Y3
+	VPBROADCASTD 64(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 68(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 72(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 76(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4384(AX)
+	VMOVDQU      288(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4448(AX)
+	VMOVDQU      352(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4512(AX)
+	VMOVDQU      416(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4576(AX)
+	VMOVDQU      480(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y4
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      Y4, 2304(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       512(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y3, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      64(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 48(BX), Y2
+	VPBROADCASTD (BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 112(BX), Y3
+	VPBROADCASTD 64(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      128(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 68(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      192(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 72(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      256(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 76(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      320(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      384(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      448(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      512(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y4
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      Y4, 2336(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       544(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y3, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+544, AX
+	ADDQ         $+128, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecIQ4NLPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecIQ4NLPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecIQ4NLPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -1424,9 +2253,311 @@ DATA nonlinear128<>+56(SB)/4, $0xa6998d81
 DATA nonlinear128<>+60(SB)/4, $0xf1d9c5b5
 GLOBL nonlinear128<>(SB), RODATA|NOPTR, $64
 
+// func matVec2IQ4NLPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2IQ4NLPackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMOVUPS      Y0, 512(R9)
+	VCVTPH2PS    16(AX), Y0
+	VMOVUPS      Y0, 544(R9)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       512(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      64(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       544(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+288, AX
+	ADDQ         $+128, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecIQ4XSPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecIQ4XSPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -2940,9 +4071,2266 @@ DATA int32<>+56(SB)/4, $0x00000020
 DATA int32<>+60(SB)/4, $0x00000020
 GLOBL int32<>(SB), RODATA|NOPTR, $64
 
+// func matVec2IQ4XSPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2IQ4XSPackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VPMOVZXWD    32(AX), Y1
+	PREFETCHT0   4160(AX)
+	VMOVDQU      64(AX), Y2
+	VPSRLD       $0x00, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x00, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 512(R9)
+	VPSRLD       $0x04, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x02, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 768(R9)
+	VPSRLD       $0x08, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x04, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1024(R9)
+	VPSRLD       $0x0c, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x06, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1280(R9)
+	VPSRLD       $0x10, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x08, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1536(R9)
+	VPSRLD       $0x14, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x0a, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1792(R9)
+	VPSRLD       $0x18, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x0c, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 2048(R9)
+	VPSRLD       $0x1c, Y2, Y2
+	VPAND        int15<>+0(SB), Y2, Y2
+	VPSRLD       $0x0e, Y1, Y1
+	VPAND        int3<>+0(SB), Y1, Y1
+	VPSLLD       $0x04, Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VPSUBD       int32<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2304(R9)
+	VCVTPH2PS    16(AX), Y0
+	VPMOVZXWD    48(AX), Y1
+	VMOVDQU      96(AX), Y2
+	VPSRLD       $0x00, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x00, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 544(R9)
+	VPSRLD       $0x04, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x02, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 800(R9)
+	VPSRLD       $0x08, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x04, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1056(R9)
+	VPSRLD       $0x0c, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x06, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1312(R9)
+	VPSRLD       $0x10, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x08, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1568(R9)
+	VPSRLD       $0x14, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x0a, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 1824(R9)
+	VPSRLD       $0x18, Y2, Y3
+	VPAND        int15<>+0(SB), Y3, Y3
+	VPSRLD       $0x0c, Y1, Y4
+	VPAND        int3<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y4, Y4
+	VPOR         Y4, Y3, Y3
+	VPSUBD       int32<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 2080(R9)
+	VPSRLD       $0x1c, Y2, Y2
+	VPAND        int15<>+0(SB), Y2, Y2
+	VPSRLD       $0x0e, Y1, Y1
+	VPAND        int3<>+0(SB), Y1, Y1
+	VPSLLD       $0x04, Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VPSUBD       int32<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2336(R9)
+	PREFETCHT0   4224(AX)
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4288(AX)
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4352(AX)
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4416(AX)
+	VMOVDQU      320(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       512(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      288(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      352(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y0
+	VMULPS       544(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   4480(AX)
+	VMOVDQU      384(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 176(BX), Y3
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 240(BX), Y4
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4544(AX)
+	VMOVDQU      448(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4608(AX)
+	VMOVDQU      512(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4672(AX)
+	VMOVDQU      576(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       768(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       768(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      416(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 176(BX), Y3
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 240(BX), Y4
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      480(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      544(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      608(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       800(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       800(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   4736(AX)
+	VMOVDQU      640(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 304(BX), Y3
+	VPBROADCASTD 256(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 368(BX), Y4
+	VPBROADCASTD 320(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 272(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 336(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4800(AX)
+	VMOVDQU      704(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 260(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 324(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 276(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 340(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4864(AX)
+	VMOVDQU      768(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 264(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 328(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 280(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 344(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4928(AX)
+	VMOVDQU      832(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 268(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 332(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 284(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 288(BX), Y1
+	VMULPS       1024(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 348(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 352(BX), Y0
+	VMULPS       1024(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      672(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 304(BX), Y3
+	VPBROADCASTD 256(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 368(BX), Y4
+	VPBROADCASTD 320(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 272(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 336(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      736(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 260(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 324(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 276(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 340(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      800(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 264(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 328(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 280(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 344(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      864(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 268(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 332(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 284(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 288(BX), Y1
+	VMULPS       1056(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 348(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 352(BX), Y0
+	VMULPS       1056(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   4992(AX)
+	VMOVDQU      896(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 432(BX), Y3
+	VPBROADCASTD 384(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 496(BX), Y4
+	VPBROADCASTD 448(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 400(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 464(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5056(AX)
+	VMOVDQU      960(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 388(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 452(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 404(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 468(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5120(AX)
+	VMOVDQU      1024(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 392(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 456(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 408(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 472(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5184(AX)
+	VMOVDQU      1088(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 396(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 460(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 412(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 416(BX), Y1
+	VMULPS       1280(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 476(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 480(BX), Y0
+	VMULPS       1280(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      928(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 432(BX), Y3
+	VPBROADCASTD 384(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 496(BX), Y4
+	VPBROADCASTD 448(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 400(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 464(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      992(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 388(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 452(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 404(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 468(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1056(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 392(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 456(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 408(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 472(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1120(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 396(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 460(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 412(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 416(BX), Y1
+	VMULPS       1312(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 476(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 480(BX), Y0
+	VMULPS       1312(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   5248(AX)
+	VMOVDQU      1152(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 560(BX), Y3
+	VPBROADCASTD 512(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 624(BX), Y4
+	VPBROADCASTD 576(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 528(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 592(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5312(AX)
+	VMOVDQU      1216(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 516(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 580(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 532(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 596(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5376(AX)
+	VMOVDQU      1280(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 520(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 584(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 536(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 600(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5440(AX)
+	VMOVDQU      1344(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 524(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 588(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 540(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 544(BX), Y1
+	VMULPS       1536(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 604(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 608(BX), Y0
+	VMULPS       1536(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1184(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 560(BX), Y3
+	VPBROADCASTD 512(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 624(BX), Y4
+	VPBROADCASTD 576(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 528(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 592(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1248(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 516(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 580(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 532(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 596(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1312(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 520(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 584(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 536(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 600(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1376(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 524(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 588(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 540(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 544(BX), Y1
+	VMULPS       1568(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 604(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 608(BX), Y0
+	VMULPS       1568(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   5504(AX)
+	VMOVDQU      1408(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 688(BX), Y3
+	VPBROADCASTD 640(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 752(BX), Y4
+	VPBROADCASTD 704(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 656(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 720(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5568(AX)
+	VMOVDQU      1472(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 644(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 708(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 660(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 724(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5632(AX)
+	VMOVDQU      1536(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 648(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 712(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 664(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 728(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5696(AX)
+	VMOVDQU      1600(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 652(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 716(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 668(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 672(BX), Y1
+	VMULPS       1792(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 732(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 736(BX), Y0
+	VMULPS       1792(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1440(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 688(BX), Y3
+	VPBROADCASTD 640(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 752(BX), Y4
+	VPBROADCASTD 704(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 656(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 720(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1504(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 644(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 708(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 660(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 724(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1568(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 648(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 712(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 664(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 728(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1632(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 652(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 716(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 668(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 672(BX), Y1
+	VMULPS       1824(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 732(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 736(BX), Y0
+	VMULPS       1824(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   5760(AX)
+	VMOVDQU      1664(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 816(BX), Y3
+	VPBROADCASTD 768(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 880(BX), Y4
+	VPBROADCASTD 832(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 784(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 848(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5824(AX)
+	VMOVDQU      1728(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 772(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 836(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 788(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 852(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5888(AX)
+	VMOVDQU      1792(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 776(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 840(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 792(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 856(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   5952(AX)
+	VMOVDQU      1856(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 780(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 844(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 796(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 800(BX), Y1
+	VMULPS       2048(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 860(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 864(BX), Y0
+	VMULPS       2048(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1696(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 816(BX), Y3
+	VPBROADCASTD 768(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 880(BX), Y4
+	VPBROADCASTD 832(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 784(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 848(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1760(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 772(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 836(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 788(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 852(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1824(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 776(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 840(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 792(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 856(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      1888(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 780(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 844(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 796(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 800(BX), Y1
+	VMULPS       2080(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 860(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 864(BX), Y0
+	VMULPS       2080(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   6016(AX)
+	VMOVDQU      1920(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 944(BX), Y3
+	VPBROADCASTD 896(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 1008(BX), Y4
+	VPBROADCASTD 960(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 912(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 976(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   6080(AX)
+	VMOVDQU      1984(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 900(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 964(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 916(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 980(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   6144(AX)
+	VMOVDQU      2048(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 904(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 968(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 920(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 984(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   6208(AX)
+	VMOVDQU      2112(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 908(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 972(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 924(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 928(BX), Y1
+	VMULPS       2304(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 988(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 992(BX), Y0
+	VMULPS       2304(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1952(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 944(BX), Y3
+	VPBROADCASTD 896(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 1008(BX), Y4
+	VPBROADCASTD 960(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 912(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 976(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      2016(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 900(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 964(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 916(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 980(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      2080(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 904(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 968(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 920(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 984(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      2144(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 908(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 972(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 924(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 928(BX), Y1
+	VMULPS       2336(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 988(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 992(BX), Y0
+	VMULPS       2336(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+2176, AX
+	ADDQ         $+1024, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecQ4KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ4KPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ4KPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -4303,9 +7691,2073 @@ DATA byte3<>+56(SB)/4, $0x8080800b
 DATA byte3<>+60(SB)/4, $0x8080800f
 GLOBL byte3<>(SB), RODATA|NOPTR, $64
 
+// func matVec2Q4KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2Q4KPackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	PREFETCHT0   4128(AX)
+	VCVTPH2PS    32(AX), Y1
+	VXORPS       sign32<>+0(SB), Y1, Y1
+	PREFETCHT0   4160(AX)
+	VMOVDQU      64(AX), Y2
+	PREFETCHT0   4224(AX)
+	VMOVDQU      128(AX), Y3
+	PREFETCHT0   4288(AX)
+	VMOVDQU      192(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSRLD       $0x02, Y2, Y6
+	VPAND        bytes30<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSRLD       $0x02, Y3, Y6
+	VPAND        bytes30<>+0(SB), Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPAND        bytes3f<>+0(SB), Y2, Y2
+	VPAND        bytes3f<>+0(SB), Y3, Y3
+	VPSHUFB      byte0<>+0(SB), Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 512(R9)
+	VPSHUFB      byte1<>+0(SB), Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 768(R9)
+	VPSHUFB      byte2<>+0(SB), Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 1024(R9)
+	VPSHUFB      byte3<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1280(R9)
+	VPSHUFB      byte0<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1536(R9)
+	VPSHUFB      byte1<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1792(R9)
+	VPSHUFB      byte2<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2048(R9)
+	VPSHUFB      byte3<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2304(R9)
+	VPSHUFB      byte0<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 640(R9)
+	VPSHUFB      byte1<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 896(R9)
+	VPSHUFB      byte2<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1152(R9)
+	VPSHUFB      byte3<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1408(R9)
+	VPSHUFB      byte0<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1664(R9)
+	VPSHUFB      byte1<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1920(R9)
+	VPSHUFB      byte2<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 2176(R9)
+	VPSHUFB      byte3<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 2432(R9)
+	VCVTPH2PS    16(AX), Y0
+	VCVTPH2PS    48(AX), Y1
+	VXORPS       sign32<>+0(SB), Y1, Y1
+	VMOVDQU      96(AX), Y2
+	VMOVDQU      160(AX), Y3
+	VMOVDQU      224(AX), Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y5
+	VPSRLD       $0x04, Y4, Y4
+	VPAND        bytes0f<>+0(SB), Y4, Y4
+	VPSRLD       $0x02, Y2, Y6
+	VPAND        bytes30<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSRLD       $0x02, Y3, Y6
+	VPAND        bytes30<>+0(SB), Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPAND        bytes3f<>+0(SB), Y2, Y2
+	VPAND        bytes3f<>+0(SB), Y3, Y3
+	VPSHUFB      byte0<>+0(SB), Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 544(R9)
+	VPSHUFB      byte1<>+0(SB), Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 800(R9)
+	VPSHUFB      byte2<>+0(SB), Y2, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 1056(R9)
+	VPSHUFB      byte3<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1312(R9)
+	VPSHUFB      byte0<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1568(R9)
+	VPSHUFB      byte1<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1824(R9)
+	VPSHUFB      byte2<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2080(R9)
+	VPSHUFB      byte3<>+0(SB), Y5, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2336(R9)
+	VPSHUFB      byte0<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 672(R9)
+	VPSHUFB      byte1<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 928(R9)
+	VPSHUFB      byte2<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1184(R9)
+	VPSHUFB      byte3<>+0(SB), Y3, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1440(R9)
+	VPSHUFB      byte0<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1696(R9)
+	VPSHUFB      byte1<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 1952(R9)
+	VPSHUFB      byte2<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 2208(R9)
+	VPSHUFB      byte3<>+0(SB), Y4, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 2464(R9)
+	PREFETCHT0   4352(AX)
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y2, Y2, Y2
+	VPBROADCASTD 128(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 192(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4416(AX)
+	VMOVDQU      320(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 68(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 132(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 196(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4480(AX)
+	VMOVDQU      384(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 72(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 136(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 200(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4544(AX)
+	VMOVDQU      448(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 76(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 140(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 204(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      288(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y7, Y7, Y7
+	VPBROADCASTD (BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfe
+	VPXOR        Y8, Y8, Y8
+	VPBROADCASTD 64(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y6, Y6, Y6
+	VPBROADCASTD 128(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPXOR        Y9, Y9, Y9
+	VPBROADCASTD 192(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      352(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 68(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 132(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 196(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      416(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 72(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 136(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 200(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      480(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 76(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 140(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 204(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	PREFETCHT0   4608(AX)
+	VMOVDQU      512(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 16(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 80(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4672(AX)
+	VMOVDQU      576(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 20(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 84(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4736(AX)
+	VMOVDQU      640(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 24(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 88(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4800(AX)
+	VMOVDQU      704(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 28(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y10
+	VMULPS       512(R9), Y10, Y10
+	VMOVUPS      2304(R8), Y11
+	VFMADD231PS  Y10, Y3, Y11
+	VBROADCASTSS 36(BX), Y3
+	VFMADD231PS  640(R9), Y3, Y11
+	VMOVUPS      Y11, 2304(R8)
+	VPBROADCASTD 92(BX), Y3
+
+	// VPDPBUSD Y3, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe3
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R9), Y1, Y1
+	VMOVUPS      2368(R8), Y3
+	VFMADD231PS  Y1, Y4, Y3
+	VBROADCASTSS 100(BX), Y1
+	VFMADD231PS  640(R9), Y1, Y3
+	VMOVUPS      Y3, 2368(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       768(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VBROADCASTSS 164(BX), Y1
+	VFMADD231PS  896(R9), Y1, Y3
+	VMOVUPS      Y3, 2304(R8)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       768(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VBROADCASTSS 228(BX), Y0
+	VFMADD231PS  896(R9), Y0, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      544(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 16(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 80(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      608(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 20(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 84(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      672(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 24(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 88(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      736(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 28(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 32(BX), Y2
+	VMULPS       544(R9), Y2, Y2
+	VMOVUPS      2336(R8), Y3
+	VFMADD231PS  Y2, Y7, Y3
+	VBROADCASTSS 36(BX), Y2
+	VFMADD231PS  672(R9), Y2, Y3
+	VMOVUPS      Y3, 2336(R8)
+	VPBROADCASTD 92(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R9), Y1, Y1
+	VMOVUPS      2400(R8), Y2
+	VFMADD231PS  Y1, Y8, Y2
+	VBROADCASTSS 100(BX), Y1
+	VFMADD231PS  672(R9), Y1, Y2
+	VMOVUPS      Y2, 2400(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       800(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y6, Y2
+	VBROADCASTSS 164(BX), Y1
+	VFMADD231PS  928(R9), Y1, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       800(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y9, Y1
+	VBROADCASTSS 228(BX), Y0
+	VFMADD231PS  928(R9), Y0, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   4864(AX)
+	VMOVDQU      768(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD 256(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 320(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y2, Y2, Y2
+	VPBROADCASTD 384(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 448(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4928(AX)
+	VMOVDQU      832(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 260(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 324(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 388(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 452(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4992(AX)
+	VMOVDQU      896(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 264(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 328(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 392(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 456(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5056(AX)
+	VMOVDQU      960(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 268(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 332(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 396(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 460(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      800(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y7, Y7, Y7
+	VPBROADCASTD 256(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfe
+	VPXOR        Y8, Y8, Y8
+	VPBROADCASTD 320(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y6, Y6, Y6
+	VPBROADCASTD 384(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPXOR        Y9, Y9, Y9
+	VPBROADCASTD 448(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      864(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 260(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 324(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 388(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 452(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      928(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 264(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 328(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 392(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 456(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      992(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 268(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 332(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 396(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 460(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	PREFETCHT0   5120(AX)
+	VMOVDQU      1024(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 272(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 336(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 400(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 464(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5184(AX)
+	VMOVDQU      1088(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 276(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 340(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 404(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 468(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5248(AX)
+	VMOVDQU      1152(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 280(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 344(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 408(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 472(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5312(AX)
+	VMOVDQU      1216(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 284(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 288(BX), Y10
+	VMULPS       1024(R9), Y10, Y10
+	VMOVUPS      2304(R8), Y11
+	VFMADD231PS  Y10, Y3, Y11
+	VBROADCASTSS 292(BX), Y3
+	VFMADD231PS  1152(R9), Y3, Y11
+	VMOVUPS      Y11, 2304(R8)
+	VPBROADCASTD 348(BX), Y3
+
+	// VPDPBUSD Y3, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe3
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 352(BX), Y1
+	VMULPS       1024(R9), Y1, Y1
+	VMOVUPS      2368(R8), Y3
+	VFMADD231PS  Y1, Y4, Y3
+	VBROADCASTSS 356(BX), Y1
+	VFMADD231PS  1152(R9), Y1, Y3
+	VMOVUPS      Y3, 2368(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 412(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 416(BX), Y1
+	VMULPS       1280(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VBROADCASTSS 420(BX), Y1
+	VFMADD231PS  1408(R9), Y1, Y3
+	VMOVUPS      Y3, 2304(R8)
+	VPBROADCASTD 476(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 480(BX), Y0
+	VMULPS       1280(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VBROADCASTSS 484(BX), Y0
+	VFMADD231PS  1408(R9), Y0, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1056(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 272(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 336(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 400(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 464(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1120(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 276(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 340(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 404(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 468(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1184(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 280(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 344(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 408(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 472(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1248(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 284(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 288(BX), Y2
+	VMULPS       1056(R9), Y2, Y2
+	VMOVUPS      2336(R8), Y3
+	VFMADD231PS  Y2, Y7, Y3
+	VBROADCASTSS 292(BX), Y2
+	VFMADD231PS  1184(R9), Y2, Y3
+	VMOVUPS      Y3, 2336(R8)
+	VPBROADCASTD 348(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 352(BX), Y1
+	VMULPS       1056(R9), Y1, Y1
+	VMOVUPS      2400(R8), Y2
+	VFMADD231PS  Y1, Y8, Y2
+	VBROADCASTSS 356(BX), Y1
+	VFMADD231PS  1184(R9), Y1, Y2
+	VMOVUPS      Y2, 2400(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 412(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 416(BX), Y1
+	VMULPS       1312(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y6, Y2
+	VBROADCASTSS 420(BX), Y1
+	VFMADD231PS  1440(R9), Y1, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 476(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 480(BX), Y0
+	VMULPS       1312(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y9, Y1
+	VBROADCASTSS 484(BX), Y0
+	VFMADD231PS  1440(R9), Y0, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   5376(AX)
+	VMOVDQU      1280(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD 512(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 576(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y2, Y2, Y2
+	VPBROADCASTD 640(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 704(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5440(AX)
+	VMOVDQU      1344(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 516(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 580(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 644(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 708(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5504(AX)
+	VMOVDQU      1408(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 520(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 584(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 648(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 712(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5568(AX)
+	VMOVDQU      1472(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 524(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 588(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 652(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 716(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      1312(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y7, Y7, Y7
+	VPBROADCASTD 512(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfe
+	VPXOR        Y8, Y8, Y8
+	VPBROADCASTD 576(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y6, Y6, Y6
+	VPBROADCASTD 640(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPXOR        Y9, Y9, Y9
+	VPBROADCASTD 704(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1376(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 516(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 580(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 644(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 708(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1440(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 520(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 584(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 648(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 712(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1504(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 524(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 588(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 652(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 716(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	PREFETCHT0   5632(AX)
+	VMOVDQU      1536(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 528(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 592(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 656(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 720(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5696(AX)
+	VMOVDQU      1600(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 532(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 596(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 660(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 724(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5760(AX)
+	VMOVDQU      1664(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 536(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 600(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 664(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 728(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5824(AX)
+	VMOVDQU      1728(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 540(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 544(BX), Y10
+	VMULPS       1536(R9), Y10, Y10
+	VMOVUPS      2304(R8), Y11
+	VFMADD231PS  Y10, Y3, Y11
+	VBROADCASTSS 548(BX), Y3
+	VFMADD231PS  1664(R9), Y3, Y11
+	VMOVUPS      Y11, 2304(R8)
+	VPBROADCASTD 604(BX), Y3
+
+	// VPDPBUSD Y3, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe3
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 608(BX), Y1
+	VMULPS       1536(R9), Y1, Y1
+	VMOVUPS      2368(R8), Y3
+	VFMADD231PS  Y1, Y4, Y3
+	VBROADCASTSS 612(BX), Y1
+	VFMADD231PS  1664(R9), Y1, Y3
+	VMOVUPS      Y3, 2368(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 668(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 672(BX), Y1
+	VMULPS       1792(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VBROADCASTSS 676(BX), Y1
+	VFMADD231PS  1920(R9), Y1, Y3
+	VMOVUPS      Y3, 2304(R8)
+	VPBROADCASTD 732(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 736(BX), Y0
+	VMULPS       1792(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VBROADCASTSS 740(BX), Y0
+	VFMADD231PS  1920(R9), Y0, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1568(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 528(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 592(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 656(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 720(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1632(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 532(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 596(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 660(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 724(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1696(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 536(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 600(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 664(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 728(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1760(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 540(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 544(BX), Y2
+	VMULPS       1568(R9), Y2, Y2
+	VMOVUPS      2336(R8), Y3
+	VFMADD231PS  Y2, Y7, Y3
+	VBROADCASTSS 548(BX), Y2
+	VFMADD231PS  1696(R9), Y2, Y3
+	VMOVUPS      Y3, 2336(R8)
+	VPBROADCASTD 604(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 608(BX), Y1
+	VMULPS       1568(R9), Y1, Y1
+	VMOVUPS      2400(R8), Y2
+	VFMADD231PS  Y1, Y8, Y2
+	VBROADCASTSS 612(BX), Y1
+	VFMADD231PS  1696(R9), Y1, Y2
+	VMOVUPS      Y2, 2400(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 668(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 672(BX), Y1
+	VMULPS       1824(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y6, Y2
+	VBROADCASTSS 676(BX), Y1
+	VFMADD231PS  1952(R9), Y1, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 732(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 736(BX), Y0
+	VMULPS       1824(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y9, Y1
+	VBROADCASTSS 740(BX), Y0
+	VFMADD231PS  1952(R9), Y0, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   5888(AX)
+	VMOVDQU      1792(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD 768(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 832(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y2, Y2, Y2
+	VPBROADCASTD 896(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 960(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5952(AX)
+	VMOVDQU      1856(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 772(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 836(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 900(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 964(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6016(AX)
+	VMOVDQU      1920(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 776(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 840(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 904(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 968(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6080(AX)
+	VMOVDQU      1984(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 780(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xde
+	VPBROADCASTD 844(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 908(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 972(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      1824(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y7, Y7, Y7
+	VPBROADCASTD 768(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfe
+	VPXOR        Y8, Y8, Y8
+	VPBROADCASTD 832(BX), Y6
+
+	// VPDPBUSD Y6, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc6
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPXOR        Y6, Y6, Y6
+	VPBROADCASTD 896(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPXOR        Y9, Y9, Y9
+	VPBROADCASTD 960(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1888(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 772(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 836(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 900(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 964(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      1952(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 776(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 840(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 904(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 968(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      2016(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 780(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG         $0x5075c2c4
+	BYTE         $0xfa
+	VPBROADCASTD 844(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y8
+	LONG         $0x507542c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 908(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 972(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	PREFETCHT0   6144(AX)
+	VMOVDQU      2048(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 784(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 848(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 912(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 976(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6208(AX)
+	VMOVDQU      2112(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 788(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 852(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 916(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 980(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6272(AX)
+	VMOVDQU      2176(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 792(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VPBROADCASTD 856(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y4
+	LONG         $0x5075c2c4
+	BYTE         $0xe2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 920(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 984(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6336(AX)
+	VMOVDQU      2240(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 796(BX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 800(BX), Y10
+	VMULPS       2048(R9), Y10, Y10
+	VMOVUPS      2304(R8), Y11
+	VFMADD231PS  Y10, Y3, Y11
+	VBROADCASTSS 804(BX), Y3
+	VFMADD231PS  2176(R9), Y3, Y11
+	VMOVUPS      Y11, 2304(R8)
+	VPBROADCASTD 860(BX), Y3
+
+	// VPDPBUSD Y3, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe3
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 864(BX), Y1
+	VMULPS       2048(R9), Y1, Y1
+	VMOVUPS      2368(R8), Y3
+	VFMADD231PS  Y1, Y4, Y3
+	VBROADCASTSS 868(BX), Y1
+	VFMADD231PS  2176(R9), Y1, Y3
+	VMOVUPS      Y3, 2368(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 924(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 928(BX), Y1
+	VMULPS       2304(R9), Y1, Y1
+	VMOVUPS      2304(R8), Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VBROADCASTSS 932(BX), Y1
+	VFMADD231PS  2432(R9), Y1, Y3
+	VMOVUPS      Y3, 2304(R8)
+	VPBROADCASTD 988(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 992(BX), Y0
+	VMULPS       2304(R9), Y0, Y0
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VBROADCASTSS 996(BX), Y0
+	VFMADD231PS  2432(R9), Y0, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      2080(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 784(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 848(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 912(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 976(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      2144(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 788(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 852(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 916(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 980(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      2208(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 792(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 856(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 920(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VPBROADCASTD 984(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VMOVDQU      2272(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 796(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 800(BX), Y2
+	VMULPS       2080(R9), Y2, Y2
+	VMOVUPS      2336(R8), Y3
+	VFMADD231PS  Y2, Y7, Y3
+	VBROADCASTSS 804(BX), Y2
+	VFMADD231PS  2208(R9), Y2, Y3
+	VMOVUPS      Y3, 2336(R8)
+	VPBROADCASTD 860(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 864(BX), Y1
+	VMULPS       2080(R9), Y1, Y1
+	VMOVUPS      2400(R8), Y2
+	VFMADD231PS  Y1, Y8, Y2
+	VBROADCASTSS 868(BX), Y1
+	VFMADD231PS  2208(R9), Y1, Y2
+	VMOVUPS      Y2, 2400(R8)
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 924(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 928(BX), Y1
+	VMULPS       2336(R9), Y1, Y1
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y6, Y2
+	VBROADCASTSS 932(BX), Y1
+	VFMADD231PS  2464(R9), Y1, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 988(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xc9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 992(BX), Y0
+	VMULPS       2336(R9), Y0, Y0
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y9, Y1
+	VBROADCASTSS 996(BX), Y0
+	VFMADD231PS  2464(R9), Y0, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+2304, AX
+	ADDQ         $+1024, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ5KPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ5KPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -6006,7 +11458,7 @@ block:
 
 // func matVecQ6KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ6KPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ6KPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -7857,9 +13309,2683 @@ DATA bytesc0<>+56(SB)/4, $0xc0c0c0c0
 DATA bytesc0<>+60(SB)/4, $0xc0c0c0c0
 GLOBL bytesc0<>(SB), RODATA|NOPTR, $64
 
+// func matVec2Q6KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec2Q6KPackedAVXVNNI(SB), $2496-48
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ second+8(FP), DI
+	LEAQ (SP), R8
+	ADDQ $0x3f, R8
+	ANDQ $-64, R8
+	LEAQ -512(R8), R9
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2304(R8)
+	VMOVUPS Y0, 2336(R8)
+	VMOVUPS Y0, 2368(R8)
+	VMOVUPS Y0, 2400(R8)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   7424(AX)
+	VCVTPH2PS    3328(AX), Y0
+	VMULPS       quarter<>+0(SB), Y0, Y0
+	PREFETCHT0   7168(AX)
+	VMOVDQU      3072(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 512(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 576(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 768(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 832(R9)
+	PREFETCHT0   7232(AX)
+	VMOVDQU      3136(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1024(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1088(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1280(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 1344(R9)
+	PREFETCHT0   7296(AX)
+	VMOVDQU      3200(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1536(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1600(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1792(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 1856(R9)
+	PREFETCHT0   7360(AX)
+	VMOVDQU      3264(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2048(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2112(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2304(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 2368(R9)
+	VCVTPH2PS    3344(AX), Y0
+	VMULPS       quarter<>+0(SB), Y0, Y0
+	VMOVDQU      3104(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 544(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 608(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 800(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 864(R9)
+	VMOVDQU      3168(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1056(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1120(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1312(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 1376(R9)
+	VMOVDQU      3232(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1568(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1632(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 1824(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 1888(R9)
+	VMOVDQU      3296(AX), Y1
+	VPSLLD       $0x18, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2080(R9)
+	VPSLLD       $0x10, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2144(R9)
+	VPSLLD       $0x08, Y1, Y2
+	VPSRAD       $0x18, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 2336(R9)
+	VPSRAD       $0x18, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 2400(R9)
+	PREFETCHT0   4096(AX)
+	VMOVDQU      (AX), Y0
+	PREFETCHT0   6144(AX)
+	VMOVDQU      2048(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 52(BX), Y4
+	VPBROADCASTD (BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 116(BX), Y5
+	VPBROADCASTD 64(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 308(BX), Y2
+	VPBROADCASTD 256(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 372(BX), Y3
+	VPBROADCASTD 320(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4160(AX)
+	VMOVDQU      64(AX), Y0
+	PREFETCHT0   6208(AX)
+	VMOVDQU      2112(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 4(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 68(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 260(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 324(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4224(AX)
+	VMOVDQU      128(AX), Y0
+	PREFETCHT0   6272(AX)
+	VMOVDQU      2176(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 8(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 72(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 264(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 328(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4288(AX)
+	VMOVDQU      192(AX), Y0
+	PREFETCHT0   6336(AX)
+	VMOVDQU      2240(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 12(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       512(R9), Y4, Y4
+	VMOVUPS      Y4, 2048(R8)
+	VPBROADCASTD 76(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       512(R9), Y5, Y5
+	VMOVUPS      Y5, 2176(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 268(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       1024(R9), Y2, Y2
+	VMOVUPS      Y2, 2112(R8)
+	VPBROADCASTD 332(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       1024(R9), Y3, Y3
+	VMOVUPS      Y3, 2240(R8)
+	PREFETCHT0   4608(AX)
+	VMOVDQU      512(AX), Y0
+	PREFETCHT0   6144(AX)
+	VMOVDQU      2048(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 180(BX), Y4
+	VPBROADCASTD 128(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 244(BX), Y5
+	VPBROADCASTD 192(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 436(BX), Y2
+	VPBROADCASTD 384(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 500(BX), Y3
+	VPBROADCASTD 448(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4672(AX)
+	VMOVDQU      576(AX), Y0
+	PREFETCHT0   6208(AX)
+	VMOVDQU      2112(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 132(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 196(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 388(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 452(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4736(AX)
+	VMOVDQU      640(AX), Y0
+	PREFETCHT0   6272(AX)
+	VMOVDQU      2176(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 136(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 200(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 392(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 456(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4800(AX)
+	VMOVDQU      704(AX), Y0
+	PREFETCHT0   6336(AX)
+	VMOVDQU      2240(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 140(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       768(R9), Y4, Y4
+	VMOVUPS      Y4, 2080(R8)
+	VPBROADCASTD 204(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       768(R9), Y5, Y5
+	VMOVUPS      Y5, 2208(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 396(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       1280(R9), Y2, Y2
+	VMOVUPS      Y2, 2144(R8)
+	VPBROADCASTD 460(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       1280(R9), Y3, Y3
+	VMOVUPS      Y3, 2272(R8)
+	PREFETCHT0   4352(AX)
+	VMOVDQU      256(AX), Y0
+	PREFETCHT0   6400(AX)
+	VMOVDQU      2304(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 56(BX), Y4
+	VPBROADCASTD 16(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 120(BX), Y5
+	VPBROADCASTD 80(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 312(BX), Y2
+	VPBROADCASTD 272(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 376(BX), Y3
+	VPBROADCASTD 336(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4416(AX)
+	VMOVDQU      320(AX), Y0
+	PREFETCHT0   6464(AX)
+	VMOVDQU      2368(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 20(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 84(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 276(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 340(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4480(AX)
+	VMOVDQU      384(AX), Y0
+	PREFETCHT0   6528(AX)
+	VMOVDQU      2432(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 24(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 88(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 280(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 344(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   4544(AX)
+	VMOVDQU      448(AX), Y0
+	PREFETCHT0   6592(AX)
+	VMOVDQU      2496(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 28(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 32(BX), Y7
+	VMOVUPS      576(R9), Y8
+	VFMADD213PS  2048(R8), Y8, Y4
+	VMOVUPS      2304(R8), Y8
+	VFMADD231PS  Y7, Y4, Y8
+	VMOVUPS      Y8, 2304(R8)
+	VPBROADCASTD 92(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(BX), Y4
+	VMOVUPS      576(R9), Y6
+	VFMADD213PS  2176(R8), Y6, Y5
+	VMOVUPS      2368(R8), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, 2368(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 284(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VPBROADCASTD 348(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	PREFETCHT0   4864(AX)
+	VMOVDQU      768(AX), Y0
+	PREFETCHT0   6400(AX)
+	VMOVDQU      2304(AX), Y1
+	VPSLLD       $0x02, Y0, Y4
+	VPAND        bytes3c<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y1, Y5
+	VPAND        bytesc0<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 184(BX), Y6
+	VPBROADCASTD 144(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y6
+	LONG         $0x505de2c4
+	BYTE         $0xf5
+	VPBROADCASTD 248(BX), Y7
+	VPBROADCASTD 208(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y7
+	LONG         $0x505de2c4
+	BYTE         $0xfd
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 440(BX), Y4
+	VPBROADCASTD 400(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 504(BX), Y5
+	VPBROADCASTD 464(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4928(AX)
+	VMOVDQU      832(AX), Y0
+	PREFETCHT0   6464(AX)
+	VMOVDQU      2368(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 148(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 212(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 404(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 468(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4992(AX)
+	VMOVDQU      896(AX), Y0
+	PREFETCHT0   6528(AX)
+	VMOVDQU      2432(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 152(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 216(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 408(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 472(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5056(AX)
+	VMOVDQU      960(AX), Y0
+	PREFETCHT0   6592(AX)
+	VMOVDQU      2496(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 156(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 160(BX), Y9
+	VMOVUPS      832(R9), Y10
+	VFMADD213PS  2080(R8), Y10, Y6
+	VMOVUPS      2304(R8), Y10
+	VFMADD231PS  Y9, Y6, Y10
+	VMOVUPS      Y10, 2304(R8)
+	VBROADCASTSS 288(BX), Y6
+	VMOVUPS      1088(R9), Y9
+	VFMADD213PS  2112(R8), Y9, Y2
+	VMOVUPS      2304(R8), Y9
+	VFMADD231PS  Y6, Y2, Y9
+	VMOVUPS      Y9, 2304(R8)
+	VPBROADCASTD 220(BX), Y2
+
+	// VPDPBUSD Y2, Y8, Y7
+	LONG         $0x503de2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 224(BX), Y2
+	VMOVUPS      832(R9), Y6
+	VFMADD213PS  2208(R8), Y6, Y7
+	VMOVUPS      2368(R8), Y6
+	VFMADD231PS  Y2, Y7, Y6
+	VMOVUPS      Y6, 2368(R8)
+	VBROADCASTSS 352(BX), Y2
+	VMOVUPS      1088(R9), Y6
+	VFMADD213PS  2240(R8), Y6, Y3
+	VMOVUPS      2368(R8), Y6
+	VFMADD231PS  Y2, Y3, Y6
+	VMOVUPS      Y6, 2368(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 412(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 416(BX), Y1
+	VMOVUPS      1344(R9), Y2
+	VFMADD213PS  2144(R8), Y2, Y4
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 476(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 480(BX), Y0
+	VMOVUPS      1344(R9), Y1
+	VFMADD213PS  2272(R8), Y1, Y5
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      32(AX), Y0
+	VMOVDQU      2080(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 52(BX), Y4
+	VPBROADCASTD (BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 116(BX), Y5
+	VPBROADCASTD 64(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 308(BX), Y2
+	VPBROADCASTD 256(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 372(BX), Y3
+	VPBROADCASTD 320(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      96(AX), Y0
+	VMOVDQU      2144(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 4(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 68(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 260(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 324(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      160(AX), Y0
+	VMOVDQU      2208(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 8(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 72(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 264(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 328(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      224(AX), Y0
+	VMOVDQU      2272(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 12(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       544(R9), Y4, Y4
+	VMOVUPS      Y4, 2048(R8)
+	VPBROADCASTD 76(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       544(R9), Y5, Y5
+	VMOVUPS      Y5, 2176(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 268(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       1056(R9), Y2, Y2
+	VMOVUPS      Y2, 2112(R8)
+	VPBROADCASTD 332(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       1056(R9), Y3, Y3
+	VMOVUPS      Y3, 2240(R8)
+	VMOVDQU      544(AX), Y0
+	VMOVDQU      2080(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 180(BX), Y4
+	VPBROADCASTD 128(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 244(BX), Y5
+	VPBROADCASTD 192(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 436(BX), Y2
+	VPBROADCASTD 384(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 500(BX), Y3
+	VPBROADCASTD 448(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      608(AX), Y0
+	VMOVDQU      2144(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 132(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 196(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 388(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 452(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      672(AX), Y0
+	VMOVDQU      2208(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 136(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 200(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 392(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 456(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      736(AX), Y0
+	VMOVDQU      2272(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 140(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       800(R9), Y4, Y4
+	VMOVUPS      Y4, 2080(R8)
+	VPBROADCASTD 204(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       800(R9), Y5, Y5
+	VMOVUPS      Y5, 2208(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 396(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       1312(R9), Y2, Y2
+	VMOVUPS      Y2, 2144(R8)
+	VPBROADCASTD 460(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       1312(R9), Y3, Y3
+	VMOVUPS      Y3, 2272(R8)
+	VMOVDQU      288(AX), Y0
+	VMOVDQU      2336(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 56(BX), Y4
+	VPBROADCASTD 16(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 120(BX), Y5
+	VPBROADCASTD 80(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 312(BX), Y2
+	VPBROADCASTD 272(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 376(BX), Y3
+	VPBROADCASTD 336(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      352(AX), Y0
+	VMOVDQU      2400(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 20(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 84(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 276(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 340(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      416(AX), Y0
+	VMOVDQU      2464(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 24(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 88(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 280(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 344(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      480(AX), Y0
+	VMOVDQU      2528(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 28(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 32(BX), Y7
+	VMOVUPS      608(R9), Y8
+	VFMADD213PS  2048(R8), Y8, Y4
+	VMOVUPS      2336(R8), Y8
+	VFMADD231PS  Y7, Y4, Y8
+	VMOVUPS      Y8, 2336(R8)
+	VPBROADCASTD 92(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(BX), Y4
+	VMOVUPS      608(R9), Y6
+	VFMADD213PS  2176(R8), Y6, Y5
+	VMOVUPS      2400(R8), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, 2400(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 284(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VPBROADCASTD 348(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMOVDQU      800(AX), Y0
+	VMOVDQU      2336(AX), Y1
+	VPSLLD       $0x02, Y0, Y4
+	VPAND        bytes3c<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y1, Y5
+	VPAND        bytesc0<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 184(BX), Y6
+	VPBROADCASTD 144(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y6
+	LONG         $0x505de2c4
+	BYTE         $0xf5
+	VPBROADCASTD 248(BX), Y7
+	VPBROADCASTD 208(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y7
+	LONG         $0x505de2c4
+	BYTE         $0xfd
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 440(BX), Y4
+	VPBROADCASTD 400(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 504(BX), Y5
+	VPBROADCASTD 464(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      864(AX), Y0
+	VMOVDQU      2400(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 148(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 212(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 404(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 468(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      928(AX), Y0
+	VMOVDQU      2464(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 152(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 216(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 408(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 472(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      992(AX), Y0
+	VMOVDQU      2528(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 156(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 160(BX), Y9
+	VMOVUPS      864(R9), Y10
+	VFMADD213PS  2080(R8), Y10, Y6
+	VMOVUPS      2336(R8), Y10
+	VFMADD231PS  Y9, Y6, Y10
+	VMOVUPS      Y10, 2336(R8)
+	VBROADCASTSS 288(BX), Y6
+	VMOVUPS      1120(R9), Y9
+	VFMADD213PS  2112(R8), Y9, Y2
+	VMOVUPS      2336(R8), Y9
+	VFMADD231PS  Y6, Y2, Y9
+	VMOVUPS      Y9, 2336(R8)
+	VPBROADCASTD 220(BX), Y2
+
+	// VPDPBUSD Y2, Y8, Y7
+	LONG         $0x503de2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 224(BX), Y2
+	VMOVUPS      864(R9), Y6
+	VFMADD213PS  2208(R8), Y6, Y7
+	VMOVUPS      2400(R8), Y6
+	VFMADD231PS  Y2, Y7, Y6
+	VMOVUPS      Y6, 2400(R8)
+	VBROADCASTSS 352(BX), Y2
+	VMOVUPS      1120(R9), Y6
+	VFMADD213PS  2240(R8), Y6, Y3
+	VMOVUPS      2400(R8), Y6
+	VFMADD231PS  Y2, Y3, Y6
+	VMOVUPS      Y6, 2400(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 412(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 416(BX), Y1
+	VMOVUPS      1376(R9), Y2
+	VFMADD213PS  2144(R8), Y2, Y4
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 476(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 480(BX), Y0
+	VMOVUPS      1376(R9), Y1
+	VFMADD213PS  2272(R8), Y1, Y5
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2400(R8)
+	PREFETCHT0   5120(AX)
+	VMOVDQU      1024(AX), Y0
+	PREFETCHT0   6656(AX)
+	VMOVDQU      2560(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 564(BX), Y4
+	VPBROADCASTD 512(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 628(BX), Y5
+	VPBROADCASTD 576(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 820(BX), Y2
+	VPBROADCASTD 768(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 884(BX), Y3
+	VPBROADCASTD 832(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5184(AX)
+	VMOVDQU      1088(AX), Y0
+	PREFETCHT0   6720(AX)
+	VMOVDQU      2624(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 516(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 580(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 772(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 836(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5248(AX)
+	VMOVDQU      1152(AX), Y0
+	PREFETCHT0   6784(AX)
+	VMOVDQU      2688(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 520(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 584(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 776(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 840(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5312(AX)
+	VMOVDQU      1216(AX), Y0
+	PREFETCHT0   6848(AX)
+	VMOVDQU      2752(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 524(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       1536(R9), Y4, Y4
+	VMOVUPS      Y4, 2048(R8)
+	VPBROADCASTD 588(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       1536(R9), Y5, Y5
+	VMOVUPS      Y5, 2176(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 780(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       2048(R9), Y2, Y2
+	VMOVUPS      Y2, 2112(R8)
+	VPBROADCASTD 844(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       2048(R9), Y3, Y3
+	VMOVUPS      Y3, 2240(R8)
+	PREFETCHT0   5632(AX)
+	VMOVDQU      1536(AX), Y0
+	PREFETCHT0   6656(AX)
+	VMOVDQU      2560(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 692(BX), Y4
+	VPBROADCASTD 640(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 756(BX), Y5
+	VPBROADCASTD 704(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 948(BX), Y2
+	VPBROADCASTD 896(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 1012(BX), Y3
+	VPBROADCASTD 960(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5696(AX)
+	VMOVDQU      1600(AX), Y0
+	PREFETCHT0   6720(AX)
+	VMOVDQU      2624(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 644(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 708(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 900(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 964(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5760(AX)
+	VMOVDQU      1664(AX), Y0
+	PREFETCHT0   6784(AX)
+	VMOVDQU      2688(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 648(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 712(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 904(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 968(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5824(AX)
+	VMOVDQU      1728(AX), Y0
+	PREFETCHT0   6848(AX)
+	VMOVDQU      2752(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 652(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       1792(R9), Y4, Y4
+	VMOVUPS      Y4, 2080(R8)
+	VPBROADCASTD 716(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       1792(R9), Y5, Y5
+	VMOVUPS      Y5, 2208(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 908(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       2304(R9), Y2, Y2
+	VMOVUPS      Y2, 2144(R8)
+	VPBROADCASTD 972(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       2304(R9), Y3, Y3
+	VMOVUPS      Y3, 2272(R8)
+	PREFETCHT0   5376(AX)
+	VMOVDQU      1280(AX), Y0
+	PREFETCHT0   6912(AX)
+	VMOVDQU      2816(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 568(BX), Y4
+	VPBROADCASTD 528(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 632(BX), Y5
+	VPBROADCASTD 592(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 824(BX), Y2
+	VPBROADCASTD 784(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 888(BX), Y3
+	VPBROADCASTD 848(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5440(AX)
+	VMOVDQU      1344(AX), Y0
+	PREFETCHT0   6976(AX)
+	VMOVDQU      2880(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 532(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 596(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 788(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 852(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5504(AX)
+	VMOVDQU      1408(AX), Y0
+	PREFETCHT0   7040(AX)
+	VMOVDQU      2944(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 536(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 600(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 792(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 856(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	PREFETCHT0   5568(AX)
+	VMOVDQU      1472(AX), Y0
+	PREFETCHT0   7104(AX)
+	VMOVDQU      3008(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 540(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 544(BX), Y7
+	VMOVUPS      1600(R9), Y8
+	VFMADD213PS  2048(R8), Y8, Y4
+	VMOVUPS      2304(R8), Y8
+	VFMADD231PS  Y7, Y4, Y8
+	VMOVUPS      Y8, 2304(R8)
+	VPBROADCASTD 604(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 608(BX), Y4
+	VMOVUPS      1600(R9), Y6
+	VFMADD213PS  2176(R8), Y6, Y5
+	VMOVUPS      2368(R8), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, 2368(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 796(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VPBROADCASTD 860(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	PREFETCHT0   5888(AX)
+	VMOVDQU      1792(AX), Y0
+	PREFETCHT0   6912(AX)
+	VMOVDQU      2816(AX), Y1
+	VPSLLD       $0x02, Y0, Y4
+	VPAND        bytes3c<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y1, Y5
+	VPAND        bytesc0<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 696(BX), Y6
+	VPBROADCASTD 656(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y6
+	LONG         $0x505de2c4
+	BYTE         $0xf5
+	VPBROADCASTD 760(BX), Y7
+	VPBROADCASTD 720(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y7
+	LONG         $0x505de2c4
+	BYTE         $0xfd
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 952(BX), Y4
+	VPBROADCASTD 912(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 1016(BX), Y5
+	VPBROADCASTD 976(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   5952(AX)
+	VMOVDQU      1856(AX), Y0
+	PREFETCHT0   6976(AX)
+	VMOVDQU      2880(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 660(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 724(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 916(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 980(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6016(AX)
+	VMOVDQU      1920(AX), Y0
+	PREFETCHT0   7040(AX)
+	VMOVDQU      2944(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 664(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 728(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 920(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 984(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   6080(AX)
+	VMOVDQU      1984(AX), Y0
+	PREFETCHT0   7104(AX)
+	VMOVDQU      3008(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 668(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 672(BX), Y9
+	VMOVUPS      1856(R9), Y10
+	VFMADD213PS  2080(R8), Y10, Y6
+	VMOVUPS      2304(R8), Y10
+	VFMADD231PS  Y9, Y6, Y10
+	VMOVUPS      Y10, 2304(R8)
+	VBROADCASTSS 800(BX), Y6
+	VMOVUPS      2112(R9), Y9
+	VFMADD213PS  2112(R8), Y9, Y2
+	VMOVUPS      2304(R8), Y9
+	VFMADD231PS  Y6, Y2, Y9
+	VMOVUPS      Y9, 2304(R8)
+	VPBROADCASTD 732(BX), Y2
+
+	// VPDPBUSD Y2, Y8, Y7
+	LONG         $0x503de2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 736(BX), Y2
+	VMOVUPS      1856(R9), Y6
+	VFMADD213PS  2208(R8), Y6, Y7
+	VMOVUPS      2368(R8), Y6
+	VFMADD231PS  Y2, Y7, Y6
+	VMOVUPS      Y6, 2368(R8)
+	VBROADCASTSS 864(BX), Y2
+	VMOVUPS      2112(R9), Y6
+	VFMADD213PS  2240(R8), Y6, Y3
+	VMOVUPS      2368(R8), Y6
+	VFMADD231PS  Y2, Y3, Y6
+	VMOVUPS      Y6, 2368(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 924(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 928(BX), Y1
+	VMOVUPS      2368(R9), Y2
+	VFMADD213PS  2144(R8), Y2, Y4
+	VMOVUPS      2304(R8), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2304(R8)
+	VPBROADCASTD 988(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 992(BX), Y0
+	VMOVUPS      2368(R9), Y1
+	VFMADD213PS  2272(R8), Y1, Y5
+	VMOVUPS      2368(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2368(R8)
+	VMOVDQU      1056(AX), Y0
+	VMOVDQU      2592(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 564(BX), Y4
+	VPBROADCASTD 512(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 628(BX), Y5
+	VPBROADCASTD 576(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 820(BX), Y2
+	VPBROADCASTD 768(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 884(BX), Y3
+	VPBROADCASTD 832(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1120(AX), Y0
+	VMOVDQU      2656(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 516(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 580(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 772(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 836(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1184(AX), Y0
+	VMOVDQU      2720(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 520(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 584(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 776(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 840(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1248(AX), Y0
+	VMOVDQU      2784(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 524(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       1568(R9), Y4, Y4
+	VMOVUPS      Y4, 2048(R8)
+	VPBROADCASTD 588(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       1568(R9), Y5, Y5
+	VMOVUPS      Y5, 2176(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 780(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       2080(R9), Y2, Y2
+	VMOVUPS      Y2, 2112(R8)
+	VPBROADCASTD 844(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       2080(R9), Y3, Y3
+	VMOVUPS      Y3, 2240(R8)
+	VMOVDQU      1568(AX), Y0
+	VMOVDQU      2592(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 692(BX), Y4
+	VPBROADCASTD 640(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 756(BX), Y5
+	VPBROADCASTD 704(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 948(BX), Y2
+	VPBROADCASTD 896(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 1012(BX), Y3
+	VPBROADCASTD 960(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1632(AX), Y0
+	VMOVDQU      2656(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 644(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 708(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 900(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 964(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1696(AX), Y0
+	VMOVDQU      2720(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 648(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 712(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 904(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 968(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1760(AX), Y0
+	VMOVDQU      2784(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x04, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 652(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       1824(R9), Y4, Y4
+	VMOVUPS      Y4, 2080(R8)
+	VPBROADCASTD 716(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       1824(R9), Y5, Y5
+	VMOVUPS      Y5, 2208(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 908(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       2336(R9), Y2, Y2
+	VMOVUPS      Y2, 2144(R8)
+	VPBROADCASTD 972(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       2336(R9), Y3, Y3
+	VMOVUPS      Y3, 2272(R8)
+	VMOVDQU      1312(AX), Y0
+	VMOVDQU      2848(AX), Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        bytes3c<>+0(SB), Y2, Y2
+	VPSLLD       $0x06, Y1, Y3
+	VPAND        bytesc0<>+0(SB), Y3, Y3
+	VPOR         Y3, Y2, Y2
+	VPBROADCASTD 568(BX), Y4
+	VPBROADCASTD 528(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y4
+	LONG         $0x506de2c4
+	BYTE         $0xe3
+	VPBROADCASTD 632(BX), Y5
+	VPBROADCASTD 592(BX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 824(BX), Y2
+	VPBROADCASTD 784(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 888(BX), Y3
+	VPBROADCASTD 848(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1376(AX), Y0
+	VMOVDQU      2912(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 532(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 596(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 788(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 852(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1440(AX), Y0
+	VMOVDQU      2976(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 536(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VPBROADCASTD 600(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xef
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 792(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 856(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VMOVDQU      1504(AX), Y0
+	VMOVDQU      3040(AX), Y1
+	VPSLLD       $0x02, Y0, Y6
+	VPAND        bytes3c<>+0(SB), Y6, Y6
+	VPSLLD       $0x06, Y1, Y7
+	VPAND        bytesc0<>+0(SB), Y7, Y7
+	VPOR         Y7, Y6, Y6
+	VPBROADCASTD 540(BX), Y7
+
+	// VPDPBUSD Y7, Y6, Y4
+	LONG         $0x504de2c4
+	BYTE         $0xe7
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 544(BX), Y7
+	VMOVUPS      1632(R9), Y8
+	VFMADD213PS  2048(R8), Y8, Y4
+	VMOVUPS      2336(R8), Y8
+	VFMADD231PS  Y7, Y4, Y8
+	VMOVUPS      Y8, 2336(R8)
+	VPBROADCASTD 604(BX), Y4
+
+	// VPDPBUSD Y4, Y6, Y5
+	LONG         $0x504de2c4
+	BYTE         $0xec
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 608(BX), Y4
+	VMOVUPS      1632(R9), Y6
+	VFMADD213PS  2176(R8), Y6, Y5
+	VMOVUPS      2400(R8), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, 2400(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPSLLD       $0x02, Y1, Y1
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 796(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VPBROADCASTD 860(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VMOVDQU      1824(AX), Y0
+	VMOVDQU      2848(AX), Y1
+	VPSLLD       $0x02, Y0, Y4
+	VPAND        bytes3c<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y1, Y5
+	VPAND        bytesc0<>+0(SB), Y5, Y5
+	VPOR         Y5, Y4, Y4
+	VPBROADCASTD 696(BX), Y6
+	VPBROADCASTD 656(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y6
+	LONG         $0x505de2c4
+	BYTE         $0xf5
+	VPBROADCASTD 760(BX), Y7
+	VPBROADCASTD 720(BX), Y5
+
+	// VPDPBUSD Y5, Y4, Y7
+	LONG         $0x505de2c4
+	BYTE         $0xfd
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 952(BX), Y4
+	VPBROADCASTD 912(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 1016(BX), Y5
+	VPBROADCASTD 976(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      1888(AX), Y0
+	VMOVDQU      2912(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 660(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 724(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 916(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 980(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      1952(AX), Y0
+	VMOVDQU      2976(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 664(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VPBROADCASTD 728(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xf9
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 920(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 984(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      2016(AX), Y0
+	VMOVDQU      3040(AX), Y1
+	VPSLLD       $0x02, Y0, Y8
+	VPAND        bytes3c<>+0(SB), Y8, Y8
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        bytesc0<>+0(SB), Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPBROADCASTD 668(BX), Y9
+
+	// VPDPBUSD Y9, Y8, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 672(BX), Y9
+	VMOVUPS      1888(R9), Y10
+	VFMADD213PS  2080(R8), Y10, Y6
+	VMOVUPS      2336(R8), Y10
+	VFMADD231PS  Y9, Y6, Y10
+	VMOVUPS      Y10, 2336(R8)
+	VBROADCASTSS 800(BX), Y6
+	VMOVUPS      2144(R9), Y9
+	VFMADD213PS  2112(R8), Y9, Y2
+	VMOVUPS      2336(R8), Y9
+	VFMADD231PS  Y6, Y2, Y9
+	VMOVUPS      Y9, 2336(R8)
+	VPBROADCASTD 732(BX), Y2
+
+	// VPDPBUSD Y2, Y8, Y7
+	LONG         $0x503de2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 736(BX), Y2
+	VMOVUPS      1888(R9), Y6
+	VFMADD213PS  2208(R8), Y6, Y7
+	VMOVUPS      2400(R8), Y6
+	VFMADD231PS  Y2, Y7, Y6
+	VMOVUPS      Y6, 2400(R8)
+	VBROADCASTSS 864(BX), Y2
+	VMOVUPS      2144(R9), Y6
+	VFMADD213PS  2240(R8), Y6, Y3
+	VMOVUPS      2400(R8), Y6
+	VFMADD231PS  Y2, Y3, Y6
+	VMOVUPS      Y6, 2400(R8)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        bytes3c<>+0(SB), Y0, Y0
+	VPAND        bytesc0<>+0(SB), Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VPBROADCASTD 924(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 928(BX), Y1
+	VMOVUPS      2400(R9), Y2
+	VFMADD213PS  2144(R8), Y2, Y4
+	VMOVUPS      2336(R8), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2336(R8)
+	VPBROADCASTD 988(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 992(BX), Y0
+	VMOVUPS      2400(R9), Y1
+	VFMADD213PS  2272(R8), Y1, Y5
+	VMOVUPS      2400(R8), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2400(R8)
+	ADDQ         $+3360, AX
+	ADDQ         $+1024, BX
+	DECQ         SI
+	JNZ          block
+	VMOVUPS      2304(R8), Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      2336(R8), Y0
+	VMOVUPS      Y0, 32(CX)
+	ADDQ         $0x40, CX
+	VMOVUPS      2368(R8), Y0
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      2400(R8), Y0
+	VMOVUPS      Y0, 32(DI)
+	ADDQ         $0x40, DI
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ2KPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ2KPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX
@@ -9343,7 +17469,7 @@ GLOBL bytes03<>(SB), RODATA|NOPTR, $64
 
 // func matVecQ3KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ3KPackedAVXVNNI(SB), $2368-40
+TEXT ·matVecQ3KPackedAVXVNNI(SB), $2304-40
 	MOVQ w+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+16(FP), DX

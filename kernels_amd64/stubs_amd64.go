@@ -448,31 +448,53 @@ func unpackQ3KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ40PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q40PackedAVX2 multiplies packed rows of Q4_0 weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q40PackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ41PackedAVX2 multiplies packed rows of Q4_1 weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ41PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q41PackedAVX2 multiplies packed rows of Q4_1 weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q41PackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ50PackedAVX2 multiplies packed rows of Q5_0 weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ50PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -481,9 +503,9 @@ func matVecQ50PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *by
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ51PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -492,53 +514,97 @@ func matVecQ51PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *by
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ80PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q80PackedAVX2 multiplies packed rows of Q8_0 weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q80PackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecIQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecIQ4NLPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2IQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2IQ4NLPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecIQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecIQ4XSPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2IQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2IQ4XSPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ4KPackedAVX2 multiplies packed rows of Q4_K weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ4KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q4KPackedAVX2 multiplies packed rows of Q4_K weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q4KPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ5KPackedAVX2 multiplies packed rows of Q5_K weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ5KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -547,20 +613,31 @@ func matVecQ5KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *by
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ6KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q6KPackedAVX2 multiplies packed rows of Q6_K weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q6KPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ2KPackedAVX2 multiplies packed rows of Q2_K weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ2KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -569,9 +646,9 @@ func matVecQ2KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *by
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ3KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -722,31 +799,53 @@ func unpackQ3KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ40PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q40PackedAVXVNNI multiplies packed rows of Q4_0 weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q40PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ41PackedAVXVNNI multiplies packed rows of Q4_1 weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ41PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q41PackedAVXVNNI multiplies packed rows of Q4_1 weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q41PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ50PackedAVXVNNI multiplies packed rows of Q5_0 weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -755,9 +854,9 @@ func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts 
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -766,53 +865,97 @@ func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts 
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ80PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q80PackedAVXVNNI multiplies packed rows of Q8_0 weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q80PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecIQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecIQ4NLPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2IQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2IQ4NLPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecIQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2IQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2IQ4XSPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ4KPackedAVXVNNI multiplies packed rows of Q4_K weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ4KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q4KPackedAVXVNNI multiplies packed rows of Q4_K weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q4KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ5KPackedAVXVNNI multiplies packed rows of Q5_K weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -821,20 +964,31 @@ func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts 
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ6KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+
+// matVec2Q6KPackedAVXVNNI multiplies packed rows of Q6_K weights with two activation rows:
+//
+//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
+//
+//go:noescape
+func matVec2Q6KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
 
 // matVecQ2KPackedAVXVNNI multiplies packed rows of Q2_K weights with one activation row:
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
@@ -843,9 +997,9 @@ func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts 
 //
 //	for r < 16*groups: dst[r] = dot(row r of w, activation row)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are its Acts.
-// groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.
-// Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
+// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
+// asked for. Lanes are rows.
 //
 //go:noescape
 func matVecQ3KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)

@@ -10,44 +10,70 @@ import (
 // scaleBytes is what a record keeps where weights are multiplied at once: scales and minima only.
 const scaleBytes = tileBytes - scaleAt
 
-// matVecs generates the products of packed rows with one activation row.
+// matVecs generates the products of packed rows with one activation row and with two.
 func matVecs(vnni bool) func(a *asm) {
 	return func(a *asm) {
 		for _, f := range formats() {
-			matVec(a, f, vnni)
+			matVec(a, f, vnni, 1)
+			if f.twoRows() {
+				matVec(a, f, vnni, 2)
+			}
 		}
 	}
 }
 
-// matVec generates the product of packed rows with one activation row: weights are multiplied as they are unpacked and
-// never stored, so that memory is read without a pause.
-func matVec(a *asm, f weights, vnni bool) {
+// twoRows reports whether two activation rows are faster without a tile. One core of a Zen 3 reads packed weights with AVX2 at
+// 10 GB/s by way of a tile and at 19 without (Q4_0, Q4_1), 11 and 20 (Q8_0), 9 and 13 (IQ4_NL), 8 and 11 (IQ4_XS), 13 and 15
+// (Q4_K), 10 and 11 (Q6_K); Q5_0 and Q5_1 gain nothing, and Q2_K and Q3_K lose a third, for want of registers.
+func (w weights) twoRows() bool {
+	switch w.name {
+	case "Q40", "Q41", "Q80", "IQ4NL", "IQ4XS", "Q4K", "Q6K":
+		return true
+	}
+	return false
+}
+
+// matVec generates the product of packed rows with n activation rows, 1 or 2: weights are multiplied as they are unpacked and
+// never stored, so that memory is read without a pause. Two rows are the planes of one (quant.QuantizeRefined), mostly.
+func matVec(a *asm, f weights, vnni bool, n int) {
 	u := &unpacker{source: source{asm: a, packed: true, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
 	name := "matVec" + f.name + "Packed" + u.isa()
+	rows, signature := "one activation row", "func(dst *float32, w *byte, groups, blocks int, acts *byte)"
+	formula := "\tfor r < 16*groups: dst[r] = dot(row r of w, activation row)"
+	if n == 2 {
+		name = "matVec2" + f.name + "Packed" + u.isa()
+		rows, signature = "two activation rows", "func(dst, second *float32, w *byte, groups, blocks int, acts *byte)"
+		formula = "\tfor r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)"
+	}
 	u.Function(name)
 	u.Doc(
-		fmt.Sprintf("%s multiplies packed rows of %s weights with one activation row:", name, f.doc), "",
-		"\tfor r < 16*groups: dst[r] = dot(row r of w, activation row)", "",
-		fmt.Sprintf("in the order of float operations of quant.MatMulQ8. A row has blocks blocks of %d columns; acts are its Acts.", f.cols),
-		"groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is asked for.",
-		"Lanes are rows.")
+		fmt.Sprintf("%s multiplies packed rows of %s weights with %s:", name, f.doc, rows), "",
+		formula, "",
+		fmt.Sprintf("in the order of float operations of quant.MatMulQ8. A row has blocks blocks of %d columns; acts are their Acts, block", f.cols),
+		"by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is",
+		"asked for. Lanes are rows.")
 	u.Pragma("noescape")
-	u.SignatureExpr("func(dst *float32, w *byte, groups, blocks int, acts *byte)")
+	u.SignatureExpr(signature)
 	u.load()
 	dst, groups, acts, blocks := u.param("dst"), u.param("groups"), u.GP64(), u.GP64()
+	second := dst
+	if n == 2 {
+		second = u.param("second")
+	}
 	frame := u.GP64()
-	u.LEAQ(u.AllocLocal(9*scaleBytes+64), frame)
+	// Scales of eight blocks, halves of four for each row, and the sums.
+	u.LEAQ(u.AllocLocal(8*scaleBytes+n*128+n*sumBytes+64), frame)
 	u.ADDQ(Imm(63), frame)
 	u.ANDQ(I32(-64), frame)
 	u.scales = u.GP64()
 	u.LEAQ(at(frame, -scaleAt), u.scales)
 
 	u.Label("group")
-	v := &vecSink{unpacker: u, acts: acts, halves: at(frame, 8*scaleBytes), state: map[rowPart]*partial{}}
-	for h := range v.sums {
-		v.sums[h] = u.YMM()
-		u.VXORPS(v.sums[h], v.sums[h], v.sums[h])
+	v := &vecSink{
+		unpacker: u, n: n, acts: acts, halves: at(frame, 8*scaleBytes), kept: at(frame, 8*scaleBytes+n*128),
+		state: map[rowPart]*partial{}, next: map[[2]int]int{},
 	}
+	v.clear()
 	v.product = productNamed(u.productOf())
 	u.out = v
 	u.MOVQ(u.paramMem("acts"), acts)
@@ -56,13 +82,15 @@ func matVec(a *asm, f weights, vnni bool) {
 	u.scale(u)
 	u.unpack(u)
 	u.advance()
-	u.ADDQ(I32(int32(f.cols/32*actBytes)), acts)
+	u.ADDQ(I32(int32(f.cols/32*n*actBytes)), acts)
 	u.DECQ(blocks)
 	u.JNZ(LabelRef("block"))
-	for h, sum := range v.sums {
-		u.VMOVUPS(sum, at(dst, 32*h))
+	for t, to := range []reg.Register{dst, second}[:n] {
+		for h := range 2 {
+			u.VMOVUPS(v.sum(t, h), at(to, 32*h))
+		}
+		u.ADDQ(Imm(sumBytes), to)
 	}
-	u.ADDQ(Imm(sumBytes), dst)
 	u.DECQ(groups)
 	u.JNZ(LabelRef("group"))
 	u.VZEROUPPER()
@@ -78,8 +106,8 @@ func productNamed(name string) product {
 	panic("no product " + name)
 }
 
-// rowPart is a block of 8 rows.
-type rowPart struct{ block, h int }
+// rowPart is the product of 8 rows of a block with activation row t.
+type rowPart struct{ block, h, t int }
 
 // partial is the integer product of a part, as far as it goes.
 type partial struct {
@@ -92,37 +120,79 @@ type partial struct {
 type vecSink struct {
 	*unpacker
 	product
+	n      int // activation rows
 	acts   reg.Register
-	sums   pair
-	halves Mem // first halves of columns, scaled, (block, h)
+	sums   pair // of a single row
+	kept   Mem  // of two rows: registers are for what is unpacked
+	halves Mem  // first halves of columns, scaled, (t, block)
 	state  map[rowPart]*partial
-	next   [2]int // the block whose product comes next, since the order of floats is fixed
+	next   map[[2]int]int // by h and t, the block whose product comes next, since the order of floats is fixed
 }
 
-func (v *vecSink) at(block, i int) Mem { return at(v.acts, block*actBytes+i) }
+// clear begins the sums.
+func (v *vecSink) clear() {
+	if v.n == 1 {
+		for h := range v.sums {
+			v.sums[h] = v.YMM()
+			v.VXORPS(v.sums[h], v.sums[h], v.sums[h])
+		}
+		return
+	}
+	zero := v.YMM()
+	v.VXORPS(zero, zero, zero)
+	for i := range 2 * v.n {
+		v.VMOVUPS(zero, v.kept.Offset(32*i))
+	}
+}
 
-func (v *vecSink) partial(block, h int) *partial {
-	p := v.state[rowPart{block, h}]
+// sum is the register with the sum of a row.
+func (v *vecSink) sum(t, h int) vector {
+	if v.n == 1 {
+		return v.sums[h]
+	}
+	x := v.YMM()
+	v.VMOVUPS(v.kept.Offset(sumBytes*t+32*h), x)
+	return x
+}
+
+// keep stores what sum gave.
+func (v *vecSink) keep(t, h int, sum vector) {
+	if v.n > 1 {
+		v.VMOVUPS(sum, v.kept.Offset(sumBytes*t+32*h))
+	}
+}
+
+// at is the place of byte i of the Act of a block.
+func (v *vecSink) at(block, t, i int) Mem { return at(v.acts, (block*v.n+t)*actBytes+i) }
+
+func (v *vecSink) partial(part rowPart) *partial {
+	p := v.state[part]
 	if p == nil {
 		p = &partial{}
-		v.state[rowPart{block, h}] = p
+		v.state[part] = p
 	}
 	return p
 }
 
 // unsigned multiplies weights below 64, or any with VPDPBUSD.
 func (v *vecSink) unsigned(block, j, h int, w vector) {
-	p, x := v.partial(block, h), v.YMM()
+	for t := range v.n {
+		v.unsignedRow(rowPart{block, h, t}, j, w)
+	}
+}
+
+func (v *vecSink) unsignedRow(part rowPart, j int, w vector) {
+	p, x := v.partial(part), v.YMM()
 	if v.unpacker.vnni {
 		if p.sum == nil {
-			p.sum = v.start(block, j/4)
+			p.sum = v.start(part, j/4)
 		}
-		v.VPBROADCASTD(v.at(block, 4*j), x)
+		v.VPBROADCASTD(v.at(part.block, part.t, 4*j), x)
 		v.VPDPBUSD(x, w, p.sum)
-		v.count(block, h, p)
+		v.count(part, p)
 		return
 	}
-	v.VPBROADCASTD(v.at(block, 4*j), x)
+	v.VPBROADCASTD(v.at(part.block, part.t, 4*j), x)
 	v.VPMADDUBSW(x, w, x)
 	if p.pairs == nil {
 		p.pairs = x
@@ -136,14 +206,14 @@ func (v *vecSink) unsigned(block, j, h int, w vector) {
 		p.add(v.asm, p.pairs)
 		p.pairs, p.fit = nil, 0
 	}
-	v.count(block, h, p)
+	v.count(part, p)
 }
 
 // start returns the first value of a sum of VPDPBUSD.
-func (v *vecSink) start(block, half int) vector {
+func (v *vecSink) start(part rowPart, half int) vector {
 	x := v.YMM()
 	if v.product.offset {
-		v.VPBROADCASTD(v.at(block, v.product.offsetAt(half)), x)
+		v.VPBROADCASTD(v.at(part.block, part.t, v.product.offsetAt(half)), x)
 	} else {
 		v.VPXOR(x, x, x)
 	}
@@ -158,14 +228,18 @@ func (v *vecSink) signed(block, j, h int, w vector) {
 		v.unsigned(block, j, h, w)
 		return
 	}
-	p, x, size := v.partial(block, h), v.YMM(), v.YMM()
-	v.VPBROADCASTD(v.at(block, 4*j), x)
+	size := v.YMM()
 	v.VPABSB(w, size)
-	v.VPSIGNB(w, x, x)
-	v.VPMADDUBSW(x, size, x)
-	v.VPMADDWD(v.constant("times1", 0x00010001), x, x)
-	p.add(v.asm, x)
-	v.count(block, h, p)
+	for t := range v.n {
+		part := rowPart{block, h, t}
+		p, x := v.partial(part), v.YMM()
+		v.VPBROADCASTD(v.at(block, t, 4*j), x)
+		v.VPSIGNB(w, x, x)
+		v.VPMADDUBSW(x, size, x)
+		v.VPMADDWD(v.constant("times1", 0x00010001), x, x)
+		p.add(v.asm, x)
+		v.count(part, p)
+	}
 }
 
 func (v *vecSink) nonlinear(block, j, h int, w vector) {
@@ -187,34 +261,36 @@ func (p *partial) add(a *asm, x vector) {
 }
 
 // count notes that four more columns are done, and finishes what it can.
-func (v *vecSink) count(block, h int, p *partial) {
+func (v *vecSink) count(part rowPart, p *partial) {
 	p.done++
 	switch {
 	case p.done == 4 && len(v.product.halves) == 2:
-		v.first(block, h, p)
+		v.first(part, p)
 	case p.done == 8:
-		v.offset(block, len(v.product.halves)-1, p)
+		v.offset(part, len(v.product.halves)-1, p)
 		p.ready = true
 	}
-	for n := v.next[h]; n < 8; n++ {
-		p := v.state[rowPart{n, h}]
+	line := [2]int{part.h, part.t}
+	for n := v.next[line]; n < 8; n++ {
+		part.block = n
+		p := v.state[part]
 		if p == nil || !p.ready {
 			break
 		}
-		v.finish(n, h, p)
-		delete(v.state, rowPart{n, h})
-		v.next[h] = (n + 1) % (v.cols / 32)
-		if v.next[h] == 0 {
+		v.finish(part, p)
+		delete(v.state, part)
+		v.next[line] = (n + 1) % (v.cols / 32)
+		if v.next[line] == 0 {
 			break
 		}
 	}
 }
 
 // offset adds what the offset of the weights makes, and converts to float.
-func (v *vecSink) offset(block, half int, p *partial) {
+func (v *vecSink) offset(part rowPart, half int, p *partial) {
 	if v.product.offset && v.product.name != "U8" && !v.unpacker.vnni {
 		x := v.YMM()
-		v.VPBROADCASTD(v.at(block, v.product.offsetAt(half)), x)
+		v.VPBROADCASTD(v.at(part.block, part.t, v.product.offsetAt(half)), x)
 		v.VPADDD(x, p.sum, p.sum)
 	}
 	v.VCVTDQ2PS(p.sum, p.sum)
@@ -225,32 +301,36 @@ func (v *vecSink) scaleOf(block, which, h int) Mem {
 	return at(v.scales, v.each*block+scaleAt+64*which+32*h)
 }
 
+// half is the place of the first half of a part.
+func (v *vecSink) half(part rowPart) Mem { return v.halves.Offset(128*part.t + 32*(part.block%4)) }
+
 // first scales the sum of the first 16 columns and puts it aside.
-func (v *vecSink) first(block, h int, p *partial) {
-	v.offset(block, 0, p)
-	v.VMULPS(v.scaleOf(block, 0, h), p.sum, p.sum)
-	v.VMOVUPS(p.sum, v.halves.Offset(32*(block%4)))
+func (v *vecSink) first(part rowPart, p *partial) {
+	v.offset(part, 0, p)
+	v.VMULPS(v.scaleOf(part.block, 0, part.h), p.sum, p.sum)
+	v.VMOVUPS(p.sum, v.half(part))
 	p.sum = nil
 }
 
 // finish adds the product of a part to the float sum, in the order of the reference.
-func (v *vecSink) finish(block, h int, p *partial) {
-	d := v.YMM()
-	v.VBROADCASTSS(v.at(block, actD), d)
+func (v *vecSink) finish(part rowPart, p *partial) {
+	block, h, t, d := part.block, part.h, part.t, v.YMM()
+	v.VBROADCASTSS(v.at(block, t, actD), d)
 	if len(v.product.halves) == 2 {
 		second := v.YMM()
 		v.VMOVUPS(v.scaleOf(block, 1, h), second)
-		v.VFMADD213PS(v.halves.Offset(32*(block%4)), second, p.sum)
+		v.VFMADD213PS(v.half(part), second, p.sum)
 	} else {
 		v.VMULPS(v.scaleOf(block, 0, h), d, d)
 	}
-	v.VFMADD231PS(d, p.sum, v.sums[h])
-	if !v.product.hasMin {
-		return
+	sum := v.sum(t, h)
+	v.VFMADD231PS(d, p.sum, sum)
+	if v.product.hasMin {
+		for half, from := range [][]int{{actS}, {actSA, actSB}}[len(v.product.halves)-1] {
+			s := v.YMM()
+			v.VBROADCASTSS(v.at(block, t, from), s)
+			v.VFMADD231PS(v.scaleOf(block, 2+half, h), s, sum)
+		}
 	}
-	for half, from := range [][]int{{actS}, {actSA, actSB}}[len(v.product.halves)-1] {
-		s := v.YMM()
-		v.VBROADCASTSS(v.at(block, from), s)
-		v.VFMADD231PS(v.scaleOf(block, 2+half, h), s, v.sums[h])
-	}
+	v.keep(t, h, sum)
 }
