@@ -60,43 +60,83 @@ func mulTiles(isa tileISA, f Format, packed bool, dst []float32, dstStride int, 
 		return
 	}
 	raceRead(acts)
-	if packed && (n == 1 || n == 2 && f.twoRows()) {
+	if packed && n <= f.mostRows() {
 		p.vec(rows)
 		return
 	}
 	p.all(rows)
 }
 
-// vecBytes bounds the weights of one assembly call with one or two activation rows, so that it ends within 250 us at 4 GB/s.
-const vecBytes = 1 << 20
+// vecBytes bounds the weights of one assembly call, so that it ends within 250 us at 4 GB/s. againBytes bounds those that
+// are read again for more activation rows: they are then still in a cache.
+const (
+	vecBytes   = 1 << 20
+	againBytes = 32 << 10
+)
 
-// twoRows reports whether there is a product for two activation rows; other formats are faster by way of a tile.
-func (f Format) twoRows() bool {
+// mostRows is how many activation rows are multiplied without a tile; see weights.mostRows in _asm.
+func (f Format) mostRows() int {
 	switch f {
-	case Q40, Q41, Q80, IQ4NL, IQ4XS, Q4K, Q6K:
-		return true
+	case Q80:
+		return 8 // four at a time
+	case Q40, Q41, IQ4NL:
+		return 4
+	case IQ4XS, Q4K, Q6K:
+		return 2
+	default:
+		return 1
 	}
-	return false
 }
 
-// vec computes packed rows for one activation row, or for two.
+// vec computes packed rows for a few activation rows.
 func (p *tileProduct) vec(rows int) {
 	_, cols := p.format.block()
-	blocks := p.blocks * actLen / cols
-	some := max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
+	bytes := vecBytes
+	if p.n > 2 {
+		bytes = againBytes
+	}
+	blocks, stride := p.blocks*actLen/cols, p.n*actBytes
+	some := max(1, bytes/(groupRows*p.rowBytes)) * groupRows
 	for r := 0; r < rows; r += some {
-		groups := min(some, rows-r) / groupRows
-		dst, w, acts := &p.dst[r], &p.w[r*p.rowBytes], &p.acts[0]
-		switch {
-		case p.isa == isaAVXVNNI && p.n == 1:
-			matVecVNNI(p.format, dst, w, groups, blocks, acts)
-		case p.isa == isaAVXVNNI:
-			matVec2VNNI(p.format, dst, &p.dst[p.dstStride+r], w, groups, blocks, acts)
-		case p.n == 1:
-			matVec(p.format, dst, w, groups, blocks, acts)
-		default:
-			matVec2(p.format, dst, &p.dst[p.dstStride+r], w, groups, blocks, acts)
+		groups, w := min(some, rows-r)/groupRows, &p.w[r*p.rowBytes]
+		for t := 0; t < p.n; {
+			dst, acts := &p.dst[t*p.dstStride+r], &p.acts[t*actBytes]
+			switch left := p.n - t; {
+			case left >= 4:
+				p.vec4(dst, w, groups, blocks, acts, stride)
+				t += 4
+			case left >= 2:
+				p.vec2(dst, w, groups, blocks, acts, stride)
+				t += 2
+			default:
+				p.vec1(dst, w, groups, blocks, acts, stride)
+				t++
+			}
 		}
+	}
+}
+
+func (p *tileProduct) vec1(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
+	if p.isa == isaAVXVNNI {
+		matVecVNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	} else {
+		matVec(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
+func (p *tileProduct) vec2(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
+	if p.isa == isaAVXVNNI {
+		matVec2VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	} else {
+		matVec2(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
+func (p *tileProduct) vec4(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
+	if p.isa == isaAVXVNNI {
+		matVec4VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	} else {
+		matVec4(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
 	}
 }
 

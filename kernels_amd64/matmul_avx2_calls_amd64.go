@@ -94,51 +94,65 @@ func mulTile(f Format, sums *float32, tile *byte, blocks int, acts *byte, stride
 }
 
 // matVec multiplies packed rows with one activation row.
-func matVec(f Format, dst *float32, w *byte, groups, blocks int, acts *byte) {
+func matVec(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {
 	case Q40:
-		matVecQ40PackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ40PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q41:
-		matVecQ41PackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ41PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q50:
-		matVecQ50PackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ50PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q51:
-		matVecQ51PackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ51PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q80:
-		matVecQ80PackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ80PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4NL:
-		matVecIQ4NLPackedAVX2(dst, w, groups, blocks, acts)
+		matVecIQ4NLPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4XS:
-		matVecIQ4XSPackedAVX2(dst, w, groups, blocks, acts)
+		matVecIQ4XSPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q4K:
-		matVecQ4KPackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ4KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q5K:
-		matVecQ5KPackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ5KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q6K:
-		matVecQ6KPackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ6KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q2K:
-		matVecQ2KPackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ2KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q3K:
-		matVecQ3KPackedAVX2(dst, w, groups, blocks, acts)
+		matVecQ3KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	}
 }
 
-// matVec2 multiplies packed rows of a format that twoRows names with two activation rows.
-func matVec2(f Format, dst, second *float32, w *byte, groups, blocks int, acts *byte) {
+// matVec2 multiplies packed rows with two activation rows.
+func matVec2(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {
 	case Q40:
-		matVec2Q40PackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2Q40PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q41:
-		matVec2Q41PackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2Q41PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q80:
-		matVec2Q80PackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2Q80PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4NL:
-		matVec2IQ4NLPackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2IQ4NLPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4XS:
-		matVec2IQ4XSPackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2IQ4XSPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q4K:
-		matVec2Q4KPackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2Q4KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q6K:
-		matVec2Q6KPackedAVX2(dst, second, w, groups, blocks, acts)
+		matVec2Q6KPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
+// matVec4 multiplies packed rows with four activation rows.
+func matVec4(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
+	switch f {
+	case Q40:
+		matVec4Q40PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q41:
+		matVec4Q41PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q80:
+		matVec4Q80PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	case IQ4NL:
+		matVec4IQ4NLPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
 	}
 }

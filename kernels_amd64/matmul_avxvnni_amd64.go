@@ -69,51 +69,65 @@ func mulTileVNNI(f Format, sums *float32, tile *byte, blocks int, acts *byte, st
 }
 
 // matVecVNNI multiplies packed rows with one activation row.
-func matVecVNNI(f Format, dst *float32, w *byte, groups, blocks int, acts *byte) {
+func matVecVNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {
 	case Q40:
-		matVecQ40PackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ40PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q41:
-		matVecQ41PackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ41PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q50:
-		matVecQ50PackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ50PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q51:
-		matVecQ51PackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ51PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q80:
-		matVecQ80PackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ80PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4NL:
-		matVecIQ4NLPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecIQ4NLPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4XS:
-		matVecIQ4XSPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecIQ4XSPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q4K:
-		matVecQ4KPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ4KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q5K:
-		matVecQ5KPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ5KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q6K:
-		matVecQ6KPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ6KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q2K:
-		matVecQ2KPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ2KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q3K:
-		matVecQ3KPackedAVXVNNI(dst, w, groups, blocks, acts)
+		matVecQ3KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	}
 }
 
-// matVec2VNNI multiplies packed rows of a format that twoRows names with two activation rows.
-func matVec2VNNI(f Format, dst, second *float32, w *byte, groups, blocks int, acts *byte) {
+// matVec2VNNI multiplies packed rows with two activation rows.
+func matVec2VNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {
 	case Q40:
-		matVec2Q40PackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2Q40PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q41:
-		matVec2Q41PackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2Q41PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q80:
-		matVec2Q80PackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2Q80PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4NL:
-		matVec2IQ4NLPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2IQ4NLPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case IQ4XS:
-		matVec2IQ4XSPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2IQ4XSPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q4K:
-		matVec2Q4KPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2Q4KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	case Q6K:
-		matVec2Q6KPackedAVXVNNI(dst, second, w, groups, blocks, acts)
+		matVec2Q6KPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
+// matVec4VNNI multiplies packed rows with four activation rows.
+func matVec4VNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
+	switch f {
+	case Q40:
+		matVec4Q40PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q41:
+		matVec4Q41PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q80:
+		matVec4Q80PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	case IQ4NL:
+		matVec4IQ4NLPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
 	}
 }

@@ -4,12 +4,12 @@
 
 #include "textflag.h"
 
-// func matVecQ40PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ40PackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ40PackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -18,8 +18,8 @@ TEXT ·matVecQ40PackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -156,7 +156,7 @@ block:
 	VMULPS       544(DI), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
 	ADDQ         $+288, AX
-	ADDQ         $+64, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
 	VMOVUPS      Y0, (CX)
@@ -203,24 +203,23 @@ DATA bytesf0<>+56(SB)/4, $0xf0f0f0f0
 DATA bytesf0<>+60(SB)/4, $0xf0f0f0f0
 GLOBL bytesf0<>(SB), RODATA|NOPTR, $64
 
-// func matVec2Q40PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2Q40PackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2Q40PackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
@@ -228,10 +227,10 @@ block:
 	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS      Y0, 512(R9)
+	VMOVUPS      Y0, 512(R8)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
-	VMOVUPS      Y0, 544(R9)
+	VMOVUPS      Y0, 544(R8)
 	PREFETCHT0   4128(AX)
 	VMOVDQU      32(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
@@ -331,10 +330,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       512(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -342,10 +341,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       512(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      64(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -441,10 +440,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       544(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -452,35 +451,514 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       544(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+288, AX
-	ADDQ         $+128, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecQ41PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec4Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ41PackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVec4Q40PackedAVXVNNI(SB), $2880-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	VMOVUPS Y0, 2624(DI)
+	VMOVUPS Y0, 2656(DI)
+	VMOVUPS Y0, 2688(DI)
+	VMOVUPS Y0, 2720(DI)
+	VMOVUPS Y0, 2752(DI)
+	VMOVUPS Y0, 2784(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMULPS       sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, 512(R8)
+	VCVTPH2PS    16(AX), Y0
+	VMULPS       sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, 544(R8)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 240(BX), Y6
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2560(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2560(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2624(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2624(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2688(DI), Y2
+	VFMADD231PS  Y1, Y5, Y2
+	VMOVUPS      Y2, 2688(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2752(DI), Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMOVUPS      Y1, 2752(DI)
+	VMOVDQU      64(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 240(BX), Y6
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      128(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      192(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      256(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2592(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2592(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2656(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2656(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2720(DI), Y2
+	VFMADD231PS  Y1, Y5, Y2
+	VMOVUPS      Y2, 2720(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2784(DI), Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMOVUPS      Y1, 2784(DI)
+	ADDQ         $+288, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2624(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2656(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2688(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2720(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2752(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2784(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func matVecQ41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVecQ41PackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -489,8 +967,8 @@ TEXT ·matVecQ41PackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -634,7 +1112,7 @@ block:
 	VBROADCASTSS 36(BX), Y2
 	VFMADD231PS  672(DI), Y2, Y1
 	ADDQ         $+320, AX
-	ADDQ         $+64, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
 	VMOVUPS      Y0, (CX)
@@ -663,24 +1141,23 @@ DATA bytes0f<>+56(SB)/4, $0x0f0f0f0f
 DATA bytes0f<>+60(SB)/4, $0x0f0f0f0f
 GLOBL bytes0f<>(SB), RODATA|NOPTR, $64
 
-// func matVec2Q41PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2Q41PackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2Q41PackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
@@ -689,12 +1166,12 @@ block:
 	VCVTPH2PS    (AX), Y0
 	PREFETCHT0   4128(AX)
 	VCVTPH2PS    32(AX), Y1
-	VMOVUPS      Y0, 512(R9)
-	VMOVUPS      Y1, 640(R9)
+	VMOVUPS      Y0, 512(R8)
+	VMOVUPS      Y1, 640(R8)
 	VCVTPH2PS    16(AX), Y0
 	VCVTPH2PS    48(AX), Y1
-	VMOVUPS      Y0, 544(R9)
-	VMOVUPS      Y1, 672(R9)
+	VMOVUPS      Y0, 544(R8)
+	VMOVUPS      Y1, 672(R8)
 	PREFETCHT0   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -794,12 +1271,12 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       512(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
 	VBROADCASTSS 36(BX), Y1
-	VFMADD231PS  640(R9), Y1, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VFMADD231PS  640(R8), Y1, Y2
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -807,12 +1284,12 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       512(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VBROADCASTSS 100(BX), Y0
-	VFMADD231PS  640(R9), Y0, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VFMADD231PS  640(R8), Y0, Y1
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -908,12 +1385,12 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       544(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
 	VBROADCASTSS 36(BX), Y1
-	VFMADD231PS  672(R9), Y1, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -921,37 +1398,535 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       544(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VBROADCASTSS 100(BX), Y0
-	VFMADD231PS  672(R9), Y0, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VFMADD231PS  672(R8), Y0, Y1
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+320, AX
-	ADDQ         $+128, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec4Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ50PackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVec4Q41PackedAVXVNNI(SB), $2880-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	VMOVUPS Y0, 2624(DI)
+	VMOVUPS Y0, 2656(DI)
+	VMOVUPS Y0, 2688(DI)
+	VMOVUPS Y0, 2720(DI)
+	VMOVUPS Y0, 2752(DI)
+	VMOVUPS Y0, 2784(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	PREFETCHT0   4128(AX)
+	VCVTPH2PS    32(AX), Y1
+	VMOVUPS      Y0, 512(R8)
+	VMOVUPS      Y1, 640(R8)
+	VCVTPH2PS    16(AX), Y0
+	VCVTPH2PS    48(AX), Y1
+	VMOVUPS      Y0, 544(R8)
+	VMOVUPS      Y1, 672(R8)
+	PREFETCHT0   4160(AX)
+	VMOVDQU      64(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPXOR        Y6, Y6, Y6
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4224(AX)
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4288(AX)
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4352(AX)
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2560(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS 36(BX), Y1
+	VFMADD231PS  640(R8), Y1, Y2
+	VMOVUPS      Y2, 2560(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2624(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VBROADCASTSS 100(BX), Y1
+	VFMADD231PS  640(R8), Y1, Y2
+	VMOVUPS      Y2, 2624(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2688(DI), Y2
+	VFMADD231PS  Y1, Y5, Y2
+	VBROADCASTSS 164(BX), Y1
+	VFMADD231PS  640(R8), Y1, Y2
+	VMOVUPS      Y2, 2688(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2752(DI), Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VBROADCASTSS 228(BX), Y0
+	VFMADD231PS  640(R8), Y0, Y1
+	VMOVUPS      Y1, 2752(DI)
+	VMOVDQU      96(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPXOR        Y6, Y6, Y6
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      288(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2592(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS 36(BX), Y1
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2592(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2656(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VBROADCASTSS 100(BX), Y1
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2656(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2720(DI), Y2
+	VFMADD231PS  Y1, Y5, Y2
+	VBROADCASTSS 164(BX), Y1
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2720(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2784(DI), Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VBROADCASTSS 228(BX), Y0
+	VFMADD231PS  672(R8), Y0, Y1
+	VMOVUPS      Y1, 2784(DI)
+	ADDQ         $+320, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2624(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2656(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2688(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2720(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2752(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2784(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func matVecQ50PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVecQ50PackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -960,8 +1935,8 @@ TEXT ·matVecQ50PackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -1191,7 +2166,7 @@ block:
 	VMULPS       544(DI), Y2, Y2
 	VFMADD231PS  Y2, Y7, Y1
 	ADDQ         $+352, AX
-	ADDQ         $+64, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
 	VMOVUPS      Y0, (CX)
@@ -1346,12 +2321,12 @@ DATA spread3<>+56(SB)/4, $0x0b0b0b0b
 DATA spread3<>+60(SB)/4, $0x0f0f0f0f
 GLOBL spread3<>(SB), RODATA|NOPTR, $64
 
-// func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ51PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ51PackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ51PackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -1360,8 +2335,8 @@ TEXT ·matVecQ51PackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -1574,7 +2549,7 @@ block:
 	VBROADCASTSS 36(BX), Y2
 	VFMADD231PS  672(DI), Y2, Y1
 	ADDQ         $+384, AX
-	ADDQ         $+64, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
 	VMOVUPS      Y0, (CX)
@@ -1603,12 +2578,12 @@ DATA bytes10<>+56(SB)/4, $0x10101010
 DATA bytes10<>+60(SB)/4, $0x10101010
 GLOBL bytes10<>(SB), RODATA|NOPTR, $64
 
-// func matVecQ80PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ80PackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ80PackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -1617,8 +2592,8 @@ TEXT ·matVecQ80PackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -1757,7 +2732,7 @@ block:
 	VMULPS       544(DI), Y2, Y2
 	VFMADD231PS  Y2, Y4, Y1
 	ADDQ         $+544, AX
-	ADDQ         $+64, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
 	VMOVUPS      Y0, (CX)
@@ -1768,33 +2743,32 @@ block:
 	VZEROUPPER
 	RET
 
-// func matVec2Q80PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2Q80PackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2Q80PackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y0
-	VMOVUPS      Y0, 512(R9)
+	VMOVUPS      Y0, 512(R8)
 	VCVTPH2PS    16(AX), Y0
-	VMOVUPS      Y0, 544(R9)
+	VMOVUPS      Y0, 544(R8)
 	PREFETCHT0   4128(AX)
 	VMOVDQU      32(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
@@ -1898,10 +2872,10 @@ block:
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       512(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y4
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y4
 	VFMADD231PS  Y1, Y2, Y4
-	VMOVUPS      Y4, 2304(R8)
+	VMOVUPS      Y4, 2304(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
@@ -1909,10 +2883,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       512(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y3, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      64(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 48(BX), Y2
@@ -2008,10 +2982,10 @@ block:
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       544(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y4
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y4
 	VFMADD231PS  Y1, Y2, Y4
-	VMOVUPS      Y4, 2336(R8)
+	VMOVUPS      Y4, 2336(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
@@ -2019,35 +2993,516 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       544(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y3, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+544, AX
-	ADDQ         $+128, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecIQ4NLPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec4Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecIQ4NLPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVec4Q80PackedAVXVNNI(SB), $2880-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	VMOVUPS Y0, 2624(DI)
+	VMOVUPS Y0, 2656(DI)
+	VMOVUPS Y0, 2688(DI)
+	VMOVUPS Y0, 2720(DI)
+	VMOVUPS Y0, 2752(DI)
+	VMOVUPS Y0, 2784(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMOVUPS      Y0, 512(R8)
+	VCVTPH2PS    16(AX), Y0
+	VMOVUPS      Y0, 544(R8)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 48(BX), Y2
+	VPBROADCASTD (BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 112(BX), Y3
+	VPBROADCASTD 64(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 176(BX), Y4
+	VPBROADCASTD 128(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 240(BX), Y5
+	VPBROADCASTD 192(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 68(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 132(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 196(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 72(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 136(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 200(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 76(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 140(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 204(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4384(AX)
+	VMOVDQU      288(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4448(AX)
+	VMOVDQU      352(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4512(AX)
+	VMOVDQU      416(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4576(AX)
+	VMOVDQU      480(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2560(DI), Y6
+	VFMADD231PS  Y1, Y2, Y6
+	VMOVUPS      Y6, 2560(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2624(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2624(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2688(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2688(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2752(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2752(DI)
+	VMOVDQU      64(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 48(BX), Y2
+	VPBROADCASTD (BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 112(BX), Y3
+	VPBROADCASTD 64(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 176(BX), Y4
+	VPBROADCASTD 128(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 240(BX), Y5
+	VPBROADCASTD 192(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      128(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 68(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 132(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 196(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      192(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 72(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 136(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 200(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      256(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 76(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 140(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 204(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      320(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      384(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      448(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      512(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2592(DI), Y6
+	VFMADD231PS  Y1, Y2, Y6
+	VMOVUPS      Y6, 2592(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2656(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2656(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2720(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2720(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2784(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2784(DI)
+	ADDQ         $+544, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2624(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2656(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2688(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2720(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2752(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2784(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func matVecIQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVecIQ4NLPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -2056,8 +3511,8 @@ TEXT ·matVecIQ4NLPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -2224,7 +3679,7 @@ block:
 	VMULPS       544(DI), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
 	ADDQ         $+288, AX
-	ADDQ         $+64, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
 	VMOVUPS      Y0, (CX)
@@ -2253,33 +3708,32 @@ DATA nonlinear128<>+56(SB)/4, $0xa6998d81
 DATA nonlinear128<>+60(SB)/4, $0xf1d9c5b5
 GLOBL nonlinear128<>(SB), RODATA|NOPTR, $64
 
-// func matVec2IQ4NLPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2IQ4NLPackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2IQ4NLPackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
 	VCVTPH2PS    (AX), Y0
-	VMOVUPS      Y0, 512(R9)
+	VMOVUPS      Y0, 512(R8)
 	VCVTPH2PS    16(AX), Y0
-	VMOVUPS      Y0, 544(R9)
+	VMOVUPS      Y0, 544(R8)
 	PREFETCHT0   4128(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -2395,10 +3849,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       512(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -2406,10 +3860,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       512(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -2521,10 +3975,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       544(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -2532,35 +3986,544 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       544(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+288, AX
-	ADDQ         $+128, BX
+	ADDQ         stride+48(FP), BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec4IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecIQ4XSPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVec4IQ4NLPackedAVXVNNI(SB), $2880-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	VMOVUPS Y0, 2624(DI)
+	VMOVUPS Y0, 2656(DI)
+	VMOVUPS Y0, 2688(DI)
+	VMOVUPS Y0, 2720(DI)
+	VMOVUPS Y0, 2752(DI)
+	VMOVUPS Y0, 2784(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMOVUPS      Y0, 512(R8)
+	VCVTPH2PS    16(AX), Y0
+	VMOVUPS      Y0, 544(R8)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 240(BX), Y6
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2560(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2560(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2624(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2624(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2688(DI), Y2
+	VFMADD231PS  Y1, Y5, Y2
+	VMOVUPS      Y2, 2688(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2752(DI), Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMOVUPS      Y1, 2752(DI)
+	VMOVDQU      64(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 240(BX), Y6
+	VPBROADCASTD 192(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 208(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 196(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 212(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 200(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VPBROADCASTD 216(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPBROADCASTD 204(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2592(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2592(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2656(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2656(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2720(DI), Y2
+	VFMADD231PS  Y1, Y5, Y2
+	VMOVUPS      Y2, 2720(DI)
+	VPBROADCASTD 220(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y6
+	LONG         $0x507de2c4
+	BYTE         $0xf1
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 224(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2784(DI), Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMOVUPS      Y1, 2784(DI)
+	ADDQ         $+288, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2624(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2656(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2688(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2720(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2752(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2784(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func matVecIQ4XSPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVecIQ4XSPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -2569,8 +4532,8 @@ TEXT ·matVecIQ4XSPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -4071,24 +6034,23 @@ DATA int32<>+56(SB)/4, $0x00000020
 DATA int32<>+60(SB)/4, $0x00000020
 GLOBL int32<>(SB), RODATA|NOPTR, $64
 
-// func matVec2IQ4XSPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2IQ4XSPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2IQ4XSPackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2IQ4XSPackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
@@ -4107,7 +6069,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 512(R9)
+	VMOVUPS      Y3, 512(R8)
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x02, Y1, Y4
@@ -4117,7 +6079,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 768(R9)
+	VMOVUPS      Y3, 768(R8)
 	VPSRLD       $0x08, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x04, Y1, Y4
@@ -4127,7 +6089,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1024(R9)
+	VMOVUPS      Y3, 1024(R8)
 	VPSRLD       $0x0c, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x06, Y1, Y4
@@ -4137,7 +6099,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1280(R9)
+	VMOVUPS      Y3, 1280(R8)
 	VPSRLD       $0x10, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x08, Y1, Y4
@@ -4147,7 +6109,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1536(R9)
+	VMOVUPS      Y3, 1536(R8)
 	VPSRLD       $0x14, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x0a, Y1, Y4
@@ -4157,7 +6119,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1792(R9)
+	VMOVUPS      Y3, 1792(R8)
 	VPSRLD       $0x18, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x0c, Y1, Y4
@@ -4167,7 +6129,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 2048(R9)
+	VMOVUPS      Y3, 2048(R8)
 	VPSRLD       $0x1c, Y2, Y2
 	VPAND        int15<>+0(SB), Y2, Y2
 	VPSRLD       $0x0e, Y1, Y1
@@ -4177,7 +6139,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2304(R9)
+	VMOVUPS      Y2, 2304(R8)
 	VCVTPH2PS    16(AX), Y0
 	VPMOVZXWD    48(AX), Y1
 	VMOVDQU      96(AX), Y2
@@ -4190,7 +6152,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 544(R9)
+	VMOVUPS      Y3, 544(R8)
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x02, Y1, Y4
@@ -4200,7 +6162,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 800(R9)
+	VMOVUPS      Y3, 800(R8)
 	VPSRLD       $0x08, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x04, Y1, Y4
@@ -4210,7 +6172,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1056(R9)
+	VMOVUPS      Y3, 1056(R8)
 	VPSRLD       $0x0c, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x06, Y1, Y4
@@ -4220,7 +6182,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1312(R9)
+	VMOVUPS      Y3, 1312(R8)
 	VPSRLD       $0x10, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x08, Y1, Y4
@@ -4230,7 +6192,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1568(R9)
+	VMOVUPS      Y3, 1568(R8)
 	VPSRLD       $0x14, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x0a, Y1, Y4
@@ -4240,7 +6202,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 1824(R9)
+	VMOVUPS      Y3, 1824(R8)
 	VPSRLD       $0x18, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
 	VPSRLD       $0x0c, Y1, Y4
@@ -4250,7 +6212,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 2080(R9)
+	VMOVUPS      Y3, 2080(R8)
 	VPSRLD       $0x1c, Y2, Y2
 	VPAND        int15<>+0(SB), Y2, Y2
 	VPSRLD       $0x0e, Y1, Y1
@@ -4260,7 +6222,7 @@ block:
 	VPSUBD       int32<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2336(R9)
+	VMOVUPS      Y2, 2336(R8)
 	PREFETCHT0   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -4376,10 +6338,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       512(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -4387,10 +6349,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       512(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4502,10 +6464,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y1
-	VMULPS       544(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 92(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -4513,10 +6475,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y0
-	VMULPS       544(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   4480(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -4632,10 +6594,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 160(BX), Y1
-	VMULPS       768(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       768(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 220(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -4643,10 +6605,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 224(BX), Y0
-	VMULPS       768(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       768(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      416(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4758,10 +6720,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 160(BX), Y1
-	VMULPS       800(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       800(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 220(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -4769,10 +6731,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 224(BX), Y0
-	VMULPS       800(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       800(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   4736(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -4888,10 +6850,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 288(BX), Y1
-	VMULPS       1024(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       1024(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 348(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -4899,10 +6861,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 352(BX), Y0
-	VMULPS       1024(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       1024(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      672(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5014,10 +6976,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 288(BX), Y1
-	VMULPS       1056(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       1056(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 348(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5025,10 +6987,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 352(BX), Y0
-	VMULPS       1056(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       1056(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   4992(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -5144,10 +7106,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 416(BX), Y1
-	VMULPS       1280(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       1280(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 476(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5155,10 +7117,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 480(BX), Y0
-	VMULPS       1280(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       1280(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      928(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5270,10 +7232,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 416(BX), Y1
-	VMULPS       1312(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       1312(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 476(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5281,10 +7243,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 480(BX), Y0
-	VMULPS       1312(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       1312(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   5248(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -5400,10 +7362,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 544(BX), Y1
-	VMULPS       1536(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       1536(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 604(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5411,10 +7373,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 608(BX), Y0
-	VMULPS       1536(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       1536(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1184(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5526,10 +7488,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 544(BX), Y1
-	VMULPS       1568(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       1568(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 604(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5537,10 +7499,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 608(BX), Y0
-	VMULPS       1568(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       1568(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   5504(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -5656,10 +7618,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 672(BX), Y1
-	VMULPS       1792(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       1792(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 732(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5667,10 +7629,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 736(BX), Y0
-	VMULPS       1792(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       1792(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1440(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5782,10 +7744,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 672(BX), Y1
-	VMULPS       1824(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       1824(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 732(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5793,10 +7755,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 736(BX), Y0
-	VMULPS       1824(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       1824(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   5760(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -5912,10 +7874,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 800(BX), Y1
-	VMULPS       2048(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       2048(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 860(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -5923,10 +7885,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 864(BX), Y0
-	VMULPS       2048(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       2048(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1696(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -6038,10 +8000,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 800(BX), Y1
-	VMULPS       2080(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       2080(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 860(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -6049,10 +8011,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 864(BX), Y0
-	VMULPS       2080(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       2080(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   6016(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -6168,10 +8130,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 928(BX), Y1
-	VMULPS       2304(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y2
+	VMULPS       2304(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 988(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -6179,10 +8141,10 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 992(BX), Y0
-	VMULPS       2304(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       2304(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1952(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -6294,10 +8256,10 @@ block:
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 928(BX), Y1
-	VMULPS       2336(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       2336(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 988(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y4
@@ -6305,35 +8267,38 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 992(BX), Y0
-	VMULPS       2336(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       2336(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+2176, AX
 	ADDQ         $+1024, BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecQ4KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ4KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ4KPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ4KPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -6342,8 +8307,8 @@ TEXT ·matVecQ4KPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -7691,24 +9656,23 @@ DATA byte3<>+56(SB)/4, $0x8080800b
 DATA byte3<>+60(SB)/4, $0x8080800f
 GLOBL byte3<>(SB), RODATA|NOPTR, $64
 
-// func matVec2Q4KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2Q4KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2Q4KPackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2Q4KPackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
@@ -7738,67 +9702,67 @@ block:
 	VPSHUFB      byte0<>+0(SB), Y2, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 512(R9)
+	VMOVUPS      Y6, 512(R8)
 	VPSHUFB      byte1<>+0(SB), Y2, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 768(R9)
+	VMOVUPS      Y6, 768(R8)
 	VPSHUFB      byte2<>+0(SB), Y2, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 1024(R9)
+	VMOVUPS      Y6, 1024(R8)
 	VPSHUFB      byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1280(R9)
+	VMOVUPS      Y2, 1280(R8)
 	VPSHUFB      byte0<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1536(R9)
+	VMOVUPS      Y2, 1536(R8)
 	VPSHUFB      byte1<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1792(R9)
+	VMOVUPS      Y2, 1792(R8)
 	VPSHUFB      byte2<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2048(R9)
+	VMOVUPS      Y2, 2048(R8)
 	VPSHUFB      byte3<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2304(R9)
+	VMOVUPS      Y2, 2304(R8)
 	VPSHUFB      byte0<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 640(R9)
+	VMOVUPS      Y0, 640(R8)
 	VPSHUFB      byte1<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 896(R9)
+	VMOVUPS      Y0, 896(R8)
 	VPSHUFB      byte2<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1152(R9)
+	VMOVUPS      Y0, 1152(R8)
 	VPSHUFB      byte3<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1408(R9)
+	VMOVUPS      Y0, 1408(R8)
 	VPSHUFB      byte0<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1664(R9)
+	VMOVUPS      Y0, 1664(R8)
 	VPSHUFB      byte1<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1920(R9)
+	VMOVUPS      Y0, 1920(R8)
 	VPSHUFB      byte2<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 2176(R9)
+	VMOVUPS      Y0, 2176(R8)
 	VPSHUFB      byte3<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 2432(R9)
+	VMOVUPS      Y0, 2432(R8)
 	VCVTPH2PS    16(AX), Y0
 	VCVTPH2PS    48(AX), Y1
 	VXORPS       sign32<>+0(SB), Y1, Y1
@@ -7819,67 +9783,67 @@ block:
 	VPSHUFB      byte0<>+0(SB), Y2, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 544(R9)
+	VMOVUPS      Y6, 544(R8)
 	VPSHUFB      byte1<>+0(SB), Y2, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 800(R9)
+	VMOVUPS      Y6, 800(R8)
 	VPSHUFB      byte2<>+0(SB), Y2, Y6
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y0, Y6, Y6
-	VMOVUPS      Y6, 1056(R9)
+	VMOVUPS      Y6, 1056(R8)
 	VPSHUFB      byte3<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1312(R9)
+	VMOVUPS      Y2, 1312(R8)
 	VPSHUFB      byte0<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1568(R9)
+	VMOVUPS      Y2, 1568(R8)
 	VPSHUFB      byte1<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1824(R9)
+	VMOVUPS      Y2, 1824(R8)
 	VPSHUFB      byte2<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2080(R9)
+	VMOVUPS      Y2, 2080(R8)
 	VPSHUFB      byte3<>+0(SB), Y5, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2336(R9)
+	VMOVUPS      Y2, 2336(R8)
 	VPSHUFB      byte0<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 672(R9)
+	VMOVUPS      Y0, 672(R8)
 	VPSHUFB      byte1<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 928(R9)
+	VMOVUPS      Y0, 928(R8)
 	VPSHUFB      byte2<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1184(R9)
+	VMOVUPS      Y0, 1184(R8)
 	VPSHUFB      byte3<>+0(SB), Y3, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1440(R9)
+	VMOVUPS      Y0, 1440(R8)
 	VPSHUFB      byte0<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1696(R9)
+	VMOVUPS      Y0, 1696(R8)
 	VPSHUFB      byte1<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 1952(R9)
+	VMOVUPS      Y0, 1952(R8)
 	VPSHUFB      byte2<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 2208(R9)
+	VMOVUPS      Y0, 2208(R8)
 	VPSHUFB      byte3<>+0(SB), Y4, Y0
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 2464(R9)
+	VMOVUPS      Y0, 2464(R8)
 	PREFETCHT0   4352(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -8169,12 +10133,12 @@ block:
 	BYTE         $0xda
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 32(BX), Y10
-	VMULPS       512(R9), Y10, Y10
-	VMOVUPS      2304(R8), Y11
+	VMULPS       512(R8), Y10, Y10
+	VMOVUPS      2304(DI), Y11
 	VFMADD231PS  Y10, Y3, Y11
 	VBROADCASTSS 36(BX), Y3
-	VFMADD231PS  640(R9), Y3, Y11
-	VMOVUPS      Y11, 2304(R8)
+	VFMADD231PS  640(R8), Y3, Y11
+	VMOVUPS      Y11, 2304(DI)
 	VPBROADCASTD 92(BX), Y3
 
 	// VPDPBUSD Y3, Y1, Y4
@@ -8182,12 +10146,12 @@ block:
 	BYTE         $0xe3
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 96(BX), Y1
-	VMULPS       512(R9), Y1, Y1
-	VMOVUPS      2368(R8), Y3
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2368(DI), Y3
 	VFMADD231PS  Y1, Y4, Y3
 	VBROADCASTSS 100(BX), Y1
-	VFMADD231PS  640(R9), Y1, Y3
-	VMOVUPS      Y3, 2368(R8)
+	VFMADD231PS  640(R8), Y1, Y3
+	VMOVUPS      Y3, 2368(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 156(BX), Y1
@@ -8197,12 +10161,12 @@ block:
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 160(BX), Y1
-	VMULPS       768(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y3
+	VMULPS       768(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y3
 	VFMADD231PS  Y1, Y2, Y3
 	VBROADCASTSS 164(BX), Y1
-	VFMADD231PS  896(R9), Y1, Y3
-	VMOVUPS      Y3, 2304(R8)
+	VFMADD231PS  896(R8), Y1, Y3
+	VMOVUPS      Y3, 2304(DI)
 	VPBROADCASTD 220(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -8210,12 +10174,12 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 224(BX), Y0
-	VMULPS       768(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       768(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VBROADCASTSS 228(BX), Y0
-	VFMADD231PS  896(R9), Y0, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VFMADD231PS  896(R8), Y0, Y1
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      544(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 16(BX), Y2
@@ -8297,12 +10261,12 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 32(BX), Y2
-	VMULPS       544(R9), Y2, Y2
-	VMOVUPS      2336(R8), Y3
+	VMULPS       544(R8), Y2, Y2
+	VMOVUPS      2336(DI), Y3
 	VFMADD231PS  Y2, Y7, Y3
 	VBROADCASTSS 36(BX), Y2
-	VFMADD231PS  672(R9), Y2, Y3
-	VMOVUPS      Y3, 2336(R8)
+	VFMADD231PS  672(R8), Y2, Y3
+	VMOVUPS      Y3, 2336(DI)
 	VPBROADCASTD 92(BX), Y2
 
 	// VPDPBUSD Y2, Y1, Y8
@@ -8310,12 +10274,12 @@ block:
 	BYTE         $0xc2
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 96(BX), Y1
-	VMULPS       544(R9), Y1, Y1
-	VMOVUPS      2400(R8), Y2
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2400(DI), Y2
 	VFMADD231PS  Y1, Y8, Y2
 	VBROADCASTSS 100(BX), Y1
-	VFMADD231PS  672(R9), Y1, Y2
-	VMOVUPS      Y2, 2400(R8)
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2400(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 156(BX), Y1
@@ -8325,12 +10289,12 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 160(BX), Y1
-	VMULPS       800(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       800(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y6, Y2
 	VBROADCASTSS 164(BX), Y1
-	VFMADD231PS  928(R9), Y1, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VFMADD231PS  928(R8), Y1, Y2
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 220(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y9
@@ -8338,12 +10302,12 @@ block:
 	BYTE         $0xc9
 	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 224(BX), Y0
-	VMULPS       800(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       800(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y9, Y1
 	VBROADCASTSS 228(BX), Y0
-	VFMADD231PS  928(R9), Y0, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VFMADD231PS  928(R8), Y0, Y1
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   4864(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -8633,12 +10597,12 @@ block:
 	BYTE         $0xda
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 288(BX), Y10
-	VMULPS       1024(R9), Y10, Y10
-	VMOVUPS      2304(R8), Y11
+	VMULPS       1024(R8), Y10, Y10
+	VMOVUPS      2304(DI), Y11
 	VFMADD231PS  Y10, Y3, Y11
 	VBROADCASTSS 292(BX), Y3
-	VFMADD231PS  1152(R9), Y3, Y11
-	VMOVUPS      Y11, 2304(R8)
+	VFMADD231PS  1152(R8), Y3, Y11
+	VMOVUPS      Y11, 2304(DI)
 	VPBROADCASTD 348(BX), Y3
 
 	// VPDPBUSD Y3, Y1, Y4
@@ -8646,12 +10610,12 @@ block:
 	BYTE         $0xe3
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 352(BX), Y1
-	VMULPS       1024(R9), Y1, Y1
-	VMOVUPS      2368(R8), Y3
+	VMULPS       1024(R8), Y1, Y1
+	VMOVUPS      2368(DI), Y3
 	VFMADD231PS  Y1, Y4, Y3
 	VBROADCASTSS 356(BX), Y1
-	VFMADD231PS  1152(R9), Y1, Y3
-	VMOVUPS      Y3, 2368(R8)
+	VFMADD231PS  1152(R8), Y1, Y3
+	VMOVUPS      Y3, 2368(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 412(BX), Y1
@@ -8661,12 +10625,12 @@ block:
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 416(BX), Y1
-	VMULPS       1280(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y3
+	VMULPS       1280(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y3
 	VFMADD231PS  Y1, Y2, Y3
 	VBROADCASTSS 420(BX), Y1
-	VFMADD231PS  1408(R9), Y1, Y3
-	VMOVUPS      Y3, 2304(R8)
+	VFMADD231PS  1408(R8), Y1, Y3
+	VMOVUPS      Y3, 2304(DI)
 	VPBROADCASTD 476(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -8674,12 +10638,12 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 480(BX), Y0
-	VMULPS       1280(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       1280(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VBROADCASTSS 484(BX), Y0
-	VFMADD231PS  1408(R9), Y0, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VFMADD231PS  1408(R8), Y0, Y1
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1056(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 272(BX), Y2
@@ -8761,12 +10725,12 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 288(BX), Y2
-	VMULPS       1056(R9), Y2, Y2
-	VMOVUPS      2336(R8), Y3
+	VMULPS       1056(R8), Y2, Y2
+	VMOVUPS      2336(DI), Y3
 	VFMADD231PS  Y2, Y7, Y3
 	VBROADCASTSS 292(BX), Y2
-	VFMADD231PS  1184(R9), Y2, Y3
-	VMOVUPS      Y3, 2336(R8)
+	VFMADD231PS  1184(R8), Y2, Y3
+	VMOVUPS      Y3, 2336(DI)
 	VPBROADCASTD 348(BX), Y2
 
 	// VPDPBUSD Y2, Y1, Y8
@@ -8774,12 +10738,12 @@ block:
 	BYTE         $0xc2
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 352(BX), Y1
-	VMULPS       1056(R9), Y1, Y1
-	VMOVUPS      2400(R8), Y2
+	VMULPS       1056(R8), Y1, Y1
+	VMOVUPS      2400(DI), Y2
 	VFMADD231PS  Y1, Y8, Y2
 	VBROADCASTSS 356(BX), Y1
-	VFMADD231PS  1184(R9), Y1, Y2
-	VMOVUPS      Y2, 2400(R8)
+	VFMADD231PS  1184(R8), Y1, Y2
+	VMOVUPS      Y2, 2400(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 412(BX), Y1
@@ -8789,12 +10753,12 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 416(BX), Y1
-	VMULPS       1312(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       1312(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y6, Y2
 	VBROADCASTSS 420(BX), Y1
-	VFMADD231PS  1440(R9), Y1, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VFMADD231PS  1440(R8), Y1, Y2
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 476(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y9
@@ -8802,12 +10766,12 @@ block:
 	BYTE         $0xc9
 	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 480(BX), Y0
-	VMULPS       1312(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       1312(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y9, Y1
 	VBROADCASTSS 484(BX), Y0
-	VFMADD231PS  1440(R9), Y0, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VFMADD231PS  1440(R8), Y0, Y1
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   5376(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -9097,12 +11061,12 @@ block:
 	BYTE         $0xda
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 544(BX), Y10
-	VMULPS       1536(R9), Y10, Y10
-	VMOVUPS      2304(R8), Y11
+	VMULPS       1536(R8), Y10, Y10
+	VMOVUPS      2304(DI), Y11
 	VFMADD231PS  Y10, Y3, Y11
 	VBROADCASTSS 548(BX), Y3
-	VFMADD231PS  1664(R9), Y3, Y11
-	VMOVUPS      Y11, 2304(R8)
+	VFMADD231PS  1664(R8), Y3, Y11
+	VMOVUPS      Y11, 2304(DI)
 	VPBROADCASTD 604(BX), Y3
 
 	// VPDPBUSD Y3, Y1, Y4
@@ -9110,12 +11074,12 @@ block:
 	BYTE         $0xe3
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 608(BX), Y1
-	VMULPS       1536(R9), Y1, Y1
-	VMOVUPS      2368(R8), Y3
+	VMULPS       1536(R8), Y1, Y1
+	VMOVUPS      2368(DI), Y3
 	VFMADD231PS  Y1, Y4, Y3
 	VBROADCASTSS 612(BX), Y1
-	VFMADD231PS  1664(R9), Y1, Y3
-	VMOVUPS      Y3, 2368(R8)
+	VFMADD231PS  1664(R8), Y1, Y3
+	VMOVUPS      Y3, 2368(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 668(BX), Y1
@@ -9125,12 +11089,12 @@ block:
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 672(BX), Y1
-	VMULPS       1792(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y3
+	VMULPS       1792(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y3
 	VFMADD231PS  Y1, Y2, Y3
 	VBROADCASTSS 676(BX), Y1
-	VFMADD231PS  1920(R9), Y1, Y3
-	VMOVUPS      Y3, 2304(R8)
+	VFMADD231PS  1920(R8), Y1, Y3
+	VMOVUPS      Y3, 2304(DI)
 	VPBROADCASTD 732(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -9138,12 +11102,12 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 736(BX), Y0
-	VMULPS       1792(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       1792(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VBROADCASTSS 740(BX), Y0
-	VFMADD231PS  1920(R9), Y0, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VFMADD231PS  1920(R8), Y0, Y1
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1568(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 528(BX), Y2
@@ -9225,12 +11189,12 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 544(BX), Y2
-	VMULPS       1568(R9), Y2, Y2
-	VMOVUPS      2336(R8), Y3
+	VMULPS       1568(R8), Y2, Y2
+	VMOVUPS      2336(DI), Y3
 	VFMADD231PS  Y2, Y7, Y3
 	VBROADCASTSS 548(BX), Y2
-	VFMADD231PS  1696(R9), Y2, Y3
-	VMOVUPS      Y3, 2336(R8)
+	VFMADD231PS  1696(R8), Y2, Y3
+	VMOVUPS      Y3, 2336(DI)
 	VPBROADCASTD 604(BX), Y2
 
 	// VPDPBUSD Y2, Y1, Y8
@@ -9238,12 +11202,12 @@ block:
 	BYTE         $0xc2
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 608(BX), Y1
-	VMULPS       1568(R9), Y1, Y1
-	VMOVUPS      2400(R8), Y2
+	VMULPS       1568(R8), Y1, Y1
+	VMOVUPS      2400(DI), Y2
 	VFMADD231PS  Y1, Y8, Y2
 	VBROADCASTSS 612(BX), Y1
-	VFMADD231PS  1696(R9), Y1, Y2
-	VMOVUPS      Y2, 2400(R8)
+	VFMADD231PS  1696(R8), Y1, Y2
+	VMOVUPS      Y2, 2400(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 668(BX), Y1
@@ -9253,12 +11217,12 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 672(BX), Y1
-	VMULPS       1824(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       1824(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y6, Y2
 	VBROADCASTSS 676(BX), Y1
-	VFMADD231PS  1952(R9), Y1, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VFMADD231PS  1952(R8), Y1, Y2
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 732(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y9
@@ -9266,12 +11230,12 @@ block:
 	BYTE         $0xc9
 	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 736(BX), Y0
-	VMULPS       1824(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       1824(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y9, Y1
 	VBROADCASTSS 740(BX), Y0
-	VFMADD231PS  1952(R9), Y0, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VFMADD231PS  1952(R8), Y0, Y1
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   5888(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
@@ -9561,12 +11525,12 @@ block:
 	BYTE         $0xda
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS 800(BX), Y10
-	VMULPS       2048(R9), Y10, Y10
-	VMOVUPS      2304(R8), Y11
+	VMULPS       2048(R8), Y10, Y10
+	VMOVUPS      2304(DI), Y11
 	VFMADD231PS  Y10, Y3, Y11
 	VBROADCASTSS 804(BX), Y3
-	VFMADD231PS  2176(R9), Y3, Y11
-	VMOVUPS      Y11, 2304(R8)
+	VFMADD231PS  2176(R8), Y3, Y11
+	VMOVUPS      Y11, 2304(DI)
 	VPBROADCASTD 860(BX), Y3
 
 	// VPDPBUSD Y3, Y1, Y4
@@ -9574,12 +11538,12 @@ block:
 	BYTE         $0xe3
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 864(BX), Y1
-	VMULPS       2048(R9), Y1, Y1
-	VMOVUPS      2368(R8), Y3
+	VMULPS       2048(R8), Y1, Y1
+	VMOVUPS      2368(DI), Y3
 	VFMADD231PS  Y1, Y4, Y3
 	VBROADCASTSS 868(BX), Y1
-	VFMADD231PS  2176(R9), Y1, Y3
-	VMOVUPS      Y3, 2368(R8)
+	VFMADD231PS  2176(R8), Y1, Y3
+	VMOVUPS      Y3, 2368(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 924(BX), Y1
@@ -9589,12 +11553,12 @@ block:
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 928(BX), Y1
-	VMULPS       2304(R9), Y1, Y1
-	VMOVUPS      2304(R8), Y3
+	VMULPS       2304(R8), Y1, Y1
+	VMOVUPS      2304(DI), Y3
 	VFMADD231PS  Y1, Y2, Y3
 	VBROADCASTSS 932(BX), Y1
-	VFMADD231PS  2432(R9), Y1, Y3
-	VMOVUPS      Y3, 2304(R8)
+	VFMADD231PS  2432(R8), Y1, Y3
+	VMOVUPS      Y3, 2304(DI)
 	VPBROADCASTD 988(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -9602,12 +11566,12 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 992(BX), Y0
-	VMULPS       2304(R9), Y0, Y0
-	VMOVUPS      2368(R8), Y1
+	VMULPS       2304(R8), Y0, Y0
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VBROADCASTSS 996(BX), Y0
-	VFMADD231PS  2432(R9), Y0, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VFMADD231PS  2432(R8), Y0, Y1
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      2080(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 784(BX), Y2
@@ -9689,12 +11653,12 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 800(BX), Y2
-	VMULPS       2080(R9), Y2, Y2
-	VMOVUPS      2336(R8), Y3
+	VMULPS       2080(R8), Y2, Y2
+	VMOVUPS      2336(DI), Y3
 	VFMADD231PS  Y2, Y7, Y3
 	VBROADCASTSS 804(BX), Y2
-	VFMADD231PS  2208(R9), Y2, Y3
-	VMOVUPS      Y3, 2336(R8)
+	VFMADD231PS  2208(R8), Y2, Y3
+	VMOVUPS      Y3, 2336(DI)
 	VPBROADCASTD 860(BX), Y2
 
 	// VPDPBUSD Y2, Y1, Y8
@@ -9702,12 +11666,12 @@ block:
 	BYTE         $0xc2
 	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 864(BX), Y1
-	VMULPS       2080(R9), Y1, Y1
-	VMOVUPS      2400(R8), Y2
+	VMULPS       2080(R8), Y1, Y1
+	VMOVUPS      2400(DI), Y2
 	VFMADD231PS  Y1, Y8, Y2
 	VBROADCASTSS 868(BX), Y1
-	VFMADD231PS  2208(R9), Y1, Y2
-	VMOVUPS      Y2, 2400(R8)
+	VFMADD231PS  2208(R8), Y1, Y2
+	VMOVUPS      Y2, 2400(DI)
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
 	VPBROADCASTD 924(BX), Y1
@@ -9717,12 +11681,12 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 928(BX), Y1
-	VMULPS       2336(R9), Y1, Y1
-	VMOVUPS      2336(R8), Y2
+	VMULPS       2336(R8), Y1, Y1
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y6, Y2
 	VBROADCASTSS 932(BX), Y1
-	VFMADD231PS  2464(R9), Y1, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VFMADD231PS  2464(R8), Y1, Y2
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 988(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y9
@@ -9730,37 +11694,40 @@ block:
 	BYTE         $0xc9
 	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 992(BX), Y0
-	VMULPS       2336(R9), Y0, Y0
-	VMOVUPS      2400(R8), Y1
+	VMULPS       2336(R8), Y0, Y0
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y9, Y1
 	VBROADCASTSS 996(BX), Y0
-	VFMADD231PS  2464(R9), Y0, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VFMADD231PS  2464(R8), Y0, Y1
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+2304, AX
 	ADDQ         $+1024, BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ5KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ5KPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ5KPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), BX
 	ADDQ $0x3f, BX
 	ANDQ $-64, BX
@@ -9769,8 +11736,8 @@ TEXT ·matVecQ5KPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   4096(AX)
@@ -11456,12 +13423,12 @@ block:
 	VZEROUPPER
 	RET
 
-// func matVecQ6KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ6KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ6KPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ6KPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), DI
 	ADDQ $0x3f, DI
 	ANDQ $-64, DI
@@ -11470,8 +13437,8 @@ TEXT ·matVecQ6KPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   7424(AX)
@@ -13309,24 +15276,23 @@ DATA bytesc0<>+56(SB)/4, $0xc0c0c0c0
 DATA bytesc0<>+60(SB)/4, $0xc0c0c0c0
 GLOBL bytesc0<>(SB), RODATA|NOPTR, $64
 
-// func matVec2Q6KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVec2Q6KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVec2Q6KPackedAVXVNNI(SB), $2496-48
+TEXT ·matVec2Q6KPackedAVXVNNI(SB), $2496-56
 	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ groups+24(FP), DX
-	MOVQ second+8(FP), DI
-	LEAQ (SP), R8
-	ADDQ $0x3f, R8
-	ANDQ $-64, R8
-	LEAQ -512(R8), R9
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
 
 group:
 	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, 2304(R8)
-	VMOVUPS Y0, 2336(R8)
-	VMOVUPS Y0, 2368(R8)
-	VMOVUPS Y0, 2400(R8)
+	VMOVUPS Y0, 2304(DI)
+	VMOVUPS Y0, 2336(DI)
+	VMOVUPS Y0, 2368(DI)
+	VMOVUPS Y0, 2400(DI)
 	MOVQ    acts+40(FP), BX
 	MOVQ    blocks+32(FP), SI
 
@@ -13340,84 +15306,84 @@ block:
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 512(R9)
+	VMOVUPS      Y2, 512(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 576(R9)
+	VMOVUPS      Y2, 576(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 768(R9)
+	VMOVUPS      Y2, 768(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 832(R9)
+	VMOVUPS      Y1, 832(R8)
 	PREFETCHT0   7232(AX)
 	VMOVDQU      3136(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1024(R9)
+	VMOVUPS      Y2, 1024(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1088(R9)
+	VMOVUPS      Y2, 1088(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1280(R9)
+	VMOVUPS      Y2, 1280(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 1344(R9)
+	VMOVUPS      Y1, 1344(R8)
 	PREFETCHT0   7296(AX)
 	VMOVDQU      3200(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1536(R9)
+	VMOVUPS      Y2, 1536(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1600(R9)
+	VMOVUPS      Y2, 1600(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1792(R9)
+	VMOVUPS      Y2, 1792(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 1856(R9)
+	VMOVUPS      Y1, 1856(R8)
 	PREFETCHT0   7360(AX)
 	VMOVDQU      3264(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2048(R9)
+	VMOVUPS      Y2, 2048(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2112(R9)
+	VMOVUPS      Y2, 2112(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2304(R9)
+	VMOVUPS      Y2, 2304(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 2368(R9)
+	VMOVUPS      Y1, 2368(R8)
 	VCVTPH2PS    3344(AX), Y0
 	VMULPS       quarter<>+0(SB), Y0, Y0
 	VMOVDQU      3104(AX), Y1
@@ -13425,81 +15391,81 @@ block:
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 544(R9)
+	VMOVUPS      Y2, 544(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 608(R9)
+	VMOVUPS      Y2, 608(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 800(R9)
+	VMOVUPS      Y2, 800(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 864(R9)
+	VMOVUPS      Y1, 864(R8)
 	VMOVDQU      3168(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1056(R9)
+	VMOVUPS      Y2, 1056(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1120(R9)
+	VMOVUPS      Y2, 1120(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1312(R9)
+	VMOVUPS      Y2, 1312(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 1376(R9)
+	VMOVUPS      Y1, 1376(R8)
 	VMOVDQU      3232(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1568(R9)
+	VMOVUPS      Y2, 1568(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1632(R9)
+	VMOVUPS      Y2, 1632(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 1824(R9)
+	VMOVUPS      Y2, 1824(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 1888(R9)
+	VMOVUPS      Y1, 1888(R8)
 	VMOVDQU      3296(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2080(R9)
+	VMOVUPS      Y2, 2080(R8)
 	VPSLLD       $0x10, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2144(R9)
+	VMOVUPS      Y2, 2144(R8)
 	VPSLLD       $0x08, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
-	VMOVUPS      Y2, 2336(R9)
+	VMOVUPS      Y2, 2336(R8)
 	VPSRAD       $0x18, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 2400(R9)
+	VMOVUPS      Y1, 2400(R8)
 	PREFETCHT0   4096(AX)
 	VMOVDQU      (AX), Y0
 	PREFETCHT0   6144(AX)
@@ -13621,16 +15587,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       512(R9), Y4, Y4
-	VMOVUPS      Y4, 2048(R8)
+	VMULPS       512(R8), Y4, Y4
+	VMOVUPS      Y4, 2048(DI)
 	VPBROADCASTD 76(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       512(R9), Y5, Y5
-	VMOVUPS      Y5, 2176(R8)
+	VMULPS       512(R8), Y5, Y5
+	VMOVUPS      Y5, 2176(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -13642,16 +15608,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       1024(R9), Y2, Y2
-	VMOVUPS      Y2, 2112(R8)
+	VMULPS       1024(R8), Y2, Y2
+	VMOVUPS      Y2, 2112(DI)
 	VPBROADCASTD 332(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       1024(R9), Y3, Y3
-	VMOVUPS      Y3, 2240(R8)
+	VMULPS       1024(R8), Y3, Y3
+	VMOVUPS      Y3, 2240(DI)
 	PREFETCHT0   4608(AX)
 	VMOVDQU      512(AX), Y0
 	PREFETCHT0   6144(AX)
@@ -13770,16 +15736,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       768(R9), Y4, Y4
-	VMOVUPS      Y4, 2080(R8)
+	VMULPS       768(R8), Y4, Y4
+	VMOVUPS      Y4, 2080(DI)
 	VPBROADCASTD 204(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       768(R9), Y5, Y5
-	VMOVUPS      Y5, 2208(R8)
+	VMULPS       768(R8), Y5, Y5
+	VMOVUPS      Y5, 2208(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -13790,16 +15756,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       1280(R9), Y2, Y2
-	VMOVUPS      Y2, 2144(R8)
+	VMULPS       1280(R8), Y2, Y2
+	VMOVUPS      Y2, 2144(DI)
 	VPBROADCASTD 460(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       1280(R9), Y3, Y3
-	VMOVUPS      Y3, 2272(R8)
+	VMULPS       1280(R8), Y3, Y3
+	VMOVUPS      Y3, 2272(DI)
 	PREFETCHT0   4352(AX)
 	VMOVDQU      256(AX), Y0
 	PREFETCHT0   6400(AX)
@@ -13922,11 +15888,11 @@ block:
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 32(BX), Y7
-	VMOVUPS      576(R9), Y8
-	VFMADD213PS  2048(R8), Y8, Y4
-	VMOVUPS      2304(R8), Y8
+	VMOVUPS      576(R8), Y8
+	VFMADD213PS  2048(DI), Y8, Y4
+	VMOVUPS      2304(DI), Y8
 	VFMADD231PS  Y7, Y4, Y8
-	VMOVUPS      Y8, 2304(R8)
+	VMOVUPS      Y8, 2304(DI)
 	VPBROADCASTD 92(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
@@ -13934,11 +15900,11 @@ block:
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 96(BX), Y4
-	VMOVUPS      576(R9), Y6
-	VFMADD213PS  2176(R8), Y6, Y5
-	VMOVUPS      2368(R8), Y6
+	VMOVUPS      576(R8), Y6
+	VFMADD213PS  2176(DI), Y6, Y5
+	VMOVUPS      2368(DI), Y6
 	VFMADD231PS  Y4, Y5, Y6
-	VMOVUPS      Y6, 2368(R8)
+	VMOVUPS      Y6, 2368(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -14075,17 +16041,17 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 160(BX), Y9
-	VMOVUPS      832(R9), Y10
-	VFMADD213PS  2080(R8), Y10, Y6
-	VMOVUPS      2304(R8), Y10
+	VMOVUPS      832(R8), Y10
+	VFMADD213PS  2080(DI), Y10, Y6
+	VMOVUPS      2304(DI), Y10
 	VFMADD231PS  Y9, Y6, Y10
-	VMOVUPS      Y10, 2304(R8)
+	VMOVUPS      Y10, 2304(DI)
 	VBROADCASTSS 288(BX), Y6
-	VMOVUPS      1088(R9), Y9
-	VFMADD213PS  2112(R8), Y9, Y2
-	VMOVUPS      2304(R8), Y9
+	VMOVUPS      1088(R8), Y9
+	VFMADD213PS  2112(DI), Y9, Y2
+	VMOVUPS      2304(DI), Y9
 	VFMADD231PS  Y6, Y2, Y9
-	VMOVUPS      Y9, 2304(R8)
+	VMOVUPS      Y9, 2304(DI)
 	VPBROADCASTD 220(BX), Y2
 
 	// VPDPBUSD Y2, Y8, Y7
@@ -14093,17 +16059,17 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 224(BX), Y2
-	VMOVUPS      832(R9), Y6
-	VFMADD213PS  2208(R8), Y6, Y7
-	VMOVUPS      2368(R8), Y6
+	VMOVUPS      832(R8), Y6
+	VFMADD213PS  2208(DI), Y6, Y7
+	VMOVUPS      2368(DI), Y6
 	VFMADD231PS  Y2, Y7, Y6
-	VMOVUPS      Y6, 2368(R8)
+	VMOVUPS      Y6, 2368(DI)
 	VBROADCASTSS 352(BX), Y2
-	VMOVUPS      1088(R9), Y6
-	VFMADD213PS  2240(R8), Y6, Y3
-	VMOVUPS      2368(R8), Y6
+	VMOVUPS      1088(R8), Y6
+	VFMADD213PS  2240(DI), Y6, Y3
+	VMOVUPS      2368(DI), Y6
 	VFMADD231PS  Y2, Y3, Y6
-	VMOVUPS      Y6, 2368(R8)
+	VMOVUPS      Y6, 2368(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -14115,11 +16081,11 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 416(BX), Y1
-	VMOVUPS      1344(R9), Y2
-	VFMADD213PS  2144(R8), Y2, Y4
-	VMOVUPS      2304(R8), Y2
+	VMOVUPS      1344(R8), Y2
+	VFMADD213PS  2144(DI), Y2, Y4
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 476(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -14127,11 +16093,11 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 480(BX), Y0
-	VMOVUPS      1344(R9), Y1
-	VFMADD213PS  2272(R8), Y1, Y5
-	VMOVUPS      2368(R8), Y1
+	VMOVUPS      1344(R8), Y1
+	VFMADD213PS  2272(DI), Y1, Y5
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      32(AX), Y0
 	VMOVDQU      2080(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
@@ -14245,16 +16211,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       544(R9), Y4, Y4
-	VMOVUPS      Y4, 2048(R8)
+	VMULPS       544(R8), Y4, Y4
+	VMOVUPS      Y4, 2048(DI)
 	VPBROADCASTD 76(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       544(R9), Y5, Y5
-	VMOVUPS      Y5, 2176(R8)
+	VMULPS       544(R8), Y5, Y5
+	VMOVUPS      Y5, 2176(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -14266,16 +16232,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       1056(R9), Y2, Y2
-	VMOVUPS      Y2, 2112(R8)
+	VMULPS       1056(R8), Y2, Y2
+	VMOVUPS      Y2, 2112(DI)
 	VPBROADCASTD 332(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       1056(R9), Y3, Y3
-	VMOVUPS      Y3, 2240(R8)
+	VMULPS       1056(R8), Y3, Y3
+	VMOVUPS      Y3, 2240(DI)
 	VMOVDQU      544(AX), Y0
 	VMOVDQU      2080(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
@@ -14386,16 +16352,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       800(R9), Y4, Y4
-	VMOVUPS      Y4, 2080(R8)
+	VMULPS       800(R8), Y4, Y4
+	VMOVUPS      Y4, 2080(DI)
 	VPBROADCASTD 204(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       800(R9), Y5, Y5
-	VMOVUPS      Y5, 2208(R8)
+	VMULPS       800(R8), Y5, Y5
+	VMOVUPS      Y5, 2208(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -14406,16 +16372,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       1312(R9), Y2, Y2
-	VMOVUPS      Y2, 2144(R8)
+	VMULPS       1312(R8), Y2, Y2
+	VMOVUPS      Y2, 2144(DI)
 	VPBROADCASTD 460(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       1312(R9), Y3, Y3
-	VMOVUPS      Y3, 2272(R8)
+	VMULPS       1312(R8), Y3, Y3
+	VMOVUPS      Y3, 2272(DI)
 	VMOVDQU      288(AX), Y0
 	VMOVDQU      2336(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
@@ -14530,11 +16496,11 @@ block:
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 32(BX), Y7
-	VMOVUPS      608(R9), Y8
-	VFMADD213PS  2048(R8), Y8, Y4
-	VMOVUPS      2336(R8), Y8
+	VMOVUPS      608(R8), Y8
+	VFMADD213PS  2048(DI), Y8, Y4
+	VMOVUPS      2336(DI), Y8
 	VFMADD231PS  Y7, Y4, Y8
-	VMOVUPS      Y8, 2336(R8)
+	VMOVUPS      Y8, 2336(DI)
 	VPBROADCASTD 92(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
@@ -14542,11 +16508,11 @@ block:
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 96(BX), Y4
-	VMOVUPS      608(R9), Y6
-	VFMADD213PS  2176(R8), Y6, Y5
-	VMOVUPS      2400(R8), Y6
+	VMOVUPS      608(R8), Y6
+	VFMADD213PS  2176(DI), Y6, Y5
+	VMOVUPS      2400(DI), Y6
 	VFMADD231PS  Y4, Y5, Y6
-	VMOVUPS      Y6, 2400(R8)
+	VMOVUPS      Y6, 2400(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -14675,17 +16641,17 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 160(BX), Y9
-	VMOVUPS      864(R9), Y10
-	VFMADD213PS  2080(R8), Y10, Y6
-	VMOVUPS      2336(R8), Y10
+	VMOVUPS      864(R8), Y10
+	VFMADD213PS  2080(DI), Y10, Y6
+	VMOVUPS      2336(DI), Y10
 	VFMADD231PS  Y9, Y6, Y10
-	VMOVUPS      Y10, 2336(R8)
+	VMOVUPS      Y10, 2336(DI)
 	VBROADCASTSS 288(BX), Y6
-	VMOVUPS      1120(R9), Y9
-	VFMADD213PS  2112(R8), Y9, Y2
-	VMOVUPS      2336(R8), Y9
+	VMOVUPS      1120(R8), Y9
+	VFMADD213PS  2112(DI), Y9, Y2
+	VMOVUPS      2336(DI), Y9
 	VFMADD231PS  Y6, Y2, Y9
-	VMOVUPS      Y9, 2336(R8)
+	VMOVUPS      Y9, 2336(DI)
 	VPBROADCASTD 220(BX), Y2
 
 	// VPDPBUSD Y2, Y8, Y7
@@ -14693,17 +16659,17 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 224(BX), Y2
-	VMOVUPS      864(R9), Y6
-	VFMADD213PS  2208(R8), Y6, Y7
-	VMOVUPS      2400(R8), Y6
+	VMOVUPS      864(R8), Y6
+	VFMADD213PS  2208(DI), Y6, Y7
+	VMOVUPS      2400(DI), Y6
 	VFMADD231PS  Y2, Y7, Y6
-	VMOVUPS      Y6, 2400(R8)
+	VMOVUPS      Y6, 2400(DI)
 	VBROADCASTSS 352(BX), Y2
-	VMOVUPS      1120(R9), Y6
-	VFMADD213PS  2240(R8), Y6, Y3
-	VMOVUPS      2400(R8), Y6
+	VMOVUPS      1120(R8), Y6
+	VFMADD213PS  2240(DI), Y6, Y3
+	VMOVUPS      2400(DI), Y6
 	VFMADD231PS  Y2, Y3, Y6
-	VMOVUPS      Y6, 2400(R8)
+	VMOVUPS      Y6, 2400(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -14715,11 +16681,11 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 416(BX), Y1
-	VMOVUPS      1376(R9), Y2
-	VFMADD213PS  2144(R8), Y2, Y4
-	VMOVUPS      2336(R8), Y2
+	VMOVUPS      1376(R8), Y2
+	VFMADD213PS  2144(DI), Y2, Y4
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 476(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -14727,11 +16693,11 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 480(BX), Y0
-	VMOVUPS      1376(R9), Y1
-	VFMADD213PS  2272(R8), Y1, Y5
-	VMOVUPS      2400(R8), Y1
+	VMOVUPS      1376(R8), Y1
+	VFMADD213PS  2272(DI), Y1, Y5
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	PREFETCHT0   5120(AX)
 	VMOVDQU      1024(AX), Y0
 	PREFETCHT0   6656(AX)
@@ -14853,16 +16819,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       1536(R9), Y4, Y4
-	VMOVUPS      Y4, 2048(R8)
+	VMULPS       1536(R8), Y4, Y4
+	VMOVUPS      Y4, 2048(DI)
 	VPBROADCASTD 588(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       1536(R9), Y5, Y5
-	VMOVUPS      Y5, 2176(R8)
+	VMULPS       1536(R8), Y5, Y5
+	VMOVUPS      Y5, 2176(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -14874,16 +16840,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       2048(R9), Y2, Y2
-	VMOVUPS      Y2, 2112(R8)
+	VMULPS       2048(R8), Y2, Y2
+	VMOVUPS      Y2, 2112(DI)
 	VPBROADCASTD 844(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       2048(R9), Y3, Y3
-	VMOVUPS      Y3, 2240(R8)
+	VMULPS       2048(R8), Y3, Y3
+	VMOVUPS      Y3, 2240(DI)
 	PREFETCHT0   5632(AX)
 	VMOVDQU      1536(AX), Y0
 	PREFETCHT0   6656(AX)
@@ -15002,16 +16968,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       1792(R9), Y4, Y4
-	VMOVUPS      Y4, 2080(R8)
+	VMULPS       1792(R8), Y4, Y4
+	VMOVUPS      Y4, 2080(DI)
 	VPBROADCASTD 716(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       1792(R9), Y5, Y5
-	VMOVUPS      Y5, 2208(R8)
+	VMULPS       1792(R8), Y5, Y5
+	VMOVUPS      Y5, 2208(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -15022,16 +16988,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       2304(R9), Y2, Y2
-	VMOVUPS      Y2, 2144(R8)
+	VMULPS       2304(R8), Y2, Y2
+	VMOVUPS      Y2, 2144(DI)
 	VPBROADCASTD 972(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       2304(R9), Y3, Y3
-	VMOVUPS      Y3, 2272(R8)
+	VMULPS       2304(R8), Y3, Y3
+	VMOVUPS      Y3, 2272(DI)
 	PREFETCHT0   5376(AX)
 	VMOVDQU      1280(AX), Y0
 	PREFETCHT0   6912(AX)
@@ -15154,11 +17120,11 @@ block:
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 544(BX), Y7
-	VMOVUPS      1600(R9), Y8
-	VFMADD213PS  2048(R8), Y8, Y4
-	VMOVUPS      2304(R8), Y8
+	VMOVUPS      1600(R8), Y8
+	VFMADD213PS  2048(DI), Y8, Y4
+	VMOVUPS      2304(DI), Y8
 	VFMADD231PS  Y7, Y4, Y8
-	VMOVUPS      Y8, 2304(R8)
+	VMOVUPS      Y8, 2304(DI)
 	VPBROADCASTD 604(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
@@ -15166,11 +17132,11 @@ block:
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 608(BX), Y4
-	VMOVUPS      1600(R9), Y6
-	VFMADD213PS  2176(R8), Y6, Y5
-	VMOVUPS      2368(R8), Y6
+	VMOVUPS      1600(R8), Y6
+	VFMADD213PS  2176(DI), Y6, Y5
+	VMOVUPS      2368(DI), Y6
 	VFMADD231PS  Y4, Y5, Y6
-	VMOVUPS      Y6, 2368(R8)
+	VMOVUPS      Y6, 2368(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -15307,17 +17273,17 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 672(BX), Y9
-	VMOVUPS      1856(R9), Y10
-	VFMADD213PS  2080(R8), Y10, Y6
-	VMOVUPS      2304(R8), Y10
+	VMOVUPS      1856(R8), Y10
+	VFMADD213PS  2080(DI), Y10, Y6
+	VMOVUPS      2304(DI), Y10
 	VFMADD231PS  Y9, Y6, Y10
-	VMOVUPS      Y10, 2304(R8)
+	VMOVUPS      Y10, 2304(DI)
 	VBROADCASTSS 800(BX), Y6
-	VMOVUPS      2112(R9), Y9
-	VFMADD213PS  2112(R8), Y9, Y2
-	VMOVUPS      2304(R8), Y9
+	VMOVUPS      2112(R8), Y9
+	VFMADD213PS  2112(DI), Y9, Y2
+	VMOVUPS      2304(DI), Y9
 	VFMADD231PS  Y6, Y2, Y9
-	VMOVUPS      Y9, 2304(R8)
+	VMOVUPS      Y9, 2304(DI)
 	VPBROADCASTD 732(BX), Y2
 
 	// VPDPBUSD Y2, Y8, Y7
@@ -15325,17 +17291,17 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 736(BX), Y2
-	VMOVUPS      1856(R9), Y6
-	VFMADD213PS  2208(R8), Y6, Y7
-	VMOVUPS      2368(R8), Y6
+	VMOVUPS      1856(R8), Y6
+	VFMADD213PS  2208(DI), Y6, Y7
+	VMOVUPS      2368(DI), Y6
 	VFMADD231PS  Y2, Y7, Y6
-	VMOVUPS      Y6, 2368(R8)
+	VMOVUPS      Y6, 2368(DI)
 	VBROADCASTSS 864(BX), Y2
-	VMOVUPS      2112(R9), Y6
-	VFMADD213PS  2240(R8), Y6, Y3
-	VMOVUPS      2368(R8), Y6
+	VMOVUPS      2112(R8), Y6
+	VFMADD213PS  2240(DI), Y6, Y3
+	VMOVUPS      2368(DI), Y6
 	VFMADD231PS  Y2, Y3, Y6
-	VMOVUPS      Y6, 2368(R8)
+	VMOVUPS      Y6, 2368(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -15347,11 +17313,11 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 928(BX), Y1
-	VMOVUPS      2368(R9), Y2
-	VFMADD213PS  2144(R8), Y2, Y4
-	VMOVUPS      2304(R8), Y2
+	VMOVUPS      2368(R8), Y2
+	VFMADD213PS  2144(DI), Y2, Y4
+	VMOVUPS      2304(DI), Y2
 	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 2304(R8)
+	VMOVUPS      Y2, 2304(DI)
 	VPBROADCASTD 988(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -15359,11 +17325,11 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 992(BX), Y0
-	VMOVUPS      2368(R9), Y1
-	VFMADD213PS  2272(R8), Y1, Y5
 	VMOVUPS      2368(R8), Y1
+	VFMADD213PS  2272(DI), Y1, Y5
+	VMOVUPS      2368(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 2368(R8)
+	VMOVUPS      Y1, 2368(DI)
 	VMOVDQU      1056(AX), Y0
 	VMOVDQU      2592(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
@@ -15477,16 +17443,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       1568(R9), Y4, Y4
-	VMOVUPS      Y4, 2048(R8)
+	VMULPS       1568(R8), Y4, Y4
+	VMOVUPS      Y4, 2048(DI)
 	VPBROADCASTD 588(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       1568(R9), Y5, Y5
-	VMOVUPS      Y5, 2176(R8)
+	VMULPS       1568(R8), Y5, Y5
+	VMOVUPS      Y5, 2176(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -15498,16 +17464,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       2080(R9), Y2, Y2
-	VMOVUPS      Y2, 2112(R8)
+	VMULPS       2080(R8), Y2, Y2
+	VMOVUPS      Y2, 2112(DI)
 	VPBROADCASTD 844(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       2080(R9), Y3, Y3
-	VMOVUPS      Y3, 2240(R8)
+	VMULPS       2080(R8), Y3, Y3
+	VMOVUPS      Y3, 2240(DI)
 	VMOVDQU      1568(AX), Y0
 	VMOVDQU      2592(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
@@ -15618,16 +17584,16 @@ block:
 	LONG         $0x504de2c4
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       1824(R9), Y4, Y4
-	VMOVUPS      Y4, 2080(R8)
+	VMULPS       1824(R8), Y4, Y4
+	VMOVUPS      Y4, 2080(DI)
 	VPBROADCASTD 716(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
 	LONG         $0x504de2c4
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       1824(R9), Y5, Y5
-	VMOVUPS      Y5, 2208(R8)
+	VMULPS       1824(R8), Y5, Y5
+	VMOVUPS      Y5, 2208(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -15638,16 +17604,16 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       2336(R9), Y2, Y2
-	VMOVUPS      Y2, 2144(R8)
+	VMULPS       2336(R8), Y2, Y2
+	VMOVUPS      Y2, 2144(DI)
 	VPBROADCASTD 972(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       2336(R9), Y3, Y3
-	VMOVUPS      Y3, 2272(R8)
+	VMULPS       2336(R8), Y3, Y3
+	VMOVUPS      Y3, 2272(DI)
 	VMOVDQU      1312(AX), Y0
 	VMOVDQU      2848(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
@@ -15762,11 +17728,11 @@ block:
 	BYTE         $0xe7
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 544(BX), Y7
-	VMOVUPS      1632(R9), Y8
-	VFMADD213PS  2048(R8), Y8, Y4
-	VMOVUPS      2336(R8), Y8
+	VMOVUPS      1632(R8), Y8
+	VFMADD213PS  2048(DI), Y8, Y4
+	VMOVUPS      2336(DI), Y8
 	VFMADD231PS  Y7, Y4, Y8
-	VMOVUPS      Y8, 2336(R8)
+	VMOVUPS      Y8, 2336(DI)
 	VPBROADCASTD 604(BX), Y4
 
 	// VPDPBUSD Y4, Y6, Y5
@@ -15774,11 +17740,11 @@ block:
 	BYTE         $0xec
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 608(BX), Y4
-	VMOVUPS      1632(R9), Y6
-	VFMADD213PS  2176(R8), Y6, Y5
-	VMOVUPS      2400(R8), Y6
+	VMOVUPS      1632(R8), Y6
+	VFMADD213PS  2176(DI), Y6, Y5
+	VMOVUPS      2400(DI), Y6
 	VFMADD231PS  Y4, Y5, Y6
-	VMOVUPS      Y6, 2400(R8)
+	VMOVUPS      Y6, 2400(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPSLLD       $0x02, Y1, Y1
@@ -15907,17 +17873,17 @@ block:
 	BYTE         $0xf1
 	VCVTDQ2PS    Y6, Y6
 	VBROADCASTSS 672(BX), Y9
-	VMOVUPS      1888(R9), Y10
-	VFMADD213PS  2080(R8), Y10, Y6
-	VMOVUPS      2336(R8), Y10
+	VMOVUPS      1888(R8), Y10
+	VFMADD213PS  2080(DI), Y10, Y6
+	VMOVUPS      2336(DI), Y10
 	VFMADD231PS  Y9, Y6, Y10
-	VMOVUPS      Y10, 2336(R8)
+	VMOVUPS      Y10, 2336(DI)
 	VBROADCASTSS 800(BX), Y6
-	VMOVUPS      2144(R9), Y9
-	VFMADD213PS  2112(R8), Y9, Y2
-	VMOVUPS      2336(R8), Y9
+	VMOVUPS      2144(R8), Y9
+	VFMADD213PS  2112(DI), Y9, Y2
+	VMOVUPS      2336(DI), Y9
 	VFMADD231PS  Y6, Y2, Y9
-	VMOVUPS      Y9, 2336(R8)
+	VMOVUPS      Y9, 2336(DI)
 	VPBROADCASTD 732(BX), Y2
 
 	// VPDPBUSD Y2, Y8, Y7
@@ -15925,17 +17891,17 @@ block:
 	BYTE         $0xfa
 	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 736(BX), Y2
-	VMOVUPS      1888(R9), Y6
-	VFMADD213PS  2208(R8), Y6, Y7
-	VMOVUPS      2400(R8), Y6
+	VMOVUPS      1888(R8), Y6
+	VFMADD213PS  2208(DI), Y6, Y7
+	VMOVUPS      2400(DI), Y6
 	VFMADD231PS  Y2, Y7, Y6
-	VMOVUPS      Y6, 2400(R8)
+	VMOVUPS      Y6, 2400(DI)
 	VBROADCASTSS 864(BX), Y2
-	VMOVUPS      2144(R9), Y6
-	VFMADD213PS  2240(R8), Y6, Y3
-	VMOVUPS      2400(R8), Y6
+	VMOVUPS      2144(R8), Y6
+	VFMADD213PS  2240(DI), Y6, Y3
+	VMOVUPS      2400(DI), Y6
 	VFMADD231PS  Y2, Y3, Y6
-	VMOVUPS      Y6, 2400(R8)
+	VMOVUPS      Y6, 2400(DI)
 	VPSRLD       $0x02, Y0, Y0
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
@@ -15947,11 +17913,11 @@ block:
 	BYTE         $0xe1
 	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 928(BX), Y1
-	VMOVUPS      2400(R9), Y2
-	VFMADD213PS  2144(R8), Y2, Y4
-	VMOVUPS      2336(R8), Y2
+	VMOVUPS      2400(R8), Y2
+	VFMADD213PS  2144(DI), Y2, Y4
+	VMOVUPS      2336(DI), Y2
 	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 2336(R8)
+	VMOVUPS      Y2, 2336(DI)
 	VPBROADCASTD 988(BX), Y1
 
 	// VPDPBUSD Y1, Y0, Y5
@@ -15959,36 +17925,39 @@ block:
 	BYTE         $0xe9
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 992(BX), Y0
-	VMOVUPS      2400(R9), Y1
-	VFMADD213PS  2272(R8), Y1, Y5
 	VMOVUPS      2400(R8), Y1
+	VFMADD213PS  2272(DI), Y1, Y5
+	VMOVUPS      2400(DI), Y1
 	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 2400(R8)
+	VMOVUPS      Y1, 2400(DI)
 	ADDQ         $+3360, AX
 	ADDQ         $+1024, BX
 	DECQ         SI
 	JNZ          block
-	VMOVUPS      2304(R8), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      2336(R8), Y0
-	VMOVUPS      Y0, 32(CX)
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2304(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2336(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2368(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
-	VMOVUPS      2368(R8), Y0
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      2400(R8), Y0
-	VMOVUPS      Y0, 32(DI)
-	ADDQ         $0x40, DI
 	DECQ         DX
 	JNZ          group
 	VZEROUPPER
 	RET
 
-// func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ2KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ2KPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ2KPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), DI
 	ADDQ $0x3f, DI
 	ANDQ $-64, DI
@@ -15997,8 +17966,8 @@ TEXT ·matVecQ2KPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   5376(AX)
@@ -17467,12 +19436,12 @@ DATA bytes03<>+56(SB)/4, $0x03030303
 DATA bytes03<>+60(SB)/4, $0x03030303
 GLOBL bytes03<>(SB), RODATA|NOPTR, $64
 
-// func matVecQ3KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+// func matVecQ3KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·matVecQ3KPackedAVXVNNI(SB), $2304-40
-	MOVQ w+8(FP), AX
+TEXT ·matVecQ3KPackedAVXVNNI(SB), $2304-56
+	MOVQ w+16(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ groups+16(FP), DX
+	MOVQ groups+24(FP), DX
 	LEAQ (SP), DI
 	ADDQ $0x3f, DI
 	ANDQ $-64, DI
@@ -17481,8 +19450,8 @@ TEXT ·matVecQ3KPackedAVXVNNI(SB), $2304-40
 group:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   acts+32(FP), BX
-	MOVQ   blocks+24(FP), SI
+	MOVQ   acts+40(FP), BX
+	MOVQ   blocks+32(FP), SI
 
 block:
 	PREFETCHT0   5824(AX)

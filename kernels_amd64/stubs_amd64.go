@@ -444,214 +444,258 @@ func unpackQ3KPackedAVX2(tile *byte, w *byte, stride int, blocks int)
 //go:noescape
 func unpackQ3KPlainAVX2(tile *byte, w *byte, stride int, blocks int)
 
-// matVecQ40PackedAVX2 multiplies packed rows of Q4_0 weights with one activation row:
+// matVecQ40PackedAVX2 multiplies packed rows of Q4_0 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ40PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ40PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q40PackedAVX2 multiplies packed rows of Q4_0 weights with two activation rows:
+// matVec2Q40PackedAVX2 multiplies packed rows of Q4_0 weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q40PackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q40PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ41PackedAVX2 multiplies packed rows of Q4_1 weights with one activation row:
+// matVec4Q40PackedAVX2 multiplies packed rows of Q4_0 weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ41PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4Q40PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q41PackedAVX2 multiplies packed rows of Q4_1 weights with two activation rows:
+// matVecQ41PackedAVX2 multiplies packed rows of Q4_1 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q41PackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ41PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ50PackedAVX2 multiplies packed rows of Q5_0 weights with one activation row:
+// matVec2Q41PackedAVX2 multiplies packed rows of Q4_1 weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ50PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q41PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ51PackedAVX2 multiplies packed rows of Q5_1 weights with one activation row:
+// matVec4Q41PackedAVX2 multiplies packed rows of Q4_1 weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ51PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4Q41PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ80PackedAVX2 multiplies packed rows of Q8_0 weights with one activation row:
+// matVecQ50PackedAVX2 multiplies packed rows of Q5_0 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ80PackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ50PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q80PackedAVX2 multiplies packed rows of Q8_0 weights with two activation rows:
+// matVecQ51PackedAVX2 multiplies packed rows of Q5_1 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q80PackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ51PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecIQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with one activation row:
+// matVecQ80PackedAVX2 multiplies packed rows of Q8_0 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecIQ4NLPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ80PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2IQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with two activation rows:
+// matVec2Q80PackedAVX2 multiplies packed rows of Q8_0 weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2IQ4NLPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q80PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecIQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with one activation row:
+// matVec4Q80PackedAVX2 multiplies packed rows of Q8_0 weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecIQ4XSPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4Q80PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2IQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with two activation rows:
+// matVecIQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2IQ4XSPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecIQ4NLPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ4KPackedAVX2 multiplies packed rows of Q4_K weights with one activation row:
+// matVec2IQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ4KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2IQ4NLPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q4KPackedAVX2 multiplies packed rows of Q4_K weights with two activation rows:
+// matVec4IQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q4KPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4IQ4NLPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ5KPackedAVX2 multiplies packed rows of Q5_K weights with one activation row:
+// matVecIQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ5KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecIQ4XSPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ6KPackedAVX2 multiplies packed rows of Q6_K weights with one activation row:
+// matVec2IQ4XSPackedAVX2 multiplies packed rows of IQ4_XS weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ6KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2IQ4XSPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q6KPackedAVX2 multiplies packed rows of Q6_K weights with two activation rows:
+// matVecQ4KPackedAVX2 multiplies packed rows of Q4_K weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q6KPackedAVX2(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ4KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ2KPackedAVX2 multiplies packed rows of Q2_K weights with one activation row:
+// matVec2Q4KPackedAVX2 multiplies packed rows of Q4_K weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ2KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q4KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ3KPackedAVX2 multiplies packed rows of Q3_K weights with one activation row:
+// matVecQ5KPackedAVX2 multiplies packed rows of Q5_K weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ3KPackedAVX2(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ5KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ6KPackedAVX2 multiplies packed rows of Q6_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVecQ6KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q6KPackedAVX2 multiplies packed rows of Q6_K weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec2Q6KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ2KPackedAVX2 multiplies packed rows of Q2_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVecQ2KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ3KPackedAVX2 multiplies packed rows of Q3_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVecQ3KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
 // mulTileU8MinAVXVNNI multiplies a tile of unsigned weights with minima with n activation rows:
 //
@@ -795,214 +839,258 @@ func unpackQ3KPackedAVXVNNI(tile *byte, w *byte, stride int, blocks int)
 //go:noescape
 func unpackQ3KPlainAVXVNNI(tile *byte, w *byte, stride int, blocks int)
 
-// matVecQ40PackedAVXVNNI multiplies packed rows of Q4_0 weights with one activation row:
+// matVecQ40PackedAVXVNNI multiplies packed rows of Q4_0 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ40PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q40PackedAVXVNNI multiplies packed rows of Q4_0 weights with two activation rows:
+// matVec2Q40PackedAVXVNNI multiplies packed rows of Q4_0 weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q40PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ41PackedAVXVNNI multiplies packed rows of Q4_1 weights with one activation row:
+// matVec4Q40PackedAVXVNNI multiplies packed rows of Q4_0 weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ41PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q41PackedAVXVNNI multiplies packed rows of Q4_1 weights with two activation rows:
+// matVecQ41PackedAVXVNNI multiplies packed rows of Q4_1 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q41PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ50PackedAVXVNNI multiplies packed rows of Q5_0 weights with one activation row:
+// matVec2Q41PackedAVXVNNI multiplies packed rows of Q4_1 weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ50PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ51PackedAVXVNNI multiplies packed rows of Q5_1 weights with one activation row:
+// matVec4Q41PackedAVXVNNI multiplies packed rows of Q4_1 weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ51PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ80PackedAVXVNNI multiplies packed rows of Q8_0 weights with one activation row:
+// matVecQ50PackedAVXVNNI multiplies packed rows of Q5_0 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ80PackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ50PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q80PackedAVXVNNI multiplies packed rows of Q8_0 weights with two activation rows:
+// matVecQ51PackedAVXVNNI multiplies packed rows of Q5_1 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q80PackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ51PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecIQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with one activation row:
+// matVecQ80PackedAVXVNNI multiplies packed rows of Q8_0 weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecIQ4NLPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2IQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with two activation rows:
+// matVec2Q80PackedAVXVNNI multiplies packed rows of Q8_0 weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2IQ4NLPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecIQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with one activation row:
+// matVec4Q80PackedAVXVNNI multiplies packed rows of Q8_0 weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecIQ4XSPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2IQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with two activation rows:
+// matVecIQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2IQ4XSPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecIQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ4KPackedAVXVNNI multiplies packed rows of Q4_K weights with one activation row:
+// matVec2IQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ4KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q4KPackedAVXVNNI multiplies packed rows of Q4_K weights with two activation rows:
+// matVec4IQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with n = 4 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q4KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec4IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ5KPackedAVXVNNI multiplies packed rows of Q5_K weights with one activation row:
+// matVecIQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ5KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecIQ4XSPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ6KPackedAVXVNNI multiplies packed rows of Q6_K weights with one activation row:
+// matVec2IQ4XSPackedAVXVNNI multiplies packed rows of IQ4_XS weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ6KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2IQ4XSPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVec2Q6KPackedAVXVNNI multiplies packed rows of Q6_K weights with two activation rows:
+// matVecQ4KPackedAVXVNNI multiplies packed rows of Q4_K weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVec2Q6KPackedAVXVNNI(dst *float32, second *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ4KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ2KPackedAVXVNNI multiplies packed rows of Q2_K weights with one activation row:
+// matVec2Q4KPackedAVXVNNI multiplies packed rows of Q4_K weights with n = 2 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ2KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVec2Q4KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
-// matVecQ3KPackedAVXVNNI multiplies packed rows of Q3_K weights with one activation row:
+// matVecQ5KPackedAVXVNNI multiplies packed rows of Q5_K weights with n = 1 activation rows:
 //
-//	for r < 16*groups: dst[r] = dot(row r of w, activation row)
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
 //
-// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, block
-// by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is
-// asked for. Lanes are rows.
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
 //
 //go:noescape
-func matVecQ3KPackedAVXVNNI(dst *float32, w *byte, groups int, blocks int, acts *byte)
+func matVecQ5KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ6KPackedAVXVNNI multiplies packed rows of Q6_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVecQ6KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q6KPackedAVXVNNI multiplies packed rows of Q6_K weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec2Q6KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ2KPackedAVXVNNI multiplies packed rows of Q2_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVecQ2KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ3KPackedAVXVNNI multiplies packed rows of Q3_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVecQ3KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //

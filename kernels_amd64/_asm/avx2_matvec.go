@@ -10,56 +10,55 @@ import (
 // scaleBytes is what a record keeps where weights are multiplied at once: scales and minima only.
 const scaleBytes = tileBytes - scaleAt
 
-// matVecs generates the products of packed rows with one activation row and with two.
+// matVecs generates the products of packed rows with one activation row and with a few.
 func matVecs(vnni bool) func(a *asm) {
 	return func(a *asm) {
 		for _, f := range formats() {
-			matVec(a, f, vnni, 1)
-			if f.twoRows() {
-				matVec(a, f, vnni, 2)
+			for n := 1; n <= f.mostRows(); n *= 2 {
+				matVec(a, f, vnni, n)
 			}
 		}
 	}
 }
 
-// twoRows reports whether two activation rows are faster without a tile. One core of a Zen 3 reads packed weights with AVX2 at
-// 10 GB/s by way of a tile and at 19 without (Q4_0, Q4_1), 11 and 20 (Q8_0), 9 and 13 (IQ4_NL), 8 and 11 (IQ4_XS), 13 and 15
-// (Q4_K), 10 and 11 (Q6_K); Q5_0 and Q5_1 gain nothing, and Q2_K and Q3_K lose a third, for want of registers.
-func (w weights) twoRows() bool {
+// mostRows is how many activation rows are multiplied without a tile at most. One core of a Zen 3 reads packed weights for two
+// rows with AVX2 at 10 GB/s by way of a tile and at 19 without (Q4_0, Q4_1), 11 and 20 (Q8_0), 9 and 13 (IQ4_NL), 8 and 11
+// (IQ4_XS), 13 and 15 (Q4_K), 10 and 11 (Q6_K); Q5_0 and Q5_1 gain nothing, and Q2_K and Q3_K lose a third, for want of registers.
+// For four rows 8.8 and 10.7 (Q4_0, Q4_1), 8 and 15 (Q8_0), 6 and 7.6 (IQ4_NL); for eight 5.7 and 4.8 (Q4_0), 4.8 and 7.6 (Q8_0).
+func (w weights) mostRows() int {
 	switch w.name {
-	case "Q40", "Q41", "Q80", "IQ4NL", "IQ4XS", "Q4K", "Q6K":
-		return true
+	case "Q40", "Q41", "Q80", "IQ4NL":
+		return 4
+	case "IQ4XS", "Q4K", "Q6K":
+		return 2
 	}
-	return false
+	return 1
 }
 
-// matVec generates the product of packed rows with n activation rows, 1 or 2: weights are multiplied as they are unpacked and
-// never stored, so that memory is read without a pause. Two rows are the planes of one (quant.QuantizeRefined), mostly.
+// matVec generates the product of packed rows with n activation rows: weights are multiplied as they are unpacked and never
+// stored, so that memory is read without a pause.
 func matVec(a *asm, f weights, vnni bool, n int) {
 	u := &unpacker{source: source{asm: a, packed: true, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
-	name := "matVec" + f.name + "Packed" + u.isa()
-	rows, signature := "one activation row", "func(dst *float32, w *byte, groups, blocks int, acts *byte)"
-	formula := "\tfor r < 16*groups: dst[r] = dot(row r of w, activation row)"
-	if n == 2 {
-		name = "matVec2" + f.name + "Packed" + u.isa()
-		rows, signature = "two activation rows", "func(dst, second *float32, w *byte, groups, blocks int, acts *byte)"
-		formula = "\tfor r < 16*groups: dst[r], second[r] = dot(row r of w, activation row 0), dot(row r of w, activation row 1)"
+	name, count := "matVec"+f.name+"Packed"+u.isa(), ""
+	if n > 1 {
+		count = fmt.Sprint(n)
+		name = "matVec" + count + f.name + "Packed" + u.isa()
+	}
+	strides := "dstStride is not used with one row."
+	if f.cols > 32 {
+		strides = "stride is not used: a block is as long as the n rows. " + strides
 	}
 	u.Function(name)
 	u.Doc(
-		fmt.Sprintf("%s multiplies packed rows of %s weights with %s:", name, f.doc, rows), "",
-		formula, "",
-		fmt.Sprintf("in the order of float operations of quant.MatMulQ8. A row has blocks blocks of %d columns; acts are their Acts, block", f.cols),
-		"by block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though memory behind w is",
-		"asked for. Lanes are rows.")
+		fmt.Sprintf("%s multiplies packed rows of %s weights with n = %d activation rows:", name, f.doc, n), "",
+		"\tfor r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)", "",
+		fmt.Sprintf("in the order of float operations of quant.MatMulQ8. A row has blocks blocks of %d columns; acts are their Acts, stride", f.cols),
+		"bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though",
+		"memory behind w is asked for. Lanes are rows. "+strides)
 	u.Pragma("noescape")
-	u.SignatureExpr(signature)
+	u.SignatureExpr("func(dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int)")
 	u.load()
 	dst, groups, acts, blocks := u.param("dst"), u.param("groups"), u.GP64(), u.GP64()
-	second := dst
-	if n == 2 {
-		second = u.param("second")
-	}
 	frame := u.GP64()
 	// Scales of eight blocks, halves of four for each row, and the sums.
 	u.LEAQ(u.AllocLocal(8*scaleBytes+n*128+n*sumBytes+64), frame)
@@ -82,15 +81,15 @@ func matVec(a *asm, f weights, vnni bool, n int) {
 	u.scale(u)
 	u.unpack(u)
 	u.advance()
-	u.ADDQ(I32(int32(f.cols/32*n*actBytes)), acts)
+	if f.cols > 32 {
+		u.ADDQ(I32(int32(f.cols/32*n*actBytes)), acts)
+	} else {
+		u.ADDQ(u.paramMem("stride"), acts)
+	}
 	u.DECQ(blocks)
 	u.JNZ(LabelRef("block"))
-	for t, to := range []reg.Register{dst, second}[:n] {
-		for h := range 2 {
-			u.VMOVUPS(v.sum(t, h), at(to, 32*h))
-		}
-		u.ADDQ(Imm(sumBytes), to)
-	}
+	v.results(dst)
+	u.ADDQ(Imm(sumBytes), dst)
 	u.DECQ(groups)
 	u.JNZ(LabelRef("group"))
 	u.VZEROUPPER()
@@ -123,7 +122,7 @@ type vecSink struct {
 	n      int // activation rows
 	acts   reg.Register
 	sums   pair // of a single row
-	kept   Mem  // of two rows: registers are for what is unpacked
+	kept   Mem  // of several rows: registers are for what is unpacked
 	halves Mem  // first halves of columns, scaled, (t, block)
 	state  map[rowPart]*partial
 	next   map[[2]int]int // by h and t, the block whose product comes next, since the order of floats is fixed
@@ -159,6 +158,25 @@ func (v *vecSink) sum(t, h int) vector {
 func (v *vecSink) keep(t, h int, sum vector) {
 	if v.n > 1 {
 		v.VMOVUPS(sum, v.kept.Offset(sumBytes*t+32*h))
+	}
+}
+
+// results stores the sums of all rows.
+func (v *vecSink) results(dst reg.Register) {
+	to, stride := dst, v.GP64()
+	if v.n > 1 {
+		to = v.GP64()
+		v.MOVQ(dst, to)
+		v.MOVQ(v.paramMem("dstStride"), stride)
+		v.SHLQ(Imm(2), stride)
+	}
+	for t := range v.n {
+		if t > 0 {
+			v.ADDQ(stride, to)
+		}
+		for h := range 2 {
+			v.VMOVUPS(v.sum(t, h), at(to, 32*h))
+		}
 	}
 }
 
