@@ -12,17 +12,9 @@ const (
 // checkTile panics unless dst and a block in F16 hold n positions of headDim columns, and tells the race detector. It returns
 // the first byte of ahead, or of block for nothing ahead.
 func checkTile(dst []float32, width int, block, ahead []byte, headDim, n int) *byte {
-	must(headDim > 0 && headDim%8 == 0, "columns of a head, in whole units of", headDim, 8)
-	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
 	must(len(dst) == kvPage*width, "tile", len(dst), kvPage*width)
-	must(len(block) == 2*kvPage*headDim, "block bytes", len(block), 2*kvPage*headDim)
-	must(len(ahead) == 0 || len(ahead) == len(block), "block ahead", len(ahead), len(block))
-	raceRead(block)
 	raceWrite(dst)
-	if len(ahead) == 0 {
-		return &block[0]
-	}
-	return &ahead[0]
+	return checkHalves(block, ahead, headDim, n)
 }
 
 // kvPanels is the number of panels of keys that hold n positions.
@@ -89,6 +81,45 @@ func TileProductAVX2(c []float32, cStride int, a []float32, aStride int, b []flo
 	for r := 0; r < m; r += some {
 		tileProductAVX2(&c[r*cStride], cStride, &a[r*aStride], aStride, &b[0], bStride, min(some, m-r), k, cols, scaleFrom(scale, r))
 	}
+}
+
+// KeyProductAVX2 is kernel.Attention.KeyProduct: KeyTileF16AVX2 and TileProductAVX2 in one, with the same bits.
+func KeyProductAVX2(scores, q []float32, keys, ahead []byte, headDim, m, n int) {
+	must(m >= 1, "rows at least", m, 1)
+	must(len(scores) >= m*kvPage, "scores at least", len(scores), m*kvPage)
+	must(len(q) >= m*headDim, "queries at least", len(q), m*headDim)
+	next := checkHalves(keys, ahead, headDim, n)
+	raceWrite(scores[:m*kvPage])
+	raceRead(q[:m*headDim])
+	halfProductAVX2(&scores[0], kvPage, &q[0], headDim, &keys[0], next, 2*kvLanes, 2*kvLanes*headDim, m, headDim, kvPanels(n)*kvLanes, nil)
+}
+
+// ValueProductAVX2 is kernel.Attention.ValueProduct: ValueTileF16AVX2 and TileProductAVX2 in one, with the same bits.
+func ValueProductAVX2(out, p, keep []float32, values, ahead []byte, headDim, m, n int) {
+	must(m >= 1, "rows at least", m, 1)
+	must(headDim%kvLanes == 0, "columns of a head, in whole vectors of", headDim, kvLanes)
+	must(len(out) >= m*headDim, "results at least", len(out), m*headDim)
+	must(len(p) >= (m-1)*kvPage+n, "weights at least", len(p), (m-1)*kvPage+n)
+	must(len(keep) >= m, "scales at least", len(keep), m)
+	next := checkHalves(values, ahead, headDim, n)
+	raceWrite(out[:m*headDim])
+	raceRead(p[:(m-1)*kvPage+n])
+	raceRead(keep[:m])
+	halfProductAVX2(&out[0], headDim, &p[0], kvPage, &values[0], next, 2*headDim, 2*kvLanes, m, n, headDim, &keep[0])
+}
+
+// checkHalves panics unless a block in F16 holds n positions of headDim columns, and tells the race detector. It returns the
+// first byte of ahead, or of block for nothing ahead.
+func checkHalves(block, ahead []byte, headDim, n int) *byte {
+	must(headDim > 0 && headDim%8 == 0, "columns of a head, in whole units of", headDim, 8)
+	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
+	must(len(block) == 2*kvPage*headDim, "block bytes", len(block), 2*kvPage*headDim)
+	must(len(ahead) == 0 || len(ahead) == len(block), "block ahead", len(ahead), len(block))
+	raceRead(block)
+	if len(ahead) == 0 {
+		return &block[0]
+	}
+	return &ahead[0]
 }
 
 // TileProductAVX512 is TileProductAVX2 for AVX-512, with the same bits.

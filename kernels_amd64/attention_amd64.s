@@ -1810,6 +1810,417 @@ end:
 	VZEROUPPER
 	RET
 
+// func halfProductAVX2(c *float32, cStride int, a *float32, aStride int, b *byte, ahead *byte, bStride int, strip int, m int, k int, cols int, scale *float32)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·halfProductAVX2(SB), $8-96
+	MOVQ cStride+8(FP), AX
+	MOVQ aStride+24(FP), CX
+	MOVQ b+32(FP), DX
+	MOVQ bStride+48(FP), BX
+	SHLQ $0x02, AX
+	SHLQ $0x02, CX
+	MOVQ ahead+40(FP), SI
+	SUBQ DX, SI
+
+strip16:
+	MOVQ m+64(FP), DI
+	MOVQ DI, (SP)
+	MOVQ c+0(FP), DI
+	MOVQ a+16(FP), R8
+	MOVQ scale+88(FP), R9
+
+tile6x16:
+	CMPQ         (SP), $0x06
+	JLT          under6x16
+	MOVQ         DI, R10
+	LEAQ         (DI)(AX*2), R11
+	ADDQ         AX, R11
+	TESTQ        R9, R9
+	JZ           zero6x16
+	VBROADCASTSS (R9), Y12
+	VMULPS       (R10), Y12, Y0
+	VMULPS       32(R10), Y12, Y1
+	VBROADCASTSS 4(R9), Y12
+	VMULPS       (R10)(AX*1), Y12, Y2
+	VMULPS       32(R10)(AX*1), Y12, Y3
+	VBROADCASTSS 8(R9), Y12
+	VMULPS       (R10)(AX*2), Y12, Y4
+	VMULPS       32(R10)(AX*2), Y12, Y5
+	VBROADCASTSS 12(R9), Y12
+	VMULPS       (R11), Y12, Y6
+	VMULPS       32(R11), Y12, Y7
+	VBROADCASTSS 16(R9), Y12
+	VMULPS       (R11)(AX*1), Y12, Y8
+	VMULPS       32(R11)(AX*1), Y12, Y9
+	VBROADCASTSS 20(R9), Y12
+	VMULPS       (R11)(AX*2), Y12, Y10
+	VMULPS       32(R11)(AX*2), Y12, Y11
+	JMP          start6x16
+
+zero6x16:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+start6x16:
+	MOVQ R8, R12
+	LEAQ (R8)(CX*2), R13
+	ADDQ CX, R13
+	MOVQ k+72(FP), R15
+	MOVQ DX, R14
+
+depth6x16:
+	PREFETCHT1   (R14)(SI*1)
+	VCVTPH2PS    (R14), Y13
+	VCVTPH2PS    16(R14), Y14
+	VBROADCASTSS (R12), Y12
+	VFMADD231PS  Y13, Y12, Y0
+	VFMADD231PS  Y14, Y12, Y1
+	VBROADCASTSS (R12)(CX*1), Y12
+	VFMADD231PS  Y13, Y12, Y2
+	VFMADD231PS  Y14, Y12, Y3
+	VBROADCASTSS (R12)(CX*2), Y12
+	VFMADD231PS  Y13, Y12, Y4
+	VFMADD231PS  Y14, Y12, Y5
+	VBROADCASTSS (R13), Y12
+	VFMADD231PS  Y13, Y12, Y6
+	VFMADD231PS  Y14, Y12, Y7
+	VBROADCASTSS (R13)(CX*1), Y12
+	VFMADD231PS  Y13, Y12, Y8
+	VFMADD231PS  Y14, Y12, Y9
+	VBROADCASTSS (R13)(CX*2), Y12
+	VFMADD231PS  Y13, Y12, Y10
+	VFMADD231PS  Y14, Y12, Y11
+	ADDQ         BX, R14
+	ADDQ         $0x04, R12
+	ADDQ         $0x04, R13
+	DECQ         R15
+	JNZ          depth6x16
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, (R10)(AX*1)
+	VMOVUPS      Y3, 32(R10)(AX*1)
+	VMOVUPS      Y4, (R10)(AX*2)
+	VMOVUPS      Y5, 32(R10)(AX*2)
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	VMOVUPS      Y8, (R11)(AX*1)
+	VMOVUPS      Y9, 32(R11)(AX*1)
+	VMOVUPS      Y10, (R11)(AX*2)
+	VMOVUPS      Y11, 32(R11)(AX*2)
+	LEAQ         (DI)(AX*4), DI
+	LEAQ         (DI)(AX*2), DI
+	LEAQ         (R8)(CX*4), R8
+	LEAQ         (R8)(CX*2), R8
+	TESTQ        R9, R9
+	JZ           sum6x16
+	ADDQ         $0x18, R9
+
+sum6x16:
+	SUBQ $0x06, (SP)
+	JNZ  tile6x16
+	JMP  end16
+
+under6x16:
+	CMPQ         (SP), $0x05
+	JLT          under5x16
+	MOVQ         DI, R10
+	LEAQ         (DI)(AX*2), DI
+	ADDQ         AX, DI
+	TESTQ        R9, R9
+	JZ           zero5x16
+	VBROADCASTSS (R9), Y10
+	VMULPS       (R10), Y10, Y0
+	VMULPS       32(R10), Y10, Y1
+	VBROADCASTSS 4(R9), Y10
+	VMULPS       (R10)(AX*1), Y10, Y2
+	VMULPS       32(R10)(AX*1), Y10, Y3
+	VBROADCASTSS 8(R9), Y10
+	VMULPS       (R10)(AX*2), Y10, Y4
+	VMULPS       32(R10)(AX*2), Y10, Y5
+	VBROADCASTSS 12(R9), Y10
+	VMULPS       (DI), Y10, Y6
+	VMULPS       32(DI), Y10, Y7
+	VBROADCASTSS 16(R9), Y10
+	VMULPS       (DI)(AX*1), Y10, Y8
+	VMULPS       32(DI)(AX*1), Y10, Y9
+	JMP          start5x16
+
+zero5x16:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+start5x16:
+	MOVQ R8, R9
+	LEAQ (R8)(CX*2), R8
+	ADDQ CX, R8
+	MOVQ k+72(FP), R12
+	MOVQ DX, R11
+
+depth5x16:
+	PREFETCHT1   (R11)(SI*1)
+	VCVTPH2PS    (R11), Y11
+	VCVTPH2PS    16(R11), Y12
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y11, Y10, Y0
+	VFMADD231PS  Y12, Y10, Y1
+	VBROADCASTSS (R9)(CX*1), Y10
+	VFMADD231PS  Y11, Y10, Y2
+	VFMADD231PS  Y12, Y10, Y3
+	VBROADCASTSS (R9)(CX*2), Y10
+	VFMADD231PS  Y11, Y10, Y4
+	VFMADD231PS  Y12, Y10, Y5
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y11, Y10, Y6
+	VFMADD231PS  Y12, Y10, Y7
+	VBROADCASTSS (R8)(CX*1), Y10
+	VFMADD231PS  Y11, Y10, Y8
+	VFMADD231PS  Y12, Y10, Y9
+	ADDQ         BX, R11
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R8
+	DECQ         R12
+	JNZ          depth5x16
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, (R10)(AX*1)
+	VMOVUPS      Y3, 32(R10)(AX*1)
+	VMOVUPS      Y4, (R10)(AX*2)
+	VMOVUPS      Y5, 32(R10)(AX*2)
+	VMOVUPS      Y6, (DI)
+	VMOVUPS      Y7, 32(DI)
+	VMOVUPS      Y8, (DI)(AX*1)
+	VMOVUPS      Y9, 32(DI)(AX*1)
+	JMP          end16
+
+under5x16:
+	CMPQ         (SP), $0x04
+	JLT          under4x16
+	MOVQ         DI, R10
+	LEAQ         (DI)(AX*2), DI
+	ADDQ         AX, DI
+	TESTQ        R9, R9
+	JZ           zero4x16
+	VBROADCASTSS (R9), Y8
+	VMULPS       (R10), Y8, Y0
+	VMULPS       32(R10), Y8, Y1
+	VBROADCASTSS 4(R9), Y8
+	VMULPS       (R10)(AX*1), Y8, Y2
+	VMULPS       32(R10)(AX*1), Y8, Y3
+	VBROADCASTSS 8(R9), Y8
+	VMULPS       (R10)(AX*2), Y8, Y4
+	VMULPS       32(R10)(AX*2), Y8, Y5
+	VBROADCASTSS 12(R9), Y8
+	VMULPS       (DI), Y8, Y6
+	VMULPS       32(DI), Y8, Y7
+	JMP          start4x16
+
+zero4x16:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+start4x16:
+	MOVQ R8, R9
+	LEAQ (R8)(CX*2), R8
+	ADDQ CX, R8
+	MOVQ k+72(FP), R12
+	MOVQ DX, R11
+
+depth4x16:
+	PREFETCHT1   (R11)(SI*1)
+	VCVTPH2PS    (R11), Y9
+	VCVTPH2PS    16(R11), Y10
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y10, Y8, Y1
+	VBROADCASTSS (R9)(CX*1), Y8
+	VFMADD231PS  Y9, Y8, Y2
+	VFMADD231PS  Y10, Y8, Y3
+	VBROADCASTSS (R9)(CX*2), Y8
+	VFMADD231PS  Y9, Y8, Y4
+	VFMADD231PS  Y10, Y8, Y5
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y9, Y8, Y6
+	VFMADD231PS  Y10, Y8, Y7
+	ADDQ         BX, R11
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R8
+	DECQ         R12
+	JNZ          depth4x16
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, (R10)(AX*1)
+	VMOVUPS      Y3, 32(R10)(AX*1)
+	VMOVUPS      Y4, (R10)(AX*2)
+	VMOVUPS      Y5, 32(R10)(AX*2)
+	VMOVUPS      Y6, (DI)
+	VMOVUPS      Y7, 32(DI)
+	JMP          end16
+
+under4x16:
+	CMPQ         (SP), $0x03
+	JLT          under3x16
+	TESTQ        R9, R9
+	JZ           zero3x16
+	VBROADCASTSS (R9), Y6
+	VMULPS       (DI), Y6, Y0
+	VMULPS       32(DI), Y6, Y1
+	VBROADCASTSS 4(R9), Y6
+	VMULPS       (DI)(AX*1), Y6, Y2
+	VMULPS       32(DI)(AX*1), Y6, Y3
+	VBROADCASTSS 8(R9), Y6
+	VMULPS       (DI)(AX*2), Y6, Y4
+	VMULPS       32(DI)(AX*2), Y6, Y5
+	JMP          start3x16
+
+zero3x16:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+start3x16:
+	MOVQ k+72(FP), R10
+	MOVQ DX, R9
+
+depth3x16:
+	PREFETCHT1   (R9)(SI*1)
+	VCVTPH2PS    (R9), Y7
+	VCVTPH2PS    16(R9), Y8
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y7, Y6, Y0
+	VFMADD231PS  Y8, Y6, Y1
+	VBROADCASTSS (R8)(CX*1), Y6
+	VFMADD231PS  Y7, Y6, Y2
+	VFMADD231PS  Y8, Y6, Y3
+	VBROADCASTSS (R8)(CX*2), Y6
+	VFMADD231PS  Y7, Y6, Y4
+	VFMADD231PS  Y8, Y6, Y5
+	ADDQ         BX, R9
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          depth3x16
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, (DI)(AX*1)
+	VMOVUPS      Y3, 32(DI)(AX*1)
+	VMOVUPS      Y4, (DI)(AX*2)
+	VMOVUPS      Y5, 32(DI)(AX*2)
+	JMP          end16
+
+under3x16:
+	CMPQ         (SP), $0x02
+	JLT          under2x16
+	TESTQ        R9, R9
+	JZ           zero2x16
+	VBROADCASTSS (R9), Y4
+	VMULPS       (DI), Y4, Y0
+	VMULPS       32(DI), Y4, Y1
+	VBROADCASTSS 4(R9), Y4
+	VMULPS       (DI)(AX*1), Y4, Y2
+	VMULPS       32(DI)(AX*1), Y4, Y3
+	JMP          start2x16
+
+zero2x16:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+start2x16:
+	MOVQ k+72(FP), R10
+	MOVQ DX, R9
+
+depth2x16:
+	PREFETCHT1   (R9)(SI*1)
+	VCVTPH2PS    (R9), Y5
+	VCVTPH2PS    16(R9), Y6
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  Y5, Y4, Y0
+	VFMADD231PS  Y6, Y4, Y1
+	VBROADCASTSS (R8)(CX*1), Y4
+	VFMADD231PS  Y5, Y4, Y2
+	VFMADD231PS  Y6, Y4, Y3
+	ADDQ         BX, R9
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          depth2x16
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, (DI)(AX*1)
+	VMOVUPS      Y3, 32(DI)(AX*1)
+	JMP          end16
+
+under2x16:
+	CMPQ         (SP), $0x01
+	JLT          under1x16
+	TESTQ        R9, R9
+	JZ           zero1x16
+	VBROADCASTSS (R9), Y2
+	VMULPS       (DI), Y2, Y0
+	VMULPS       32(DI), Y2, Y1
+	JMP          start1x16
+
+zero1x16:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+start1x16:
+	MOVQ k+72(FP), R10
+	MOVQ DX, R9
+
+depth1x16:
+	PREFETCHT1   (R9)(SI*1)
+	VCVTPH2PS    (R9), Y3
+	VCVTPH2PS    16(R9), Y4
+	VBROADCASTSS (R8), Y2
+	VFMADD231PS  Y3, Y2, Y0
+	VFMADD231PS  Y4, Y2, Y1
+	ADDQ         BX, R9
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          depth1x16
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	JMP          end16
+
+under1x16:
+end16:
+	ADDQ strip+56(FP), DX
+	ADDQ $0x00000040, c+0(FP)
+	SUBQ $0x10, cols+80(FP)
+	JZ   done
+	JMP  strip16
+
+done:
+	VZEROUPPER
+	RET
+
 // func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin *float32, scale float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·rotateAVX2(SB), $0-52

@@ -12,17 +12,19 @@ import (
 type attention struct {
 	*asm
 	suffix string
-	bytes  int // of a vector
+	bytes  int  // of a vector
+	halves bool // the right tile of a product is binary16, in strips of 16 columns
 }
 
 func attentionKernels(a *asm) {
-	for _, k := range []attention{{a, "AVX2", 32}, {a, "AVX512", 64}} {
+	for _, k := range []attention{{asm: a, suffix: "AVX2", bytes: 32}, {asm: a, suffix: "AVX512", bytes: 64}} {
 		k.tileProduct()
 		k.softmaxTile()
 		k.foldRows()
 		k.keyTileF16()
 		k.valueTileF16()
 	}
+	attention{asm: a, suffix: "AVX2", bytes: 32, halves: true}.tileProduct()
 	a.rotate()
 }
 
@@ -85,22 +87,34 @@ func (k attention) next(r rowsOf, bytes int) {
 }
 
 // productRegs are the general registers of tileProduct; strides in bytes.
-type productRegs struct{ c, cStride, a, aStride, b, bStride, scale reg.Register }
+type productRegs struct{ c, cStride, a, aStride, b, bStride, scale, ahead reg.Register }
 
 // productRows is the number of rows of the widest tile: 6 x 4 sums, 4 columns and a factor are 29 of 32 registers of
 // AVX-512; 6 x 2 sums, 2 columns and a factor are 15 of 16 of AVX2.
 const productRows = 6
 
 func (k attention) tileProduct() {
-	k.function("tileProduct", "func(c *float32, cStride int, a *float32, aStride int, b *float32, bStride, m, k, cols int, scale *float32)",
-		"multiplies tiles, r < m, j < cols:", "",
-		"\tc[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]", "",
-		"without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k",
-		"and cols are positive. No alignment is needed; nothing else is touched.")
+	if k.halves {
+		k.function("halfProduct", "func(c *float32, cStride int, a *float32, aStride int, b, ahead *byte, bStride, strip, m, k, cols int, scale *float32)",
+			"is tileProductAVX2, with the same bits, where the right tile is binary16: 16 columns lie together, bStride bytes from row",
+			"to row of them and strip bytes from strip to strip. What lies at the same place of ahead is prefetched.")
+	} else {
+		k.function("tileProduct", "func(c *float32, cStride int, a *float32, aStride int, b *float32, bStride, m, k, cols int, scale *float32)",
+			"multiplies tiles, r < m, j < cols:", "",
+			"\tc[r*cStride+j] = scale[r]*c[r*cStride+j] + sum over i < k of a[r*aStride+i]*b[i*bStride+j]", "",
+			"without scale (nil) the sum alone. The sum is added by fused multiply-add in increasing i. cols is a multiple of 16; m, k",
+			"and cols are positive. No alignment is needed; nothing else is touched.")
+	}
 	rows := k.AllocLocal(8)
 	r := productRegs{cStride: k.param("cStride"), aStride: k.param("aStride"), b: k.param("b"), bStride: k.param("bStride")}
-	for _, stride := range []reg.Register{r.cStride, r.aStride, r.bStride} {
+	for _, stride := range []reg.Register{r.cStride, r.aStride} {
 		k.SHLQ(Imm(2), stride)
+	}
+	if k.halves {
+		r.ahead = k.param("ahead")
+		k.SUBQ(r.b, r.ahead)
+	} else {
+		k.SHLQ(Imm(2), r.bStride)
 	}
 	strips := []int{64, 16}
 	if !k.wide() {
@@ -114,7 +128,11 @@ func (k attention) tileProduct() {
 			k.JLT(LabelRef(fmt.Sprintf("strip%d", strips[i+1])))
 		}
 		k.strip(r, rows, cols)
-		k.ADDQ(U32(uint32(4*cols)), r.b)
+		if k.halves {
+			k.ADDQ(k.paramMem("strip"), r.b)
+		} else {
+			k.ADDQ(U32(uint32(4*cols)), r.b)
+		}
 		k.ADDQ(U32(uint32(4*cols)), k.paramMem("c"))
 		k.SUBQ(Imm(uint64(cols)), k.paramMem("cols"))
 		k.JZ(LabelRef("done"))
@@ -186,9 +204,16 @@ func (k attention) productTile(r productRegs, rows, cols int, name string) {
 	k.MOVQ(r.b, b)
 	k.Label("depth" + name)
 	var columns []reg.VecVirtual
+	if k.halves {
+		k.PREFETCHT1(atIndex(b, r.ahead, 1, 0))
+	}
 	for j := range sums[0] {
 		column := k.vec()
-		k.VMOVUPS(at(b, j*k.bytes), column)
+		if k.halves {
+			k.VCVTPH2PS(at(b, j*k.bytes/2), column)
+		} else {
+			k.VMOVUPS(at(b, j*k.bytes), column)
+		}
 		columns = append(columns, column)
 	}
 	for i := range sums {

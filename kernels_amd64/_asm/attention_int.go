@@ -24,11 +24,11 @@ const integerVectors = 2
 func integerAttention(a *asm) {
 	for _, k := range []integers{
 		// 3 x 2 sums, 2 x 2 halves of lanes, a factor and a product are 12 of 16 registers.
-		{attention{a, "AVX2", 32}, false, 3},
+		{attention{asm: a, suffix: "AVX2", bytes: 32}, false, 3},
 		// 3 x 2 x 2 sums, 2 lanes and a factor are 15 of 16 registers.
-		{attention{a, "AVXVNNI", 32}, true, 3},
+		{attention{asm: a, suffix: "AVXVNNI", bytes: 32}, true, 3},
 		// 4 x 2 x 2 sums, 2 lanes and a factor are 19 of 32 registers.
-		{attention{a, "VNNI", 64}, true, 4},
+		{attention{asm: a, suffix: "VNNI", bytes: 64}, true, 4},
 	} {
 		for _, bits := range []int{8, 4} {
 			k.keyScores(bits)

@@ -14,6 +14,12 @@ type Attention struct {
 	KeyTile, ValueTile func(dst []float32, block, ahead []byte, headDim, n int)
 	TileProduct        func(c []float32, cStride int, a []float32, aStride int, b []float32, bStride, m, k, cols int, scale []float32)
 
+	// KeyProduct and ValueProduct are KeyTile and ValueTile with the product in one, with the same bits, for few query
+	// vectors: scores is (m, 64), q (m, headDim), p (m, 64), out (m, headDim) with headDim in whole vectors of 16. nil
+	// where there are none.
+	KeyProduct   func(scores, q []float32, keys, ahead []byte, headDim, m, n int)
+	ValueProduct func(out, p, keep []float32, values, ahead []byte, headDim, m, n int)
+
 	// QuantizeRows is for KeyScores and MixValues of the same set: it arranges the integers as they like it.
 	QuantizeRows func(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int)
 	// KeyScores and MixValues by format; nil for F16.
@@ -261,6 +267,9 @@ func (s Span) sees(r int) bool {
 	return from < to
 }
 
+// fewVectors is up to how many query vectors a page is not unpacked to a tile first: TODO
+const fewVectors = 6
+
 // Page goes on with the next page of the part. No query vector needs to see any of it, but each sees something of some page
 // of some part.
 func (a *Attend) Page(p Page, sees Span) {
@@ -271,10 +280,14 @@ func (a *Attend) Page(p Page, sees Span) {
 	_, n := sees.Of(last - 1)
 	scores, cols := a.score[first*quant.KVPage:last*quant.KVPage], (n+sumLanes-1)/sumLanes*sumLanes
 	m, dim, part, set := last-first, a.dim, &a.part, a.set
-	if a.format == quant.KVF16 {
+	few := m <= fewVectors && set.KeyProduct != nil && dim == a.width
+	switch {
+	case a.format == quant.KVF16 && few:
+		set.KeyProduct(scores, a.query[first*dim:last*dim], p.Keys, p.NextKeys, dim, m, n)
+	case a.format == quant.KVF16:
 		set.KeyTile(a.tile[:dim*quant.KVPage], p.Keys, p.NextKeys, dim, n)
 		set.TileProduct(scores, quant.KVPage, a.query[first*dim:last*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
-	} else {
+	default:
 		a.quantiseQueries()
 		q, scale, sum := a.queries.from(first, dim, dim/scaleColumns)
 		set.KeyScores[a.format](scores, q, scale, sum, a.query[first*dim:last*dim], p.Keys, p.NextKeys, dim, m, n)
@@ -285,6 +298,10 @@ func (a *Attend) Page(p Page, sees Span) {
 	a.hide(scores, cols, first, sees)
 	keep, out := a.scale[:m], part.out[first*a.width:last*a.width]
 	set.SoftmaxTile(scores, m, cols, part.top[first:], part.sum[first*sumLanes:], keep)
+	if a.format == quant.KVF16 && few {
+		set.ValueProduct(out, scores, keep, p.Values, p.NextValues, dim, m, n)
+		return
+	}
 	if a.format == quant.KVF16 {
 		set.ValueTile(a.tile, p.Values, p.NextValues, dim, n)
 		set.TileProduct(out, a.width, scores, quant.KVPage, a.tile, a.width, m, n, a.width, keep)

@@ -234,12 +234,41 @@ func testTiles(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, dim int
 			testIntegers(t, rng, set, f, c, n)
 			continue
 		}
+		testHalves(t, rng, set, c, dim, n)
 		for name, run := range map[string]func(s *Set, dst []float32){
 			"keys":   func(s *Set, dst []float32) { s.KeyTile(dst[:dim*quant.KVPage], c.keys[0], nil, dim, n) },
 			"values": func(s *Set, dst []float32) { s.ValueTile(dst, c.vals[0], c.vals[0], dim, n) },
 		} {
 			same(t, fmt.Sprintf("%s: %s of %d columns, %d positions in %v", set.Name, name, dim, n, f), set,
 				quant.KVPage*f.KVWidth(dim), 0, run)
+		}
+	}
+}
+
+// testHalves compares products straight from pages with those by way of a tile, bit for bit.
+func testHalves(t *testing.T, rng *rand.Rand, set *Set, c *context, dim, n int) {
+	t.Helper()
+	if set.KeyProduct == nil || dim%16 != 0 {
+		return
+	}
+	tile, cols := make([]float32, quant.KVPage*dim), (n+15)/16*16
+	for m := 1; m <= 2*fewVectors; m++ {
+		q, keep := gaussian(rng, m*dim), gaussian(rng, m)
+		want, got := gaussian(rng, m*quant.KVPage), make([]float32, m*quant.KVPage)
+		copy(got, want)
+		set.KeyTile(tile, c.keys[0], nil, dim, n)
+		set.TileProduct(want, quant.KVPage, q, dim, tile, quant.KVPage, m, dim, cols, nil)
+		set.KeyProduct(got, q, c.keys[0], nil, dim, m, n)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: scores of %d rows, %d columns, %d positions straight from a page differ", set.Name, m, dim, n)
+		}
+		weights, sums := gaussian(rng, m*quant.KVPage), gaussian(rng, m*dim)
+		alike := slices.Clone(sums)
+		set.ValueTile(tile, c.vals[0], nil, dim, n)
+		set.TileProduct(sums, dim, weights, quant.KVPage, tile, dim, m, n, dim, keep)
+		set.ValueProduct(alike, weights, keep, c.vals[0], c.vals[0], dim, m, n)
+		if !slices.Equal(alike, sums) {
+			t.Errorf("%s: values of %d rows, %d columns, %d positions straight from a page differ", set.Name, m, dim, n)
 		}
 	}
 }

@@ -52,6 +52,8 @@ func avx2Attention() Attention {
 		KeyTile:      kernels.KeyTileF16AVX2,
 		ValueTile:    kernels.ValueTileF16AVX2,
 		TileProduct:  kernels.TileProductAVX2,
+		KeyProduct:   kernels.KeyProductAVX2,
+		ValueProduct: kernels.ValueProductAVX2,
 		QuantizeRows: kernels.QuantizeRowsAVX2,
 		KeyScores:    [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8AVX2, quant.KVQ4: kernels.KeyScoresQ4AVX2},
 		MixValues:    [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8AVX2, quant.KVQ4: kernels.MixValuesQ4AVX2},
