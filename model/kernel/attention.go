@@ -267,7 +267,8 @@ func (s Span) sees(r int) bool {
 	return from < to
 }
 
-// fewVectors is up to how many query vectors a page is not unpacked to a tile first: TODO
+// fewVectors is up to how many query vectors a page is not unpacked to a tile first: as many rows as the product has in
+// registers at a time (productRows in the generator of kernels_amd64), so that nothing is converted twice.
 const fewVectors = 6
 
 // Page goes on with the next page of the part. No query vector needs to see any of it, but each sees something of some page
