@@ -101,11 +101,15 @@ func (p *tileProduct) vec(rows int) {
 		groups, w := min(some, rows-r)/groupRows, &p.w[r*p.rowBytes]
 		for t := 0; t < p.n; {
 			dst, acts := &p.dst[t*p.dstStride+r], &p.acts[t*actBytes]
+			// Five rows are three and two: one alone costs nearly as much as two.
 			switch left := p.n - t; {
-			case left >= 4:
+			case left == 4 || left > 5:
 				p.vec4(dst, w, groups, blocks, acts, stride)
 				t += 4
-			case left >= 2:
+			case left >= 3:
+				p.vec3(dst, w, groups, blocks, acts, stride)
+				t += 3
+			case left == 2:
 				p.vec2(dst, w, groups, blocks, acts, stride)
 				t += 2
 			default:
@@ -129,6 +133,14 @@ func (p *tileProduct) vec2(dst *float32, w *byte, groups, blocks int, acts *byte
 		matVec2VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
 	} else {
 		matVec2(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
+func (p *tileProduct) vec3(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
+	if p.isa == isaAVXVNNI {
+		matVec3VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
+	} else {
+		matVec3(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
 	}
 }
 

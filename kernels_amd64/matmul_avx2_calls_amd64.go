@@ -143,6 +143,20 @@ func matVec2(f Format, dst *float32, dstStride int, w *byte, groups, blocks int,
 	}
 }
 
+// matVec3 multiplies packed rows with three activation rows.
+func matVec3(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
+	switch f {
+	case Q40:
+		matVec3Q40PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q41:
+		matVec3Q41PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q80:
+		matVec3Q80PackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	case IQ4NL:
+		matVec3IQ4NLPackedAVX2(dst, dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
 // matVec4 multiplies packed rows with four activation rows.
 func matVec4(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {

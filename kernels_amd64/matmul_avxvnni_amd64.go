@@ -118,6 +118,20 @@ func matVec2VNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks 
 	}
 }
 
+// matVec3VNNI multiplies packed rows with three activation rows.
+func matVec3VNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
+	switch f {
+	case Q40:
+		matVec3Q40PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q41:
+		matVec3Q41PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	case Q80:
+		matVec3Q80PackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	case IQ4NL:
+		matVec3IQ4NLPackedAVXVNNI(dst, dstStride, w, groups, blocks, acts, stride)
+	}
+}
+
 // matVec4VNNI multiplies packed rows with four activation rows.
 func matVec4VNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {

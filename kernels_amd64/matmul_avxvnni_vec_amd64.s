@@ -477,6 +477,381 @@ block:
 	VZEROUPPER
 	RET
 
+// func matVec3Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec3Q40PackedAVXVNNI(SB), $2688-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2432(DI)
+	VMOVUPS Y0, 2464(DI)
+	VMOVUPS Y0, 2496(DI)
+	VMOVUPS Y0, 2528(DI)
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMULPS       sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, 512(R8)
+	VCVTPH2PS    16(AX), Y0
+	VMULPS       sixteenth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, 544(R8)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2432(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2432(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2496(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2496(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2560(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2560(DI)
+	VMOVDQU      64(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      128(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      192(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      256(AX), Y0
+	VPSLLD       $0x04, Y0, Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPAND        bytesf0<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2464(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2464(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2528(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2528(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2592(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2592(DI)
+	ADDQ         $+288, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2432(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2464(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2496(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2528(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVec4Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
 TEXT ·matVec4Q40PackedAVXVNNI(SB), $2880-56
@@ -1419,6 +1794,396 @@ block:
 	VMOVUPS      2368(DI), Y0
 	VMOVUPS      Y0, (SI)
 	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func matVec3Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec3Q41PackedAVXVNNI(SB), $2688-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2432(DI)
+	VMOVUPS Y0, 2464(DI)
+	VMOVUPS Y0, 2496(DI)
+	VMOVUPS Y0, 2528(DI)
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	PREFETCHT0   4128(AX)
+	VCVTPH2PS    32(AX), Y1
+	VMOVUPS      Y0, 512(R8)
+	VMOVUPS      Y1, 640(R8)
+	VCVTPH2PS    16(AX), Y0
+	VCVTPH2PS    48(AX), Y1
+	VMOVUPS      Y0, 544(R8)
+	VMOVUPS      Y1, 672(R8)
+	PREFETCHT0   4160(AX)
+	VMOVDQU      64(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4224(AX)
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4288(AX)
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4352(AX)
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2432(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS 36(BX), Y1
+	VFMADD231PS  640(R8), Y1, Y2
+	VMOVUPS      Y2, 2432(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2496(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VBROADCASTSS 100(BX), Y1
+	VFMADD231PS  640(R8), Y1, Y2
+	VMOVUPS      Y2, 2496(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2560(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VBROADCASTSS 164(BX), Y0
+	VFMADD231PS  640(R8), Y0, Y1
+	VMOVUPS      Y1, 2560(DI)
+	VMOVDQU      96(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPXOR        Y3, Y3, Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPXOR        Y4, Y4, Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPXOR        Y5, Y5, Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      288(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2464(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS 36(BX), Y1
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2464(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2528(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VBROADCASTSS 100(BX), Y1
+	VFMADD231PS  672(R8), Y1, Y2
+	VMOVUPS      Y2, 2528(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2592(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VBROADCASTSS 164(BX), Y0
+	VFMADD231PS  672(R8), Y0, Y1
+	VMOVUPS      Y1, 2592(DI)
+	ADDQ         $+320, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2432(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2464(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2496(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2528(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
 	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
 	DECQ         DX
@@ -3019,6 +3784,383 @@ block:
 	VZEROUPPER
 	RET
 
+// func matVec3Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec3Q80PackedAVXVNNI(SB), $2688-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2432(DI)
+	VMOVUPS Y0, 2464(DI)
+	VMOVUPS Y0, 2496(DI)
+	VMOVUPS Y0, 2528(DI)
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMOVUPS      Y0, 512(R8)
+	VCVTPH2PS    16(AX), Y0
+	VMOVUPS      Y0, 544(R8)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 48(BX), Y2
+	VPBROADCASTD (BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 112(BX), Y3
+	VPBROADCASTD 64(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 176(BX), Y4
+	VPBROADCASTD 128(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 68(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 132(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 72(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 136(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 76(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 140(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4384(AX)
+	VMOVDQU      288(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4448(AX)
+	VMOVDQU      352(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4512(AX)
+	VMOVDQU      416(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	PREFETCHT0   4576(AX)
+	VMOVDQU      480(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2432(DI), Y5
+	VFMADD231PS  Y1, Y2, Y5
+	VMOVUPS      Y5, 2432(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2496(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2496(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2560(DI), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2560(DI)
+	VMOVDQU      64(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 48(BX), Y2
+	VPBROADCASTD (BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 112(BX), Y3
+	VPBROADCASTD 64(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 176(BX), Y4
+	VPBROADCASTD 128(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      128(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 68(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 132(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      192(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 72(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 136(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      256(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 76(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 140(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      320(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      384(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      448(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VMOVDQU      512(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y2
+	LONG         $0x507de2c4
+	BYTE         $0xd1
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2464(DI), Y5
+	VFMADD231PS  Y1, Y2, Y5
+	VMOVUPS      Y5, 2464(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2528(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2528(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2592(DI), Y1
+	VFMADD231PS  Y0, Y4, Y1
+	VMOVUPS      Y1, 2592(DI)
+	ADDQ         $+544, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2432(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2464(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2496(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2528(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func matVec4Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
 TEXT ·matVec4Q80PackedAVXVNNI(SB), $2880-56
@@ -4005,6 +5147,411 @@ block:
 	VMOVUPS      2368(DI), Y0
 	VMOVUPS      Y0, (SI)
 	VMOVUPS      2400(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func matVec3IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
+TEXT ·matVec3IQ4NLPackedAVXVNNI(SB), $2688-56
+	MOVQ w+16(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ groups+24(FP), DX
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
+	LEAQ -512(DI), R8
+
+group:
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS Y0, 2432(DI)
+	VMOVUPS Y0, 2464(DI)
+	VMOVUPS Y0, 2496(DI)
+	VMOVUPS Y0, 2528(DI)
+	VMOVUPS Y0, 2560(DI)
+	VMOVUPS Y0, 2592(DI)
+	MOVQ    acts+40(FP), BX
+	MOVQ    blocks+32(FP), SI
+
+block:
+	PREFETCHT0   4096(AX)
+	VCVTPH2PS    (AX), Y0
+	VMOVUPS      Y0, 512(R8)
+	VCVTPH2PS    16(AX), Y0
+	VMOVUPS      Y0, 544(R8)
+	PREFETCHT0   4128(AX)
+	VMOVDQU      32(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4192(AX)
+	VMOVDQU      96(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4256(AX)
+	VMOVDQU      160(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT0   4320(AX)
+	VMOVDQU      224(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2432(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2432(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       512(R8), Y1, Y1
+	VMOVUPS      2496(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2496(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       512(R8), Y0, Y0
+	VMOVUPS      2560(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2560(DI)
+	VMOVDQU      64(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 48(BX), Y3
+	VPBROADCASTD (BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 112(BX), Y4
+	VPBROADCASTD 64(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 176(BX), Y5
+	VPBROADCASTD 128(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 16(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 80(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 144(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      128(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 4(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 68(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 132(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 20(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 84(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 148(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      192(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 8(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 72(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 136(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 24(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VPBROADCASTD 88(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 152(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      256(AX), Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y2
+	VPSHUFB      Y1, Y2, Y1
+	VPBROADCASTD 12(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y3
+	LONG         $0x5075e2c4
+	BYTE         $0xda
+	VPBROADCASTD 76(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 140(BX), Y2
+
+	// VPDPBUSD Y2, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xea
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        bytes0f<>+0(SB), Y0, Y0
+	VMOVDQU      nonlinear128<>+0(SB), Y1
+	VPSHUFB      Y0, Y1, Y0
+	VPBROADCASTD 28(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y3
+	LONG         $0x507de2c4
+	BYTE         $0xd9
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 32(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2464(DI), Y2
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      Y2, 2464(DI)
+	VPBROADCASTD 92(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 96(BX), Y1
+	VMULPS       544(R8), Y1, Y1
+	VMOVUPS      2528(DI), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2528(DI)
+	VPBROADCASTD 156(BX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 160(BX), Y0
+	VMULPS       544(R8), Y0, Y0
+	VMOVUPS      2592(DI), Y1
+	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      Y1, 2592(DI)
+	ADDQ         $+288, AX
+	ADDQ         stride+48(FP), BX
+	DECQ         SI
+	JNZ          block
+	MOVQ         CX, SI
+	MOVQ         dstStride+8(FP), BX
+	SHLQ         $0x02, BX
+	VMOVUPS      2432(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2464(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2496(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2528(DI), Y0
+	VMOVUPS      Y0, 32(SI)
+	ADDQ         BX, SI
+	VMOVUPS      2560(DI), Y0
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      2592(DI), Y0
 	VMOVUPS      Y0, 32(SI)
 	ADDQ         $0x40, CX
 	DECQ         DX

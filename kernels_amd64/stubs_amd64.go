@@ -466,6 +466,17 @@ func matVecQ40PackedAVX2(dst *float32, dstStride int, w *byte, groups int, block
 //go:noescape
 func matVec2Q40PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
+// matVec3Q40PackedAVX2 multiplies packed rows of Q4_0 weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3Q40PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
 // matVec4Q40PackedAVX2 multiplies packed rows of Q4_0 weights with n = 4 activation rows:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
@@ -498,6 +509,17 @@ func matVecQ41PackedAVX2(dst *float32, dstStride int, w *byte, groups int, block
 //
 //go:noescape
 func matVec2Q41PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVec3Q41PackedAVX2 multiplies packed rows of Q4_1 weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3Q41PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
 // matVec4Q41PackedAVX2 multiplies packed rows of Q4_1 weights with n = 4 activation rows:
 //
@@ -554,6 +576,17 @@ func matVecQ80PackedAVX2(dst *float32, dstStride int, w *byte, groups int, block
 //go:noescape
 func matVec2Q80PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
+// matVec3Q80PackedAVX2 multiplies packed rows of Q8_0 weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3Q80PackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
 // matVec4Q80PackedAVX2 multiplies packed rows of Q8_0 weights with n = 4 activation rows:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
@@ -586,6 +619,17 @@ func matVecIQ4NLPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blo
 //
 //go:noescape
 func matVec2IQ4NLPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVec3IQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3IQ4NLPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
 // matVec4IQ4NLPackedAVX2 multiplies packed rows of IQ4_NL weights with n = 4 activation rows:
 //
@@ -861,6 +905,17 @@ func matVecQ40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, bl
 //go:noescape
 func matVec2Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
+// matVec3Q40PackedAVXVNNI multiplies packed rows of Q4_0 weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3Q40PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
 // matVec4Q40PackedAVXVNNI multiplies packed rows of Q4_0 weights with n = 4 activation rows:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
@@ -893,6 +948,17 @@ func matVecQ41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, bl
 //
 //go:noescape
 func matVec2Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVec3Q41PackedAVXVNNI multiplies packed rows of Q4_1 weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3Q41PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
 // matVec4Q41PackedAVXVNNI multiplies packed rows of Q4_1 weights with n = 4 activation rows:
 //
@@ -949,6 +1015,17 @@ func matVecQ80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, bl
 //go:noescape
 func matVec2Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
+// matVec3Q80PackedAVXVNNI multiplies packed rows of Q8_0 weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3Q80PackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
 // matVec4Q80PackedAVXVNNI multiplies packed rows of Q8_0 weights with n = 4 activation rows:
 //
 //	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
@@ -981,6 +1058,17 @@ func matVecIQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, 
 //
 //go:noescape
 func matVec2IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVec3IQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with n = 3 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row.
+//
+//go:noescape
+func matVec3IQ4NLPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
 // matVec4IQ4NLPackedAVXVNNI multiplies packed rows of IQ4_NL weights with n = 4 activation rows:
 //

@@ -14,7 +14,7 @@ const scaleBytes = tileBytes - scaleAt
 func matVecs(vnni bool) func(a *asm) {
 	return func(a *asm) {
 		for _, f := range formats() {
-			for n := 1; n <= f.mostRows(); n *= 2 {
+			for n := 1; n <= f.mostRows(); n++ {
 				matVec(a, f, vnni, n)
 			}
 		}
