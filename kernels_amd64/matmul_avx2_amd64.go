@@ -9,7 +9,7 @@ const (
 	tileCols   = 256 // columns of a tile
 	tileRecord = 768 // bytes of a tile for 32 columns; as in _asm
 	wideRecord = tileRecord + 512
-	sumTokens  = 64 // activation rows whose sums are held together: as many as still fit the caches with their activations
+	sumTokens  = 64 // activation rows whose sums are held together, as many as still fit the caches with their activations; and of a mask
 	cacheLine  = 64
 )
 
@@ -46,16 +46,22 @@ type tileProduct struct {
 	blocks    int // of 32 columns in a row
 	acts      []byte
 	n         int
+	keep      []uint64 // masks of the rows that count, see MatMulListedAVX2; nil: all
 }
 
 // mulTiles checks and computes a product.
-func mulTiles(isa tileISA, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+func mulTiles(
+	isa tileISA, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
+) {
 	size, blockCols := f.block()
 	must(cols%blockCols == 0, "columns are not whole blocks", cols, cols/blockCols*blockCols)
 	must(!packed || rows%groupRows == 0, "packed rows are not whole groups", rows, rows/groupRows*groupRows)
-	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actLen, acts, n}
+	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actLen, acts, n, keep}
 	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
 	must(len(acts) == n*p.blocks*actBytes, "quantised activations", len(acts), n*p.blocks*actBytes)
+	if keep != nil {
+		must(len(keep) == p.blocks*maskWords(n), "masks of activation rows", len(keep), p.blocks*maskWords(n))
+	}
 	if rows == 0 || n == 0 {
 		return
 	}
@@ -198,6 +204,22 @@ func (p *tileProduct) group(w []byte, stride, t, n int, tile *byte, sums *[sumTo
 			continue
 		}
 		unpackTile(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
+		if words := maskWords(p.n); p.keep != nil && !allCount(p.keep[b*words+t/sumTokens:], words, blocks, n) {
+			mulTileListed(p.format, &sums[0], tile, blocks, act, actStride, &p.keep[b*words+t/sumTokens], 8*words)
+			continue
+		}
 		mulTile(p.format, &sums[0], tile, blocks, act, actStride, n)
 	}
+}
+
+// allCount reports whether the masks of some blocks, words apart, name all of n rows: then the product without masks is faster.
+// With masks for everything a prefill lost 5 to 15 % instead of gaining 8.
+func allCount(keep []uint64, words, blocks, n int) bool {
+	all := ^uint64(0) >> (sumTokens - n)
+	for b := range blocks {
+		if keep[b*words] != all {
+			return false
+		}
+	}
+	return true
 }

@@ -287,3 +287,9 @@ func TestTilesBrokenLengths(t *testing.T) {
 		})
 	}
 }
+
+// TestMatMulListedAVX2: leaving out blocks that are zeros changes no bit, in either layout.
+func TestMatMulListedAVX2(t *testing.T) {
+	needAVX2(t)
+	testListed(t, productCases("AVX2", kernels.MatMulAVX2), kernels.MatMulAVX2, kernels.MatMulListedAVX2)
+}

@@ -93,6 +93,28 @@ func mulTile(f Format, sums *float32, tile *byte, blocks int, acts *byte, stride
 	}
 }
 
+// mulTileListed multiplies a tile with the activation rows that masks name.
+func mulTileListed(f Format, sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int) {
+	switch f {
+	case Q40:
+		mulTileU4ListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q41, Q4K:
+		mulTileU4MinListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q50:
+		mulTileU5ListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q51, Q5K:
+		mulTileU5MinListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q80, IQ4NL, IQ4XS:
+		mulTileU8ListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q6K:
+		mulTileU6HalvesListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q2K:
+		mulTileU2HalvesMinListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	case Q3K:
+		mulTileU3HalvesListedAVX2(sums, tile, blocks, acts, stride, keep, next)
+	}
+}
+
 // matVec multiplies packed rows with one activation row.
 func matVec(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {

@@ -7,12 +7,21 @@ import "unsafe"
 // MatMulAVX2 is kernel.Set.MatMulQ8 for weights of format f, or, for packed ones with units of 4 bytes,
 // kernel.Set.MatMulPacked, with the same bits.
 func MatMulAVX2(f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	mulTiles(isaAVX2, f, packed, dst, dstStride, w, rows, cols, acts, n)
+	mulTiles(isaAVX2, f, packed, dst, dstStride, w, rows, cols, acts, n, nil)
+}
+
+// MatMulListedAVX2 is MatMulAVX2 for activations of which many blocks are zeros: keep is (cols/32, n/64 rounded up) masks, bit t%64
+// of mask t/64 of a block is set if that block of row t is to be multiplied. Blocks that are not must be zeros: with few rows
+// they are multiplied all the same.
+func MatMulListedAVX2(
+	f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
+) {
+	mulTiles(isaAVX2, f, packed, dst, dstStride, w, rows, cols, acts, n, keep)
 }
 
 // MatMulAVXVNNI is MatMulAVX2 with AVX-VNNI.
 func MatMulAVXVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	mulTiles(isaAVXVNNI, f, packed, dst, dstStride, w, rows, cols, acts, n)
+	mulTiles(isaAVXVNNI, f, packed, dst, dstStride, w, rows, cols, acts, n, nil)
 }
 
 // MatMulTileAVX2 is kernel.Set.MatMulTile: dst[t*dstStride+r] += dot(tile row r, activation row t), r < 16, t < n. tile is

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"testing"
 
 	kernels "siskin/kernels_amd64"
 	"siskin/model/quant"
@@ -89,4 +90,47 @@ func magnitudes(t quant.Type, stride int, w []byte, rows, cols int, acts []byte,
 		}
 	}
 	return out
+}
+
+// testListed compares a product that leaves out blocks of zeros with one that does not, to the bit, in either layout. The case
+// of a format has its number.
+func testListed(
+	t *testing.T, cases []productCase,
+	all func(f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int),
+	listed func(f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64),
+) {
+	t.Helper()
+	for f, k := range cases {
+		t.Run(k.typ.String(), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(3, 4))
+			for _, d := range []struct{ rows, blocks, n int }{{32, 2, 1}, {48, 3, 7}, {33, 1, 64}, {96, 2, 65}, {64, 1, 130}, {5, 2, 3}, {64, 9216 / k.typ.BlockLen(), 31}} {
+				cols := d.blocks * k.typ.BlockLen()
+				w, acts := blockWeights(rng, k.typ, d.rows, cols), blockActs(normals(rng, d.n*cols), d.n)
+				blocks := quant.ActsOf(acts)
+				for i := range blocks {
+					if rng.IntN(3) > 0 {
+						blocks[i] = quant.Act{}
+					}
+				}
+				keep := make([]uint64, quant.ListWords(d.n, cols))
+				quant.ListActs(keep, acts, d.n)
+				for _, packed := range []bool{false, true} {
+					if packed {
+						if d.rows%quant.PackRows != 0 {
+							continue
+						}
+						w = packRows(k.typ, w, d.rows, cols)
+					}
+					want, got := make([]float32, d.n*d.rows), make([]float32, d.n*d.rows)
+					all(kernels.Format(f), packed, want, d.rows, w, d.rows, cols, acts, d.n)
+					listed(kernels.Format(f), packed, got, d.rows, w, d.rows, cols, acts, d.n, keep)
+					for i := range want {
+						if got[i] != want[i] {
+							t.Fatalf("packed %v, %+v: element %d is %v, want %v", packed, d, i, got[i], want[i])
+						}
+					}
+				}
+			}
+		})
+	}
 }

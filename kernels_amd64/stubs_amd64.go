@@ -183,6 +183,12 @@ func mulQ6KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //go:noescape
 func mulTileU4MinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 
+// mulTileU4MinListedAVX2 is mulTileU4MinAVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU4MinListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+
 // mulTileU4AVX2 multiplies a tile of 4-bit weights with an offset of 8, scales divided by 16 with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -193,6 +199,12 @@ func mulTileU4MinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride 
 //
 //go:noescape
 func mulTileU4AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU4ListedAVX2 is mulTileU4AVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU4ListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
 
 // mulTileU5MinAVX2 multiplies a tile of 5-bit weights with minima with n activation rows:
 //
@@ -205,6 +217,12 @@ func mulTileU4AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int
 //go:noescape
 func mulTileU5MinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 
+// mulTileU5MinListedAVX2 is mulTileU5MinAVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU5MinListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+
 // mulTileU5AVX2 multiplies a tile of 5-bit weights with an offset of 16, scales divided by 8 with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -215,6 +233,12 @@ func mulTileU5MinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride 
 //
 //go:noescape
 func mulTileU5AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU5ListedAVX2 is mulTileU5AVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU5ListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
 
 // mulTileU8AVX2 multiplies a tile of 8-bit weights with an offset of 128, in two planes with n activation rows:
 //
@@ -227,6 +251,12 @@ func mulTileU5AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int
 //go:noescape
 func mulTileU8AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 
+// mulTileU8ListedAVX2 is mulTileU8AVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU8ListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+
 // mulTileU6HalvesAVX2 multiplies a tile of 6-bit weights with an offset of 32, scales of 16 columns divided by 4 with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -237,6 +267,12 @@ func mulTileU8AVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int
 //
 //go:noescape
 func mulTileU6HalvesAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU6HalvesListedAVX2 is mulTileU6HalvesAVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU6HalvesListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
 
 // mulTileU3HalvesAVX2 multiplies a tile of 3-bit weights with an offset of 4, scales of 16 columns divided by 32 with n activation rows:
 //
@@ -249,6 +285,12 @@ func mulTileU6HalvesAVX2(sums *float32, tile *byte, blocks int, acts *byte, stri
 //go:noescape
 func mulTileU3HalvesAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 
+// mulTileU3HalvesListedAVX2 is mulTileU3HalvesAVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU3HalvesListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+
 // mulTileU2HalvesMinAVX2 multiplies a tile of 2-bit weights with scales and minima of 16 columns with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -259,6 +301,12 @@ func mulTileU3HalvesAVX2(sums *float32, tile *byte, blocks int, acts *byte, stri
 //
 //go:noescape
 func mulTileU2HalvesMinAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU2HalvesMinListedAVX2 is mulTileU2HalvesMinAVX2 for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU2HalvesMinListedAVX2(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
 
 // mulTileS8HalvesMinAVX2 multiplies a tile of signed 8-bit weights with scales and minima of 16 columns with n activation rows:
 //

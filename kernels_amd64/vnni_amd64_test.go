@@ -209,38 +209,5 @@ func TestBrokenLengthsVNNI(t *testing.T) {
 
 // TestMatMulListedVNNI: leaving out blocks that are zeros changes no bit, in either layout.
 func TestMatMulListedVNNI(t *testing.T) {
-	cases := vnniCases(t)
-	for f, k := range cases {
-		t.Run(k.typ.String(), func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(3, 4))
-			for _, d := range []struct{ rows, blocks, n int }{{32, 2, 1}, {48, 3, 7}, {33, 1, 64}, {96, 2, 65}, {64, 1, 130}, {5, 2, 3}, {64, 9216 / k.typ.BlockLen(), 31}} {
-				cols := d.blocks * k.typ.BlockLen()
-				w, acts := blockWeights(rng, k.typ, d.rows, cols), blockActs(normals(rng, d.n*cols), d.n)
-				all := quant.ActsOf(acts)
-				for i := range all {
-					if rng.IntN(3) > 0 {
-						all[i] = quant.Act{}
-					}
-				}
-				keep := make([]uint64, quant.ListWords(d.n, cols))
-				quant.ListActs(keep, acts, d.n)
-				for _, packed := range []bool{false, true} {
-					if packed {
-						if d.rows%quant.PackRows != 0 {
-							continue
-						}
-						w = packRows(k.typ, w, d.rows, cols)
-					}
-					want, got := make([]float32, d.n*d.rows), make([]float32, d.n*d.rows)
-					kernels.MatMulVNNI(kernels.Format(f), packed, want, d.rows, w, d.rows, cols, acts, d.n)
-					kernels.MatMulListedVNNI(kernels.Format(f), packed, got, d.rows, w, d.rows, cols, acts, d.n, keep)
-					for i := range want {
-						if got[i] != want[i] {
-							t.Fatalf("packed %v, %+v: element %d is %v, want %v", packed, d, i, got[i], want[i])
-						}
-					}
-				}
-			}
-		})
-	}
+	testListed(t, vnniCases(t), kernels.MatMulVNNI, kernels.MatMulListedVNNI)
 }

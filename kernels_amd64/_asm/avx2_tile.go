@@ -99,6 +99,9 @@ func products() []product {
 func tileProducts(a *asm) {
 	for _, p := range products() {
 		(&tileKernel{asm: a, product: p}).generate()
+		if p.name != "S8HalvesMin" {
+			(&tileKernel{asm: a, product: p}).generateListed()
+		}
 	}
 	storeSums(a)
 }
@@ -108,6 +111,7 @@ type tileKernel struct {
 	*asm
 	product
 	tile, a, sums, spill reg.Register
+	rows                 []reg.Register // of a list: how far its activation rows, and their sums, are from the first
 }
 
 func (k *tileKernel) isa() string {
@@ -115,6 +119,58 @@ func (k *tileKernel) isa() string {
 		return "AVXVNNI"
 	}
 	return "AVX2"
+}
+
+// generateListed generates the product that looks at some activation rows only, which a mask names for each block.
+func (k *tileKernel) generateListed() {
+	name := "mulTile" + k.name + "Listed" + k.isa()
+	k.Function(name)
+	k.Doc(
+		fmt.Sprintf("%s is mulTile%s%s for the activation rows of which a bit is set in the mask of the block:", name, k.name, k.isa()),
+		"bit t of the mask for row t < 64. next bytes lead from mask to mask.")
+	k.Pragma("noescape")
+	k.SignatureExpr("func(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)")
+	k.tile, k.a, k.sums = k.param("tile"), k.param("acts"), k.param("sums")
+	keep, mask, left, less := k.param("keep"), k.GP64(), k.GP64(), k.GP64()
+	k.spill = k.GP64()
+	k.LEAQ(k.AllocLocal(2*maxShared*sumBytes+64), k.spill)
+	k.ADDQ(Imm(63), k.spill)
+	k.ANDQ(I32(-64), k.spill)
+	for range maxShared {
+		k.rows = append(k.rows, k.GP64())
+	}
+	k.Label("block")
+	k.MOVQ(at(keep, 0), mask)
+	k.POPCNTQ(mask, left)
+	for t := maxShared; t >= 1; t /= 2 {
+		next := fmt.Sprintf("fewer%d", t)
+		if t == 1 {
+			next = "next"
+		}
+		k.Label(fmt.Sprintf("tokens%d", t))
+		k.CMPQ(left, Imm(uint64(t)))
+		k.JLT(LabelRef(next))
+		for _, row := range k.rows[:t] {
+			// The lowest bit that is set, which is then cleared; actBytes and sumBytes are 1<<6.
+			k.BSFQ(mask, row)
+			k.SHLQ(Imm(6), row)
+			k.LEAQ(at(mask, -1), less)
+			k.ANDQ(less, mask)
+		}
+		k.tokens(t)
+		k.SUBQ(Imm(uint64(t)), left)
+		if t == maxShared {
+			k.JMP(LabelRef(fmt.Sprintf("tokens%d", t)))
+		}
+		k.Label(next)
+	}
+	k.ADDQ(I32(int32(k.record)), k.tile)
+	k.ADDQ(k.paramMem("stride"), k.a)
+	k.ADDQ(k.paramMem("next"), keep)
+	k.DECQ(k.paramMem("blocks"))
+	k.JNZ(LabelRef("block"))
+	k.VZEROUPPER()
+	k.RET()
 }
 
 func (k *tileKernel) generate() {
@@ -160,7 +216,20 @@ func (k *tileKernel) generate() {
 }
 
 // act is the place of byte i of the Act of activation row t.
-func (k *tileKernel) act(t, i int) Mem { return at(k.a, t*actBytes+i) }
+func (k *tileKernel) act(t, i int) Mem {
+	if k.rows != nil {
+		return atIndex(k.a, k.rows[t], 1, i)
+	}
+	return at(k.a, t*actBytes+i)
+}
+
+// sumOf is the place of half h of the float sums of activation row t.
+func (k *tileKernel) sumOf(t, h int) Mem {
+	if k.rows != nil {
+		return atIndex(k.sums, k.rows[t], 1, 32*h)
+	}
+	return at(k.sums, t*sumBytes+32*h)
+}
 
 // spilled is a place for a vector of integer sums of activation row t.
 func (k *tileKernel) spilled(t, h int) Mem { return at(k.spill, t*sumBytes+32*h) }
@@ -305,7 +374,7 @@ func (k *tileKernel) finish(t int, x pair) {
 	d := k.YMM()
 	k.VBROADCASTSS(k.act(t, actD), d)
 	for h := range 2 {
-		sum := at(k.sums, t*sumBytes+32*h)
+		sum := k.sumOf(t, h)
 		k.VCVTDQ2PS(x[h], x[h])
 		scale := d
 		if len(k.halves) == 2 {
@@ -328,7 +397,7 @@ func (k *tileKernel) finish(t int, x pair) {
 		}
 	}
 	for h := range 2 {
-		k.VMOVUPS(x[h], at(k.sums, t*sumBytes+32*h))
+		k.VMOVUPS(x[h], k.sumOf(t, h))
 	}
 }
 

@@ -21,17 +21,25 @@ func withProducts(s *Set, mul product) *Set {
 	return s
 }
 
-// withLists adds the products of AVX-512 VNNI that leave out blocks of zeros.
-func withLists(s *Set) *Set {
+// listedProduct is the form of the 8-bit products that leave out blocks of zeros.
+type listedProduct = func(
+	f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
+)
+
+// withLists adds the products that leave out blocks of zeros; nil takes them away.
+func withLists(s *Set, mul listedProduct) *Set {
 	for t, f := range formats() {
-		s.MatMulListed[t], s.MatMulListedPacked[t] = listedOf(f, false), listedOf(f, true)
+		s.MatMulListed[t], s.MatMulListedPacked[t] = listedOf(mul, f, false), listedOf(mul, f, true)
 	}
 	return s
 }
 
-func listedOf(f kernels.Format, packed bool) MatMulListed {
+func listedOf(mul listedProduct, f kernels.Format, packed bool) MatMulListed {
+	if mul == nil {
+		return nil
+	}
 	return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64) {
-		kernels.MatMulListedVNNI(f, packed, dst, dstStride, w, rows, cols, acts, n, keep)
+		mul(f, packed, dst, dstStride, w, rows, cols, acts, n, keep)
 	}
 }
 

@@ -18,7 +18,7 @@ func candidates() []*Set {
 		avxvnni := *avx2
 		avxvnni.Name = "avxvnni"
 		avxvnni.Attention = avxvnniAttention()
-		sets = []*Set{withProducts(&avxvnni, kernels.MatMulAVXVNNI), avx2}
+		sets = []*Set{withLists(withProducts(&avxvnni, kernels.MatMulAVXVNNI), nil), avx2}
 	}
 	if !kernels.HasAVX512VNNI() {
 		return sets
@@ -26,12 +26,12 @@ func candidates() []*Set {
 	vnni := *avx2
 	vnni.Name = "avx512vnni"
 	vnni.Attention = avx512Attention()
-	return append([]*Set{withLists(withProducts(&vnni, kernels.MatMulVNNI))}, sets...)
+	return append([]*Set{withLists(withProducts(&vnni, kernels.MatMulVNNI), kernels.MatMulListedVNNI)}, sets...)
 }
 
 // avx2Set is for CPUs with AVX2, FMA and F16C: Intel since Haswell (2013), AMD since Excavator (2015).
 func avx2Set() *Set {
-	return complete(withProducts(&Set{
+	return complete(withLists(withProducts(&Set{
 		Name:            "avx2",
 		Quantize:        kernels.QuantizeAVX2,
 		QuantizeRefined: kernels.QuantizeRefinedAVX2,
@@ -44,7 +44,7 @@ func avx2Set() *Set {
 		SiluMul:         kernels.SiluMulAVX2,
 		Add:             kernels.AddAVX2,
 		MatMulTile:      mulTileAVX2,
-	}, kernels.MatMulAVX2))
+	}, kernels.MatMulAVX2), kernels.MatMulListedAVX2))
 }
 
 func avx2Attention() Attention {
