@@ -61,8 +61,7 @@ func start(t testing.TB, c config.Config) (d *daemon.Daemon, stop func()) {
 // startWith is start with options; version and log are set, the latter if there is none.
 func startWith(t testing.TB, c config.Config, o daemon.Options) (d *daemon.Daemon, stop func()) {
 	t.Helper()
-	o.Version = "test"
-	if o.Log == nil {
+	if o.Version = "test"; o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(testLog{t}, nil))
 	}
 	d, err := daemon.New(c, o)
