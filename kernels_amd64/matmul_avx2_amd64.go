@@ -106,54 +106,35 @@ func (p *tileProduct) vec(rows int) {
 	for r := 0; r < rows; r += some {
 		groups, w := min(some, rows-r)/groupRows, &p.w[r*p.rowBytes]
 		for t := 0; t < p.n; {
-			dst, acts := &p.dst[t*p.dstStride+r], &p.acts[t*actBytes]
 			// Five rows are three and two: one alone costs nearly as much as two.
-			switch left := p.n - t; {
-			case left == 4 || left > 5:
-				p.vec4(dst, w, groups, blocks, acts, stride)
-				t += 4
-			case left >= 3:
-				p.vec3(dst, w, groups, blocks, acts, stride)
-				t += 3
-			case left == 2:
-				p.vec2(dst, w, groups, blocks, acts, stride)
-				t += 2
-			default:
-				p.vec1(dst, w, groups, blocks, acts, stride)
-				t++
+			some := min(4, p.n-t)
+			if p.n-t == 5 {
+				some = 3
 			}
+			p.vecRows(some, &p.dst[t*p.dstStride+r], w, groups, blocks, &p.acts[t*actBytes], stride)
+			t += some
 		}
 	}
 }
 
-func (p *tileProduct) vec1(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
-	if p.isa == isaAVXVNNI {
+// vecRows computes some activation rows, at most 4.
+func (p *tileProduct) vecRows(some int, dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
+	switch vnni := p.isa == isaAVXVNNI; {
+	case some == 1 && vnni:
 		matVecVNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	} else {
+	case some == 1:
 		matVec(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	}
-}
-
-func (p *tileProduct) vec2(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
-	if p.isa == isaAVXVNNI {
+	case some == 2 && vnni:
 		matVec2VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	} else {
+	case some == 2:
 		matVec2(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	}
-}
-
-func (p *tileProduct) vec3(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
-	if p.isa == isaAVXVNNI {
+	case some == 3 && vnni:
 		matVec3VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	} else {
+	case some == 3:
 		matVec3(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	}
-}
-
-func (p *tileProduct) vec4(dst *float32, w *byte, groups, blocks int, acts *byte, stride int) {
-	if p.isa == isaAVXVNNI {
+	case vnni:
 		matVec4VNNI(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
-	} else {
+	default:
 		matVec4(p.format, dst, p.dstStride, w, groups, blocks, acts, stride)
 	}
 }
@@ -213,7 +194,7 @@ func (p *tileProduct) group(w []byte, stride, t, n int, tile *byte, sums *[sumTo
 }
 
 // allCount reports whether the masks of some blocks, words apart, name all of n rows: then the product without masks is faster.
-// With masks for everything a prefill lost 5 to 15 % instead of gaining 8.
+// With masks for everything a prefill lost 4 to 16 % (decision record 0013).
 func allCount(keep []uint64, words, blocks, n int) bool {
 	all := ^uint64(0) >> (sumTokens - n)
 	for b := range blocks {

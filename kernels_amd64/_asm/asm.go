@@ -46,6 +46,13 @@ func (a *asm) paramMem(name string) operand.Mem {
 	return b.Addr
 }
 
+// alignedLocal lets r point to some bytes of the frame that begin a cache line: frames are aligned to less.
+func (a *asm) alignedLocal(r reg.Register, bytes int) {
+	a.LEAQ(a.AllocLocal(bytes+64), r)
+	a.ADDQ(operand.Imm(63), r)
+	a.ANDQ(operand.I32(-64), r)
+}
+
 // at is the memory operand disp(base).
 func at(base reg.Register, disp int) operand.Mem { return operand.Mem{Base: base, Disp: disp} }
 

@@ -23,7 +23,7 @@ func matVecs(vnni bool) func(a *asm) {
 
 // mostRows is how many activation rows are multiplied without a tile at most. One core of a Zen 3 reads packed weights for two
 // rows with AVX2 at 10 GB/s by way of a tile and at 19 without (Q4_0, Q4_1), 11 and 20 (Q8_0), 9 and 13 (IQ4_NL), 8 and 11
-// (IQ4_XS), 13 and 15 (Q4_K), 10 and 11 (Q6_K); Q5_0 and Q5_1 gain nothing, and Q2_K and Q3_K lose a third, for want of registers.
+// (IQ4_XS), 13 and 15 (Q4_K), 10.8 and 10.4, then 9.3 and 12.4 (Q6_K); Q5_0 and Q5_1 gain nothing, and Q2_K and Q3_K lose a third, for want of registers.
 // For four rows 8.8 and 10.7 (Q4_0, Q4_1), 8 and 15 (Q8_0), 6 and 7.6 (IQ4_NL); for eight 5.7 and 4.8 (Q4_0), 4.8 and 7.6 (Q8_0).
 func (w weights) mostRows() int {
 	switch w.name {
@@ -39,10 +39,9 @@ func (w weights) mostRows() int {
 // stored, so that memory is read without a pause.
 func matVec(a *asm, f weights, vnni bool, n int) {
 	u := &unpacker{source: source{asm: a, packed: true, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
-	name, count := "matVec"+f.name+"Packed"+u.isa(), ""
+	name := "matVec" + f.name + "Packed" + u.isa()
 	if n > 1 {
-		count = fmt.Sprint(n)
-		name = "matVec" + count + f.name + "Packed" + u.isa()
+		name = fmt.Sprintf("matVec%d%sPacked%s", n, f.name, u.isa())
 	}
 	strides := "dstStride is not used with one row."
 	if f.cols > 32 {
@@ -61,9 +60,7 @@ func matVec(a *asm, f weights, vnni bool, n int) {
 	dst, groups, acts, blocks := u.param("dst"), u.param("groups"), u.GP64(), u.GP64()
 	frame := u.GP64()
 	// Scales of eight blocks, halves of four for each row, and the sums.
-	u.LEAQ(u.AllocLocal(8*scaleBytes+n*128+n*sumBytes+64), frame)
-	u.ADDQ(Imm(63), frame)
-	u.ANDQ(I32(-64), frame)
+	u.alignedLocal(frame, 8*scaleBytes+n*128+n*sumBytes)
 	u.scales = u.GP64()
 	u.LEAQ(at(frame, -scaleAt), u.scales)
 

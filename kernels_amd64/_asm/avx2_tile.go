@@ -133,23 +133,14 @@ func (k *tileKernel) generateListed() {
 	k.tile, k.a, k.sums = k.param("tile"), k.param("acts"), k.param("sums")
 	keep, mask, left, less := k.param("keep"), k.GP64(), k.GP64(), k.GP64()
 	k.spill = k.GP64()
-	k.LEAQ(k.AllocLocal(2*maxShared*sumBytes+64), k.spill)
-	k.ADDQ(Imm(63), k.spill)
-	k.ANDQ(I32(-64), k.spill)
+	k.alignedLocal(k.spill, 2*maxShared*sumBytes)
 	for range maxShared {
 		k.rows = append(k.rows, k.GP64())
 	}
 	k.Label("block")
 	k.MOVQ(at(keep, 0), mask)
 	k.POPCNTQ(mask, left)
-	for t := maxShared; t >= 1; t /= 2 {
-		next := fmt.Sprintf("fewer%d", t)
-		if t == 1 {
-			next = "next"
-		}
-		k.Label(fmt.Sprintf("tokens%d", t))
-		k.CMPQ(left, Imm(uint64(t)))
-		k.JLT(LabelRef(next))
+	k.inGroups(left, func(t int) {
 		for _, row := range k.rows[:t] {
 			// The lowest bit that is set, which is then cleared; actBytes and sumBytes are 1<<6.
 			k.BSFQ(mask, row)
@@ -158,12 +149,7 @@ func (k *tileKernel) generateListed() {
 			k.ANDQ(less, mask)
 		}
 		k.tokens(t)
-		k.SUBQ(Imm(uint64(t)), left)
-		if t == maxShared {
-			k.JMP(LabelRef(fmt.Sprintf("tokens%d", t)))
-		}
-		k.Label(next)
-	}
+	})
 	k.ADDQ(I32(int32(k.record)), k.tile)
 	k.ADDQ(k.paramMem("stride"), k.a)
 	k.ADDQ(k.paramMem("next"), keep)
@@ -181,38 +167,43 @@ func (k *tileKernel) generate() {
 	k.tile = k.param("tile")
 	acts, blocks, stride := k.param("acts"), k.param("blocks"), k.param("stride")
 	k.a, k.sums, k.spill = k.GP64(), k.GP64(), k.GP64()
-	k.LEAQ(k.AllocLocal(2*maxShared*sumBytes+64), k.spill)
-	k.ADDQ(Imm(63), k.spill)
-	k.ANDQ(I32(-64), k.spill)
+	k.alignedLocal(k.spill, 2*maxShared*sumBytes)
 	n := k.GP64()
 
 	k.Label("block")
 	k.MOVQ(acts, k.a)
 	k.MOVQ(k.paramMem("sums"), k.sums)
 	k.MOVQ(k.paramMem("n"), n)
-	for t := maxShared; t >= 1; t /= 2 {
-		next := fmt.Sprintf("fewer%d", t)
-		if t == 1 {
-			next = "next"
-		}
-		k.Label(fmt.Sprintf("tokens%d", t))
-		k.CMPQ(n, Imm(uint64(t)))
-		k.JLT(LabelRef(next))
+	k.inGroups(n, func(t int) {
 		k.tokens(t)
 		k.ADDQ(I32(int32(t*actBytes)), k.a)
 		k.ADDQ(I32(int32(t*sumBytes)), k.sums)
-		k.SUBQ(Imm(uint64(t)), n)
-		if t == maxShared {
-			k.JMP(LabelRef(fmt.Sprintf("tokens%d", t)))
-		}
-		k.Label(next)
-	}
+	})
 	k.ADDQ(I32(int32(k.record)), k.tile)
 	k.ADDQ(stride, acts)
 	k.DECQ(blocks)
 	k.JNZ(LabelRef("block"))
 	k.VZEROUPPER()
 	k.RET()
+}
+
+// inGroups generates a step for as many activation rows at a time as there are left, 4, 2 or 1.
+func (k *tileKernel) inGroups(left reg.Register, step func(t int)) {
+	for t := maxShared; t >= 1; t /= 2 {
+		next := fmt.Sprintf("fewer%d", t)
+		if t == 1 {
+			next = "next"
+		}
+		k.Label(fmt.Sprintf("tokens%d", t))
+		k.CMPQ(left, Imm(uint64(t)))
+		k.JLT(LabelRef(next))
+		step(t)
+		k.SUBQ(Imm(uint64(t)), left)
+		if t == maxShared {
+			k.JMP(LabelRef(fmt.Sprintf("tokens%d", t)))
+		}
+		k.Label(next)
+	}
 }
 
 // act is the place of byte i of the Act of activation row t.

@@ -281,9 +281,9 @@ func (a *Attend) Page(p Page, sees Span) {
 	_, n := sees.Of(last - 1)
 	scores, cols := a.score[first*quant.KVPage:last*quant.KVPage], (n+sumLanes-1)/sumLanes*sumLanes
 	m, dim, part, set := last-first, a.dim, &a.part, a.set
-	few := m <= fewVectors && set.KeyProduct != nil && dim == a.width
+	few := a.format == quant.KVF16 && m <= fewVectors && set.KeyProduct != nil && dim == a.width
 	switch {
-	case a.format == quant.KVF16 && few:
+	case few:
 		set.KeyProduct(scores, a.query[first*dim:last*dim], p.Keys, p.NextKeys, dim, m, n)
 	case a.format == quant.KVF16:
 		set.KeyTile(a.tile[:dim*quant.KVPage], p.Keys, p.NextKeys, dim, n)
@@ -299,7 +299,7 @@ func (a *Attend) Page(p Page, sees Span) {
 	a.hide(scores, cols, first, sees)
 	keep, out := a.scale[:m], part.out[first*a.width:last*a.width]
 	set.SoftmaxTile(scores, m, cols, part.top[first:], part.sum[first*sumLanes:], keep)
-	if a.format == quant.KVF16 && few {
+	if few {
 		set.ValueProduct(out, scores, keep, p.Values, p.NextValues, dim, m, n)
 		return
 	}

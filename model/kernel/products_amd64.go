@@ -26,7 +26,7 @@ type listedProduct = func(
 	f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
 )
 
-// withLists adds the products that leave out blocks of zeros; nil takes them away.
+// withLists adds the products that leave out blocks of zeros.
 func withLists(s *Set, mul listedProduct) *Set {
 	for t, f := range formats() {
 		s.MatMulListed[t], s.MatMulListedPacked[t] = listedOf(mul, f, false), listedOf(mul, f, true)
@@ -35,9 +35,6 @@ func withLists(s *Set, mul listedProduct) *Set {
 }
 
 func listedOf(mul listedProduct, f kernels.Format, packed bool) MatMulListed {
-	if mul == nil {
-		return nil
-	}
 	return func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64) {
 		mul(f, packed, dst, dstStride, w, rows, cols, acts, n, keep)
 	}

@@ -12,18 +12,20 @@ func candidates() []*Set {
 	if !kernels.HasAVX2() {
 		return nil
 	}
-	avx2 := avx2Set()
+	base := avx2Set()
+	own := *base
+	avx2 := withLists(&own, kernels.MatMulListedAVX2)
 	sets := []*Set{avx2}
 	if kernels.HasAVXVNNI() {
-		avxvnni := *avx2
+		avxvnni := *base
 		avxvnni.Name = "avxvnni"
 		avxvnni.Attention = avxvnniAttention()
-		sets = []*Set{withLists(withProducts(&avxvnni, kernels.MatMulAVXVNNI), nil), avx2}
+		sets = []*Set{withProducts(&avxvnni, kernels.MatMulAVXVNNI), avx2}
 	}
 	if !kernels.HasAVX512VNNI() {
 		return sets
 	}
-	vnni := *avx2
+	vnni := *base
 	vnni.Name = "avx512vnni"
 	vnni.Attention = avx512Attention()
 	return append([]*Set{withLists(withProducts(&vnni, kernels.MatMulVNNI), kernels.MatMulListedVNNI)}, sets...)
@@ -31,7 +33,7 @@ func candidates() []*Set {
 
 // avx2Set is for CPUs with AVX2, FMA and F16C: Intel since Haswell (2013), AMD since Excavator (2015).
 func avx2Set() *Set {
-	return complete(withLists(withProducts(&Set{
+	return complete(withProducts(&Set{
 		Name:            "avx2",
 		Quantize:        kernels.QuantizeAVX2,
 		QuantizeRefined: kernels.QuantizeRefinedAVX2,
@@ -44,7 +46,7 @@ func avx2Set() *Set {
 		SiluMul:         kernels.SiluMulAVX2,
 		Add:             kernels.AddAVX2,
 		MatMulTile:      mulTileAVX2,
-	}, kernels.MatMulAVX2), kernels.MatMulListedAVX2))
+	}, kernels.MatMulAVX2))
 }
 
 func avx2Attention() Attention {
