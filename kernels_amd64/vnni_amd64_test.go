@@ -125,7 +125,7 @@ func TestMatMulVNNIExtremes(t *testing.T) {
 	}
 }
 
-// TestMatMulVNNIAlone wants the bits of a large product from single rows and tokens too.
+// TestMatMulVNNIAlone wants the bits of a large product from single rows and tokens, and from pairs of tokens, too.
 func TestMatMulVNNIAlone(t *testing.T) {
 	const rows, n = 53, 70
 	for _, k := range vnniCases(t) {
@@ -143,6 +143,12 @@ func TestMatMulVNNIAlone(t *testing.T) {
 				}
 			}
 			sameBits(t, "single elements", one, all)
+			for _, n := range []int{1, 2} {
+				for tok := 0; tok < len(x)/cols; tok += n {
+					k.plain(one[tok*rows:], rows, w, rows, cols, blockActs(x[tok*cols:][:n*cols], n), n)
+				}
+				sameBits(t, fmt.Sprintf("tokens by %d", n), one, all)
+			}
 		})
 	}
 }

@@ -6,7 +6,7 @@
 
 // func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulQ40VNNI(SB), $9616-104
+TEXT ·mulQ40VNNI(SB), $9872-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -57,7 +57,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -124,7 +124,7 @@ interleave:
 	VMOVDQU32       Z2, 96(R10)
 	VMOVDQU32       Z3, 160(R10)
 	VMOVDQU32       Z0, 224(R10)
-	LEAQ            9248(AX), R11
+	LEAQ            9504(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+288, R10
@@ -132,9 +132,9 @@ interleave:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+18, CX
-	LEAQ 9248(AX), R9
+	LEAQ 9504(AX), R9
 	ADDQ $+18, DX
 	JMP  ready
 
@@ -378,7 +378,7 @@ GLOBL bytesf0<>(SB), RODATA|NOPTR, $64
 
 // func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulQ41VNNI(SB), $9680-104
+TEXT ·mulQ41VNNI(SB), $9936-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -429,7 +429,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -498,7 +498,7 @@ interleave:
 	VMOVDQU32       Z2, 128(R10)
 	VMOVDQU32       Z3, 192(R10)
 	VMOVDQU32       Z0, 256(R10)
-	LEAQ            9280(AX), R11
+	LEAQ            9536(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+320, R10
@@ -506,9 +506,9 @@ interleave:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+20, CX
-	LEAQ 9280(AX), R9
+	LEAQ 9536(AX), R9
 	ADDQ $+20, DX
 	JMP  ready
 
@@ -740,7 +740,7 @@ GLOBL bytes0f<>(SB), RODATA|NOPTR, $64
 
 // func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulIQ4NLVNNI(SB), $9616-104
+TEXT ·mulIQ4NLVNNI(SB), $9872-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -791,7 +791,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -858,7 +858,7 @@ interleave:
 	VMOVDQU32       Z2, 96(R10)
 	VMOVDQU32       Z3, 160(R10)
 	VMOVDQU32       Z0, 224(R10)
-	LEAQ            9248(AX), R11
+	LEAQ            9504(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+288, R10
@@ -866,9 +866,9 @@ interleave:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+18, CX
-	LEAQ 9248(AX), R9
+	LEAQ 9504(AX), R9
 	ADDQ $+18, DX
 	JMP  ready
 

@@ -6,7 +6,7 @@
 
 // func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulQ4KVNNI(SB), $13648-104
+TEXT ·mulQ4KVNNI(SB), $13904-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -57,7 +57,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -132,7 +132,7 @@ words:
 	ADDQ            $+256, R10
 	CMPQ            R10, R15
 	JNE             words
-	LEAQ            13312(AX), R11
+	LEAQ            13568(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+256, R10
@@ -140,9 +140,9 @@ words:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+144, CX
-	LEAQ 11264(AX), R9
+	LEAQ 11520(AX), R9
 	ADDQ $+144, DX
 	JMP  ready
 
@@ -179,26 +179,26 @@ ready:
 	VMOVDQU32  Z0, 8512(AX)
 	VCVTPH2PS  (R9), Z0
 	VMULPS     exp24<>+0(SB), Z0, Z0
-	VMOVUPS    Z0, 8576(AX)
+	VMOVUPS    Z0, 8704(AX)
 	VCVTPH2PS  32(R9), Z0
 	VMULPS     exp24<>+0(SB), Z0, Z0
-	VMOVUPS    Z0, 8640(AX)
+	VMOVUPS    Z0, 8768(AX)
 	VMOVDQU32  64(R9), Z0
 	VPANDD     bytes3f<>+0(SB), Z0, Z0
-	VMOVDQU32  Z0, 8704(AX)
+	VMOVDQU32  Z0, 8832(AX)
 	VMOVDQU32  192(R9), Z0
 	VPANDD     bytes0f<>+0(SB), Z0, Z0
 	VPSRLD     $0x02, 64(R9), Z1
 	VPTERNLOGD $0xf8, bytes30<>+0(SB), Z1, Z0
-	VMOVDQU32  Z0, 8768(AX)
+	VMOVDQU32  Z0, 8896(AX)
 	VMOVDQU32  128(R9), Z0
 	VPANDD     bytes3f<>+0(SB), Z0, Z0
-	VMOVDQU32  Z0, 8832(AX)
+	VMOVDQU32  Z0, 8960(AX)
 	VPSRLD     $0x04, 192(R9), Z0
 	VPANDD     bytes0f<>+0(SB), Z0, Z0
 	VPSRLD     $0x02, 128(R9), Z1
 	VPTERNLOGD $0xf8, bytes30<>+0(SB), Z1, Z0
-	VMOVDQU32  Z0, 8896(AX)
+	VMOVDQU32  Z0, 9024(AX)
 	PREFETCHT1 -4608(SI)
 	PREFETCHT1 -4608(DI)
 	PREFETCHT1 -4544(SI)
@@ -215,14 +215,14 @@ ready:
 	VPSHUFB    top0<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8704(AX), Z2
+	VMOVDQU32  8832(AX), Z2
 	VPSHUFB    top0<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8832(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  8960(AX), Z3
 	VPSHUFB    top0<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     256(R8), Z4, Z5
 	VPANDD     320(R8), Z4, Z6
@@ -390,14 +390,14 @@ done0:
 	VPSHUFB    top1<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8704(AX), Z2
+	VMOVDQU32  8832(AX), Z2
 	VPSHUFB    top1<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8832(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  8960(AX), Z3
 	VPSHUFB    top1<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPSRLD     $0x04, 256(R8), Z5
 	VPANDD     Z4, Z5, Z5
@@ -579,14 +579,14 @@ done1:
 	VPSHUFB    top2<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8704(AX), Z2
+	VMOVDQU32  8832(AX), Z2
 	VPSHUFB    top2<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8832(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  8960(AX), Z3
 	VPSHUFB    top2<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     768(R8), Z4, Z5
 	VPANDD     832(R8), Z4, Z6
@@ -754,14 +754,14 @@ done2:
 	VPSHUFB    top3<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8704(AX), Z2
+	VMOVDQU32  8832(AX), Z2
 	VPSHUFB    top3<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8832(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  8960(AX), Z3
 	VPSHUFB    top3<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPSRLD     $0x04, 768(R8), Z5
 	VPANDD     Z4, Z5, Z5
@@ -943,14 +943,14 @@ done3:
 	VPSHUFB    top0<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8768(AX), Z2
+	VMOVDQU32  8896(AX), Z2
 	VPSHUFB    top0<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8896(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  9024(AX), Z3
 	VPSHUFB    top0<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     1280(R8), Z4, Z5
 	VPANDD     1344(R8), Z4, Z6
@@ -1118,14 +1118,14 @@ done4:
 	VPSHUFB    top1<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8768(AX), Z2
+	VMOVDQU32  8896(AX), Z2
 	VPSHUFB    top1<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8896(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  9024(AX), Z3
 	VPSHUFB    top1<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPSRLD     $0x04, 1280(R8), Z5
 	VPANDD     Z4, Z5, Z5
@@ -1307,14 +1307,14 @@ done5:
 	VPSHUFB    top2<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8768(AX), Z2
+	VMOVDQU32  8896(AX), Z2
 	VPSHUFB    top2<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8896(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  9024(AX), Z3
 	VPSHUFB    top2<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     1792(R8), Z4, Z5
 	VPANDD     1856(R8), Z4, Z6
@@ -1482,14 +1482,14 @@ done6:
 	VPSHUFB    top3<>+0(SB), Z1, Z1
 	VCVTDQ2PS  Z1, Z1
 	VMULPS     8256(AX), Z1, Z1
-	VMOVDQU32  8768(AX), Z2
+	VMOVDQU32  8896(AX), Z2
 	VPSHUFB    top3<>+0(SB), Z2, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
-	VMOVDQU32  8896(AX), Z3
+	VMULPS     8704(AX), Z2, Z2
+	VMOVDQU32  9024(AX), Z3
 	VPSHUFB    top3<>+0(SB), Z3, Z3
 	VCVTDQ2PS  Z3, Z3
-	VMULPS     8640(AX), Z3, Z3
+	VMULPS     8768(AX), Z3, Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPSRLD     $0x04, 1792(R8), Z5
 	VPANDD     Z4, Z5, Z5
@@ -1829,7 +1829,7 @@ GLOBL top3<>(SB), RODATA|NOPTR, $64
 
 // func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulIQ4XSVNNI(SB), $13392-104
+TEXT ·mulIQ4XSVNNI(SB), $13648-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -1880,7 +1880,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -1991,7 +1991,7 @@ words:
 	ADDQ            $+256, R10
 	CMPQ            R10, R15
 	JNE             words
-	LEAQ            13184(AX), R11
+	LEAQ            13440(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+128, R10
@@ -1999,9 +1999,9 @@ words:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+136, CX
-	LEAQ 11136(AX), R9
+	LEAQ 11392(AX), R9
 	ADDQ $+136, DX
 	JMP  ready
 
@@ -2022,10 +2022,10 @@ ready:
 	VMOVDQU32  Z0, 8256(AX)
 	VCVTPH2PS  (R9), Z0
 	VMULPS     exp26<>+0(SB), Z0, Z0
-	VMOVUPS    Z0, 8576(AX)
+	VMOVUPS    Z0, 8704(AX)
 	VPMOVZXWD  32(R9), Z0
 	VPXORD     highBits<>+0(SB), Z0, Z0
-	VMOVDQU32  Z0, 8640(AX)
+	VMOVDQU32  Z0, 8768(AX)
 	PREFETCHT1 -4352(SI)
 	PREFETCHT1 -4352(DI)
 	PREFETCHT1 -4288(SI)
@@ -2042,10 +2042,10 @@ ready:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x1a, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x1e, 8640(AX), Z3
+	VPSLLD     $0x1e, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     128(R8), Z4, Z5
@@ -2231,10 +2231,10 @@ done0:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x16, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x1c, 8640(AX), Z3
+	VPSLLD     $0x1c, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     384(R8), Z4, Z5
@@ -2420,10 +2420,10 @@ done1:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x12, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x1a, 8640(AX), Z3
+	VPSLLD     $0x1a, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     640(R8), Z4, Z5
@@ -2611,10 +2611,10 @@ done2:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x0e, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x18, 8640(AX), Z3
+	VPSLLD     $0x18, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     896(R8), Z4, Z5
@@ -2800,10 +2800,10 @@ done3:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x0a, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x16, 8640(AX), Z3
+	VPSLLD     $0x16, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     1152(R8), Z4, Z5
@@ -2989,10 +2989,10 @@ done4:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x06, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x14, 8640(AX), Z3
+	VPSLLD     $0x14, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     1408(R8), Z4, Z5
@@ -3178,10 +3178,10 @@ done5:
 	VMULPS     8192(AX), Z0, Z0
 	VPSLLD     $0x02, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x12, 8640(AX), Z3
+	VPSLLD     $0x12, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     1664(R8), Z4, Z5
@@ -3369,10 +3369,10 @@ done6:
 	VMULPS     8192(AX), Z0, Z0
 	VPSRLD     $0x02, 64(R9), Z2
 	VPANDD     low4<>+0(SB), Z2, Z2
-	VPSLLD     $0x10, 8640(AX), Z3
+	VPSLLD     $0x10, 8768(AX), Z3
 	VPTERNLOGD $0xf8, high2<>+0(SB), Z3, Z2
 	VCVTDQ2PS  Z2, Z2
-	VMULPS     8576(AX), Z2, Z2
+	VMULPS     8704(AX), Z2, Z2
 	VMOVDQU32  nonlinear<>+0(SB), Z3
 	VMOVDQU32  bytes0f<>+0(SB), Z4
 	VPANDD     1920(R8), Z4, Z5

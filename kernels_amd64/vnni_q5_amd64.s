@@ -6,7 +6,7 @@
 
 // func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulQ50VNNI(SB), $9744-104
+TEXT ·mulQ50VNNI(SB), $10000-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -57,7 +57,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -156,7 +156,7 @@ interleave:
 	VMOVDQU32       Z2, 160(R10)
 	VMOVDQU32       Z3, 224(R10)
 	VMOVDQU32       Z0, 288(R10)
-	LEAQ            9312(AX), R11
+	LEAQ            9568(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+352, R10
@@ -164,9 +164,9 @@ interleave:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+22, CX
-	LEAQ 9312(AX), R9
+	LEAQ 9568(AX), R9
 	ADDQ $+22, DX
 	JMP  ready
 
@@ -472,7 +472,7 @@ GLOBL bytes78<>(SB), RODATA|NOPTR, $64
 
 // func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulQ51VNNI(SB), $9808-104
+TEXT ·mulQ51VNNI(SB), $10064-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -523,7 +523,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -624,7 +624,7 @@ interleave:
 	VMOVDQU32       Z2, 192(R10)
 	VMOVDQU32       Z3, 256(R10)
 	VMOVDQU32       Z0, 320(R10)
-	LEAQ            9344(AX), R11
+	LEAQ            9600(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+384, R10
@@ -632,9 +632,9 @@ interleave:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+24, CX
-	LEAQ 9344(AX), R9
+	LEAQ 9600(AX), R9
 	ADDQ $+24, DX
 	JMP  ready
 
@@ -928,7 +928,7 @@ GLOBL bytes0f<>(SB), RODATA|NOPTR, $64
 
 // func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, BMI, CMOV, MMX+
-TEXT ·mulQ80VNNI(SB), $10128-104
+TEXT ·mulQ80VNNI(SB), $10384-104
 	LEAQ 16(SP), AX
 	ADDQ $0x3f, AX
 	ANDQ $-64, AX
@@ -979,7 +979,7 @@ block:
 	TESTQ R8, R8
 	JS    packed
 	LEAQ  (R8)(R8*2), R9
-	LEAQ  8960(AX), R10
+	LEAQ  9216(AX), R10
 	MOVQ  CX, R11
 
 interleave:
@@ -1074,7 +1074,7 @@ interleave:
 	VMOVDQU32       Z2, 352(R10)
 	VMOVDQU32       Z3, 416(R10)
 	VMOVDQU32       Z0, 480(R10)
-	LEAQ            9504(AX), R11
+	LEAQ            9760(AX), R11
 	CMPQ            R10, R11
 	JEQ             interleaved
 	ADDQ            $+544, R10
@@ -1082,9 +1082,9 @@ interleave:
 	JMP             interleave
 
 interleaved:
-	LEAQ 8960(AX), R8
+	LEAQ 9216(AX), R8
 	ADDQ $+34, CX
-	LEAQ 9504(AX), R9
+	LEAQ 9760(AX), R9
 	ADDQ $+34, DX
 	JMP  ready
 

@@ -15,7 +15,7 @@ const (
 	// vnniRecord is the size of the sums of one activation row: two groups of 16 float32.
 	vnniRecord = 2 * 64
 	// vnniSlots is how many vectors a format may keep per group for the length of one block.
-	vnniSlots = 6
+	vnniSlots = 8
 	// vnniNear and vnniFar are how far ahead, in bytes, memory is asked for, beyond half a pair of packed groups and, of
 	// plain rows, instead of a whole pair if that is less. The places asked for follow each other without a gap, so what is
 	// ahead of the last pair of a call is asked for too: as a rule the next call goes on there. They go to the second level
@@ -41,14 +41,18 @@ type vnniFormat struct {
 	hasMin    bool // value = scale*integer + minimum
 	negMin    bool // the minimum is subtracted
 	halves    bool // 16 columns share a scale
-	offset    bool // the unpacked weights are 128 too large
-	pieces    []piece
+	offset    bool // the unpacked weights are 128 too large, or 128>>down(s)
+	// down, if not nil, says how many binary places sub-block s lies below the others: its scale makes up for them.
+	down   func(s int) int
+	pieces []piece
 	// head makes ready what all sub-blocks of group g need.
 	head func(k *vnniKernel, g int)
 	// scales returns the scales, and minima, of sub-block s: one, or one for each half.
 	scales func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op)
 	// weights unpacks sub-block s: vector j has columns 4j..4j+3 of each row, one unsigned byte each.
 	weights func(k *vnniKernel, g, s int) [8]reg.VecVirtual
+	// shared, if not nil, says where sub-block s has its weights, in bytes that it shares with others: see few.
+	shared func(s int) []part
 }
 
 // vnniKernel generates the product of one format with 8-bit activations.
@@ -94,10 +98,24 @@ func (k *vnniKernel) generate() {
 			k.head(k, g)
 		}
 	}
+	if k.shared != nil {
+		k.CMPQ(k.paramMem("tokens"), Imm(2*actBytes))
+		k.JLT(LabelRef("one"))
+		k.JEQ(LabelRef("two"))
+	}
 	for s := range k.subs {
 		k.prefetch(s)
 		k.sub(s)
 		k.ADDQ(k.paramMem("n"), k.act)
+	}
+	if k.shared != nil {
+		k.JMP(LabelRef("next"))
+		k.Label("one")
+		k.few(1)
+		k.JMP(LabelRef("next"))
+		k.Label("two")
+		k.few(2)
+		k.Label("next")
 	}
 	k.DECQ(k.left)
 	k.JNZ(LabelRef("block"))
@@ -231,6 +249,12 @@ func (k *vnniKernel) sub(s int) {
 	var v [2]vnniVectors
 	for g := range v {
 		v[g].d, v[g].m = k.scales(k, g, s)
+		if k.hasMin && k.halves { // there are no registers for them
+			for i, m := range v[g].m {
+				v[g].m[i] = k.slot(g, vnniSlots-2+i)
+				k.VMOVUPS(m, v[g].m[i])
+			}
+		}
 	}
 	for g := range v {
 		v[g].w = k.weights(k, g, s)
@@ -252,21 +276,21 @@ func (k *vnniKernel) sub(s int) {
 	k.TZCNTQ(mask, rows[1])
 	k.SHLQ(Imm(6), rows[1])
 	k.BLSRQ(mask, mask)
-	k.tokens(rows, v)
+	k.tokens(rows, v, s)
 	k.TESTQ(mask, mask)
 	k.JNZ(LabelRef(label("tokens")))
 	k.JMP(LabelRef(label("done")))
 	k.Label(label("token"))
-	k.tokens(rows[:1], v)
+	k.tokens(rows[:1], v, s)
 	k.Label(label("done"))
 }
 
 // rowAct is the place of byte i of the current Act of the activation row whose number times actBytes is in row.
 func (k *vnniKernel) rowAct(row reg.Register, i int) Mem { return atIndex(k.act, row, 1, i) }
 
-// tokens multiplies a sub-block with that block of some activation rows and adds to their sums.
-func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors) {
-	isum := k.dot(rows, v)
+// tokens multiplies sub-block s with that block of some activation rows and adds to their sums.
+func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors, s int) {
+	isum := k.dot(rows, v, s)
 	for t, row := range rows {
 		for g := range v {
 			k.add(atIndex(k.sums, row, vnniRecord/actBytes, 64*g), row, isum[t][g], v[g])
@@ -285,62 +309,81 @@ func (k *vnniKernel) clearRegister(v reg.VecVirtual) {
 	k.Instruction(i)
 }
 
-// dot returns the integer products of both groups with some activation rows: of each half, if halves have scales.
-func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors) [][2][]reg.VecVirtual {
-	starts := []int{actN}
+// starts returns what the integer products of sub-block s of both groups start from, of each half if halves have scales. act
+// is the place of a byte of that block of an activation row.
+func (k *vnniKernel) starts(act func(i int) Mem, s int) (sum [2][]reg.VecVirtual) {
+	places := []int{actN}
 	if k.halves {
-		starts = []int{actNA, actNB}
+		places = []int{actNA, actNB}
 	}
+	for g := range sum {
+		for i, place := range places {
+			c := k.ZMM()
+			switch {
+			case !k.offset:
+				k.clearRegister(c)
+			case k.down == nil || k.down(s) == 0:
+				k.VPBROADCASTD(act(place), c)
+			case g == 0:
+				k.VPSRAD_BCST(Imm(uint64(k.down(s))), act(place), c)
+			default:
+				k.VMOVDQA32(sum[0][i], c)
+			}
+			sum[g] = append(sum[g], c)
+		}
+	}
+	return sum
+}
+
+// dot returns the integer products of sub-block s of both groups with some activation rows: of each half, if halves have
+// scales.
+func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors, s int) [][2][]reg.VecVirtual {
 	sum := make([][2][]reg.VecVirtual, len(rows))
 	for t := range sum {
-		for g := range v {
-			for _, start := range starts {
-				c := k.ZMM()
-				if k.offset {
-					k.VPBROADCASTD(k.rowAct(rows[t], start), c)
-				} else {
-					k.clearRegister(c)
-				}
-				sum[t][g] = append(sum[t][g], c)
-			}
-		}
+		sum[t] = k.starts(func(i int) Mem { return k.rowAct(rows[t], i) }, s)
 	}
 	for j := range 8 {
 		for t := range sum {
 			x := k.ZMM()
 			k.VPBROADCASTD(k.rowAct(rows[t], 4*j), x)
 			for g := range v {
-				k.VPDPBUSD(x, v[g].w[j], sum[t][g][j*len(starts)/8])
+				k.VPDPBUSD(x, v[g].w[j], sum[t][g][j*len(sum[t][g])/8])
 			}
 		}
 	}
 	return sum
 }
 
-// add adds the products of a block to a sum, as quant.MatMulQ8 says. One scale:
-// acc = fma(d*dx, isum, acc), acc = fma(m, s, acc). Two: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both minima.
+// add adds the products of a block to a sum, as quant.MatMulQ8 says: acc = fma(d*dx, isum, acc), acc = fma(m, s, acc), or,
+// for halves, as addHalves does.
 func (k *vnniKernel) add(acc Mem, row reg.Register, isum []reg.VecVirtual, v vnniVectors) {
+	sum := k.ZMM()
+	if k.halves {
+		k.VMOVUPS(acc, sum)
+		k.addHalves(sum, func(i int) Mem { return k.rowAct(row, i) }, isum, v)
+	} else {
+		k.VCVTDQ2PS(isum[0], isum[0])
+		k.VMULPS_BCST(k.rowAct(row, actD), v.d[0], sum)
+		k.VFMADD213PS(acc, isum[0], sum)
+		for _, m := range v.m {
+			k.addMin(k.rowAct(row, actS), m, sum)
+		}
+	}
+	k.VMOVUPS(sum, acc)
+}
+
+// addHalves adds the products of the halves of a block to a sum: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both
+// minima. act is the place of a byte of that block of the activation row.
+func (k *vnniKernel) addHalves(sum reg.VecVirtual, act func(i int) Mem, isum []reg.VecVirtual, v vnniVectors) {
 	for _, i := range isum {
 		k.VCVTDQ2PS(i, i)
 	}
-	sum := k.ZMM()
-	if k.halves {
-		k.VMULPS(v.d[0], isum[0], isum[0])
-		k.VFMADD231PS(isum[1], v.d[1], isum[0])
-		k.VMOVUPS(acc, sum)
-		k.VFMADD231PS_BCST(k.rowAct(row, actD), isum[0], sum)
-	} else {
-		k.VMULPS_BCST(k.rowAct(row, actD), v.d[0], sum)
-		k.VFMADD213PS(acc, isum[0], sum)
-	}
+	k.VMULPS(v.d[0], isum[0], isum[0])
+	k.VFMADD231PS(isum[1], v.d[1], isum[0])
+	k.VFMADD231PS_BCST(act(actD), isum[0], sum)
 	for i, m := range v.m {
-		s := actS
-		if k.halves {
-			s = []int{actSA, actSB}[i]
-		}
-		k.addMin(k.rowAct(row, s), m, sum)
+		k.addMin(act([]int{actSA, actSB}[i]), m, sum)
 	}
-	k.VMOVUPS(sum, acc)
 }
 
 // addMin adds the minima m times the sum of activations at s.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -126,48 +128,78 @@ func vnniQ6K() vnniFormat {
 	}
 }
 
+// q2kParts: the weights of a sub-block stay where they are in their bytes, 4^(s%4) times as large.
+func q2kParts(s int) []part { return []part{{16 + s/4*32, 0, 3 << (2 * (s % 4))}} }
+
 func vnniQ2K() vnniFormat {
 	return vnniFormat{
 		name: "Q2K", doc: "Q2_K", bytes: 84, subs: 8, hasMin: true, negMin: true, halves: true,
+		// Slots 0..3 keep the scale over 1, 4, 16, 64, slot 4 the minimum.
 		head: func(k *vnniKernel, g int) {
-			k.keepHalf(0, g, 80, -24)
-			k.keepHalf(1, g, 82, -24)
+			k.keepHalves(g, 80, 0, -2, -4, -6)
+			k.keepHalf(4, g, 82, 0)
 		},
-		// The minima stay in memory, slots 2 and 3: there are no registers for them.
+		// A table makes floats of the numbers of 4 bits. It looks at the low bits of an index only.
 		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
-			words, four := k.at(g, s/2*4), k.equalBytes(0x0f)
+			var table [16]uint32
+			for i := range table {
+				table[i] = math.Float32bits(float32(i))
+			}
+			floats, words := k.loadConst(k.constant("floats", table[:]...)), k.loadConst(k.at(g, s/2*4))
+			number := func(bit, slot int) reg.VecVirtual {
+				v := words
+				if bit > 0 {
+					v = k.shift(words, -bit)
+				}
+				out := k.ZMM()
+				k.VPERMPS(floats, v, out)
+				k.VMULPS(k.slot(g, slot), out, out)
+				return out
+			}
 			for h := range 2 {
-				d = append(d, k.times(k.bits(words, 0, four), s%2*2+h, g, 0))
-				k.VMOVUPS(k.times(k.bits(words, -4, four), s%2*2+h, g, 1), k.slot(g, 2+h))
-				m = append(m, k.slot(g, 2+h))
+				bit := 8 * (s%2*2 + h)
+				d, m = append(d, number(bit, s%4)), append(m, number(bit+4, 4))
 			}
 			return d, m
 		},
-		weights: parts(func(s int) []part { return []part{{16 + s/4*32, -2 * (s % 4), 0x03}} }),
-		pieces:  []piece{{move: (*vnniRows).twoHalves, at: 80}, {move: (*vnniRows).fourWords, loop: 5}},
+		weights: parts(q2kParts), shared: q2kParts,
+		pieces: []piece{{move: (*vnniRows).twoHalves, at: 80}, {move: (*vnniRows).fourWords, loop: 5}},
 	}
+}
+
+// q3kLift is how far left of its place the lowest bit of a weight of Q3_K is unpacked: where two bits of it are, if there is
+// room for the third beside them.
+func q3kLift(s int) int { return min(2*(s%4), 5) }
+
+func q3kParts(s int) []part {
+	lift := q3kLift(s)
+	return []part{{0, lift + 2 - s, 4 << lift}, {32 + s/4*32, lift - 2*(s%4), 3 << lift}}
 }
 
 func vnniQ3K() vnniFormat {
 	return vnniFormat{
 		name: "Q3K", doc: "Q3_K", bytes: 110, subs: 8, halves: true, offset: true,
-		// Slots 1..4 keep the scales of halves 0..3, 4..7, 8..11, 12..15: four low and two high bits, less 32.
+		down: func(s int) int { return 5 - q3kLift(s) },
+		// Slots 0..3 keep the scale for the four places of weights; 4..7 the scales of halves 0..3, 4..7, 8..11, 12..15: four
+		// low and two high bits, less 32.
 		head: func(k *vnniKernel, g int) {
-			k.keepHalf(0, g, 108, -5-24)
+			k.keepHalves(g, 108, -24, -26, -28, -29)
+			four, two, middle := k.loadConst(k.equalBytes(0x0f)), k.loadConst(k.equalBytes(0x30)), k.loadConst(k.equalBytes(32))
 			for i, shift := range []int{4, 2, 0, -2} {
-				v := k.bits(k.at(g, 96+i%2*4), -4*(i/2), k.equalBytes(0x0f))
-				k.or(v, k.shift(k.at(g, 104), shift), k.equalBytes(0x30))
-				k.VPSUBB(k.equalBytes(32), v, v)
-				k.VMOVDQU32(v, k.slot(g, 1+i))
+				v := k.bits(k.at(g, 96+i%2*4), -4*(i/2), four)
+				k.or(v, k.shift(k.at(g, 104), shift), two)
+				k.VPSUBB(middle, v, v)
+				k.VMOVDQU32(v, k.slot(g, 4+i))
 			}
 		},
 		scales: func(k *vnniKernel, g, s int) (d []reg.VecVirtual, m []Op) {
+			words := k.loadConst(k.slot(g, 4+s/2))
 			for h := range 2 {
-				d = append(d, k.times(k.slot(g, 1+s/2), s%2*2+h, g, 0))
+				d = append(d, k.times(words, s%2*2+h, g, s%4))
 			}
 			return d, nil
 		},
-		weights: parts(func(s int) []part { return []part{{32 + s/4*32, 5 - 2*(s%4), 0x60}, {0, 7 - s, 0x80}} }),
+		weights: parts(q3kParts), shared: q3kParts,
 		pieces: []piece{
 			{move: (*vnniRows).lastThreeWords, at: 92},
 			{move: (*vnniRows).lastHalf, at: 108},

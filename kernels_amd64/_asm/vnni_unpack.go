@@ -23,8 +23,8 @@ func (k *vnniKernel) loadConst(m Mem) reg.VecVirtual {
 	return v
 }
 
-// shift returns the words at m, shifted left, or right if by is negative.
-func (k *vnniKernel) shift(m Mem, by int) reg.VecVirtual {
+// shift returns the words at or in m, shifted left, or right if by is negative.
+func (k *vnniKernel) shift(m Op, by int) reg.VecVirtual {
 	v := k.ZMM()
 	switch {
 	case by > 0:
@@ -37,8 +37,8 @@ func (k *vnniKernel) shift(m Mem, by int) reg.VecVirtual {
 	return v
 }
 
-// bits returns the words at m, shifted as shift does, and masked.
-func (k *vnniKernel) bits(m Mem, by int, mask Op) reg.VecVirtual {
+// bits returns the words at or in m, shifted as shift does, and masked.
+func (k *vnniKernel) bits(m Op, by int, mask Op) reg.VecVirtual {
 	if r, ok := mask.(reg.VecVirtual); ok && by == 0 {
 		v := k.ZMM()
 		k.VPANDD(m, r, v)
@@ -63,6 +63,18 @@ func (k *vnniKernel) half(g, offset, exponent int) reg.VecVirtual {
 		k.VMULPS(k.float(fmt.Sprintf("exp%d", -exponent), float32(math.Ldexp(1, exponent))), v, v)
 	}
 	return v
+}
+
+// keepHalves keeps the binary16 numbers at the offset, times powers of two that do not grow, in slots from 0 on.
+func (k *vnniKernel) keepHalves(g, offset int, exponents ...int) {
+	v := k.half(g, offset, exponents[0])
+	for i, e := range exponents {
+		if i > 0 && e != exponents[i-1] {
+			by := e - exponents[i-1]
+			k.VMULPS(k.float(fmt.Sprintf("exp%d", -by), float32(math.Ldexp(1, by))), v, v)
+		}
+		k.VMOVUPS(v, k.slot(g, i))
+	}
 }
 
 // keepHalf keeps half in a slot.
@@ -168,17 +180,26 @@ func signedBytes(offset int) func(*vnniKernel, int, int) [8]reg.VecVirtual {
 // parts unpacks weights of which each byte has one or two parts; of says where sub-block s has them.
 func parts(of func(s int) []part) func(*vnniKernel, int, int) [8]reg.VecVirtual {
 	return func(k *vnniKernel, g, s int) (w [8]reg.VecVirtual) {
-		for i, p := range of(s) {
-			mask := k.loadConst(k.equalBytes(p.mask))
-			for j := range w {
-				m := k.at(g, p.offset+4*j)
-				if i == 0 {
-					w[j] = k.bits(m, p.by, mask)
-				} else {
-					k.or(w[j], k.shift(m, p.by), mask)
-				}
-			}
+		var masks []Op
+		for _, p := range of(s) {
+			masks = append(masks, k.loadConst(k.equalBytes(p.mask)))
+		}
+		for j := range w {
+			w[j] = k.join(of(s), masks, func(p part) Op { return k.at(g, p.offset+4*j) })
 		}
 		return w
 	}
+}
+
+// join returns weights put together from their parts; words has the bytes of a part.
+func (k *vnniKernel) join(parts []part, masks []Op, words func(p part) Op) reg.VecVirtual {
+	w := k.bits(words(parts[0]), parts[0].by, masks[0])
+	for i, p := range parts[1:] {
+		x, ok := words(p).(reg.VecVirtual)
+		if !ok || p.by != 0 {
+			x = k.shift(words(p), p.by)
+		}
+		k.or(w, x, masks[1+i])
+	}
+	return w
 }
