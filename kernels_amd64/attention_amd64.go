@@ -83,19 +83,19 @@ func TileProductAVX2(c []float32, cStride int, a []float32, aStride int, b []flo
 	}
 }
 
-// KeyProductAVX2 is kernel.Attention.KeyProduct: KeyTileF16AVX2 and TileProductAVX2 in one, with the same bits.
-func KeyProductAVX2(scores, q []float32, keys, ahead []byte, headDim, m, n int) {
+// checkKeyProduct panics unless the slices hold what KeyProduct touches; it returns the first byte of ahead, as checkHalves does.
+func checkKeyProduct(scores, q []float32, keys, ahead []byte, headDim, m, n int) *byte {
 	must(m >= 1, "rows at least", m, 1)
 	must(len(scores) >= m*kvPage, "scores at least", len(scores), m*kvPage)
 	must(len(q) >= m*headDim, "queries at least", len(q), m*headDim)
 	next := checkHalves(keys, ahead, headDim, n)
 	raceWrite(scores[:m*kvPage])
 	raceRead(q[:m*headDim])
-	halfProductAVX2(&scores[0], kvPage, &q[0], headDim, &keys[0], next, 2*kvLanes, 2*kvLanes*headDim, m, headDim, kvPanels(n)*kvLanes, nil)
+	return next
 }
 
-// ValueProductAVX2 is kernel.Attention.ValueProduct: ValueTileF16AVX2 and TileProductAVX2 in one, with the same bits.
-func ValueProductAVX2(out, p, keep []float32, values, ahead []byte, headDim, m, n int) {
+// checkValueProduct is checkKeyProduct for ValueProduct.
+func checkValueProduct(out, p, keep []float32, values, ahead []byte, headDim, m, n int) *byte {
 	must(m >= 1, "rows at least", m, 1)
 	must(headDim%kvLanes == 0, "columns of a head, in whole vectors of", headDim, kvLanes)
 	must(len(out) >= m*headDim, "results at least", len(out), m*headDim)
@@ -105,7 +105,37 @@ func ValueProductAVX2(out, p, keep []float32, values, ahead []byte, headDim, m, 
 	raceWrite(out[:m*headDim])
 	raceRead(p[:(m-1)*kvPage+n])
 	raceRead(keep[:m])
-	halfProductAVX2(&out[0], headDim, &p[0], kvPage, &values[0], next, 2*headDim, 2*kvLanes, m, n, headDim, &keep[0])
+	return next
+}
+
+// Bytes from row to row and from strip to strip of keys, which lie in panels; the values' strips lie side by side.
+const (
+	keyRow     = 2 * kvLanes
+	valueStrip = 2 * kvLanes
+)
+
+// KeyProductAVX2 is kernel.Attention.KeyProduct: KeyTileF16AVX2 and TileProductAVX2 in one, with the same bits.
+func KeyProductAVX2(scores, q []float32, keys, ahead []byte, headDim, m, n int) {
+	next := checkKeyProduct(scores, q, keys, ahead, headDim, m, n)
+	halfProductAVX2(&scores[0], kvPage, &q[0], headDim, &keys[0], next, keyRow, keyRow*headDim, m, headDim, kvPanels(n)*kvLanes, nil)
+}
+
+// ValueProductAVX2 is kernel.Attention.ValueProduct: ValueTileF16AVX2 and TileProductAVX2 in one, with the same bits.
+func ValueProductAVX2(out, p, keep []float32, values, ahead []byte, headDim, m, n int) {
+	next := checkValueProduct(out, p, keep, values, ahead, headDim, m, n)
+	halfProductAVX2(&out[0], headDim, &p[0], kvPage, &values[0], next, 2*headDim, valueStrip, m, n, headDim, &keep[0])
+}
+
+// KeyProductAVX512 is KeyProductAVX2 for AVX-512, with the same bits.
+func KeyProductAVX512(scores, q []float32, keys, ahead []byte, headDim, m, n int) {
+	next := checkKeyProduct(scores, q, keys, ahead, headDim, m, n)
+	halfProductAVX512(&scores[0], kvPage, &q[0], headDim, &keys[0], next, keyRow, keyRow*headDim, m, headDim, kvPanels(n)*kvLanes, nil)
+}
+
+// ValueProductAVX512 is ValueProductAVX2 for AVX-512, with the same bits.
+func ValueProductAVX512(out, p, keep []float32, values, ahead []byte, headDim, m, n int) {
+	next := checkValueProduct(out, p, keep, values, ahead, headDim, m, n)
+	halfProductAVX512(&out[0], headDim, &p[0], kvPage, &values[0], next, 2*headDim, valueStrip, m, n, headDim, &keep[0])
 }
 
 // checkHalves panics unless a block in F16 holds n positions of headDim columns, and tells the race detector. It returns the

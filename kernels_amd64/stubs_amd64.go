@@ -1373,10 +1373,16 @@ func keyTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, panels int)
 func valueTileF16AVX512(dst *float32, src *byte, ahead *byte, dim int, n int)
 
 // halfProductAVX2 is tileProductAVX2, with the same bits, where the right tile is binary16: 16 columns lie together, bStride bytes from row
-// to row of them and strip bytes from strip to strip. What lies at the same place of ahead is prefetched.
+// to row of them and strip bytes from strip to strip. As much as is read of it is prefetched from ahead on.
 //
 //go:noescape
 func halfProductAVX2(c *float32, cStride int, a *float32, aStride int, b *byte, ahead *byte, bStride int, strip int, m int, k int, cols int, scale *float32)
+
+// halfProductAVX512 is tileProductAVX512, with the same bits, where the right tile is binary16: 16 columns lie together, bStride bytes from row
+// to row of them and strip bytes from strip to strip. As much as is read of it is prefetched from ahead on.
+//
+//go:noescape
+func halfProductAVX512(c *float32, cStride int, a *float32, aStride int, b *byte, ahead *byte, bStride int, strip int, m int, k int, cols int, scale *float32)
 
 // rotateAVX2 turns the first pairs of adjacent columns of each head and multiplies by scale: (c*a-s*b, s*a+c*b), the
 // second product rounded, then fused. stride is in floats; pairs is a positive multiple of 4.

@@ -143,9 +143,9 @@ func TestRun(t *testing.T) {
 				t.Errorf("%s: %s was not measured, but is %g", sets[i].Name, key, v)
 			}
 		}
-		// A tiny model cannot come near either limit: its passes are all overhead.
+		// No limit above: a tiny model's weights are in the cache, and what else runs here may slow either measurement.
 		for _, key := range []string{"decode_roof_share", "prefill_peak_share"} {
-			if v := r.Number(key); !(v > 0 && v < 1) {
+			if v := r.Number(key); !(v > 0) {
 				t.Errorf("%s: %s is %g", sets[i].Name, key, v)
 			}
 		}

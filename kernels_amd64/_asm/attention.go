@@ -25,6 +25,7 @@ func attentionKernels(a *asm) {
 		k.valueTileF16()
 	}
 	attention{asm: a, suffix: "AVX2", bytes: 32, halves: true}.tileProduct()
+	attention{asm: a, suffix: "AVX512", bytes: 64, halves: true}.tileProduct()
 	a.rotate()
 }
 
@@ -87,17 +88,20 @@ func (k attention) next(r rowsOf, bytes int) {
 }
 
 // productRegs are the general registers of tileProduct; strides in bytes.
-type productRegs struct{ c, cStride, a, aStride, b, bStride, scale, ahead reg.Register }
+type productRegs struct{ c, cStride, a, aStride, bStride, strip, scale reg.Register }
 
 // productRows is the number of rows of the widest tile: 6 x 4 sums, 4 columns and a factor are 29 of 32 registers of
 // AVX-512; 6 x 2 sums, 2 columns and a factor are 15 of 16 of AVX2.
 const productRows = 6
 
+// halfColumns is the number of columns that lie together in a tile of binary16.
+const halfColumns = 16
+
 func (k attention) tileProduct() {
 	if k.halves {
 		k.function("halfProduct", "func(c *float32, cStride int, a *float32, aStride int, b, ahead *byte, bStride, strip, m, k, cols int, scale *float32)",
-			"is tileProductAVX2, with the same bits, where the right tile is binary16: 16 columns lie together, bStride bytes from row",
-			"to row of them and strip bytes from strip to strip. What lies at the same place of ahead is prefetched.")
+			"is tileProduct"+k.suffix+", with the same bits, where the right tile is binary16: 16 columns lie together, bStride bytes from row",
+			"to row of them and strip bytes from strip to strip. As much as is read of it is prefetched from ahead on.")
 	} else {
 		k.function("tileProduct", "func(c *float32, cStride int, a *float32, aStride int, b *float32, bStride, m, k, cols int, scale *float32)",
 			"multiplies tiles, r < m, j < cols:", "",
@@ -106,13 +110,12 @@ func (k attention) tileProduct() {
 			"and cols are positive. No alignment is needed; nothing else is touched.")
 	}
 	rows := k.AllocLocal(8)
-	r := productRegs{cStride: k.param("cStride"), aStride: k.param("aStride"), b: k.param("b"), bStride: k.param("bStride")}
+	r := productRegs{cStride: k.param("cStride"), aStride: k.param("aStride"), bStride: k.param("bStride")}
 	for _, stride := range []reg.Register{r.cStride, r.aStride} {
 		k.SHLQ(Imm(2), stride)
 	}
 	if k.halves {
-		r.ahead = k.param("ahead")
-		k.SUBQ(r.b, r.ahead)
+		r.strip = k.param("strip")
 	} else {
 		k.SHLQ(Imm(2), r.bStride)
 	}
@@ -128,11 +131,7 @@ func (k attention) tileProduct() {
 			k.JLT(LabelRef(fmt.Sprintf("strip%d", strips[i+1])))
 		}
 		k.strip(r, rows, cols)
-		if k.halves {
-			k.ADDQ(k.paramMem("strip"), r.b)
-		} else {
-			k.ADDQ(U32(uint32(4*cols)), r.b)
-		}
+		k.nextStrip(r, cols)
 		k.ADDQ(U32(uint32(4*cols)), k.paramMem("c"))
 		k.SUBQ(Imm(uint64(cols)), k.paramMem("cols"))
 		k.JZ(LabelRef("done"))
@@ -140,6 +139,24 @@ func (k attention) tileProduct() {
 	}
 	k.Label("done")
 	k.ret()
+}
+
+// nextStrip leaves the columns of a strip behind.
+func (k attention) nextStrip(r productRegs, cols int) {
+	if !k.halves {
+		k.ADDQ(U32(uint32(4*cols)), k.paramMem("b"))
+		return
+	}
+	if k.wide() {
+		bytes := k.param("k")
+		k.IMUL3Q(U32(uint32(2*cols)), bytes, bytes)
+		k.ADDQ(bytes, k.paramMem("ahead"))
+	} else {
+		k.ADDQ(r.strip, k.paramMem("ahead"))
+	}
+	for range cols / halfColumns {
+		k.ADDQ(r.strip, k.paramMem("b"))
+	}
 }
 
 // strip computes some columns of all rows; left is a place to count them.
@@ -200,29 +217,16 @@ func (k attention) productTile(r productRegs, rows, cols int, name string) {
 		}
 	}
 	k.Label("start" + name)
-	a, b, left := k.rows(r.a, r.aStride, rows), k.GP64(), k.param("k")
-	k.MOVQ(r.b, b)
+	a, b, left := k.rows(r.a, r.aStride, rows), k.right(r, cols), k.param("k")
 	k.Label("depth" + name)
-	var columns []reg.VecVirtual
-	if k.halves {
-		k.PREFETCHT1(atIndex(b, r.ahead, 1, 0))
-	}
-	for j := range sums[0] {
-		column := k.vec()
-		if k.halves {
-			k.VCVTPH2PS(at(b, j*k.bytes/2), column)
-		} else {
-			k.VMOVUPS(at(b, j*k.bytes), column)
-		}
-		columns = append(columns, column)
-	}
+	columns := k.columns(b, len(sums[0]))
 	for i := range sums {
 		k.VBROADCASTSS(a.at(i, 0), factor)
 		for j, sum := range sums[i] {
 			k.VFMADD231PS(columns[j], factor, sum)
 		}
 	}
-	k.ADDQ(r.bStride, b)
+	k.nextRow(b, r.bStride, cols)
 	k.next(a, 4)
 	k.DECQ(left)
 	k.JNZ(LabelRef("depth" + name))
@@ -231,6 +235,59 @@ func (k attention) productTile(r productRegs, rows, cols int, name string) {
 			k.VMOVUPS(sum, c.at(i, j*k.bytes))
 		}
 	}
+}
+
+// rightTile addresses a row of some columns of the right tile: at(i) is a strip of it where it is binary16. What is ahead is
+// read from end to end with 64 bytes, where a row lies in several strips; with 32 it is a distance.
+type rightTile struct {
+	rowsOf
+	ahead reg.Register
+}
+
+func (k attention) right(r productRegs, cols int) rightTile {
+	base, strips := k.param("b"), 1
+	if !k.halves {
+		return rightTile{rowsOf: rowsOf{low: base}}
+	}
+	strips = cols / halfColumns
+	ahead := k.param("ahead")
+	if !k.wide() {
+		k.SUBQ(base, ahead)
+	}
+	return rightTile{k.rows(base, r.strip, strips), ahead}
+}
+
+// columns loads the vectors of a row.
+func (k attention) columns(b rightTile, count int) []reg.VecVirtual {
+	columns := make([]reg.VecVirtual, count)
+	for j := range columns {
+		columns[j] = k.vec()
+		o := j * k.bytes
+		if k.halves {
+			k.VCVTPH2PS(b.at(o/panelBytes, o%panelBytes/2), columns[j])
+		} else {
+			k.VMOVUPS(at(b.low, o), columns[j])
+		}
+	}
+	return columns
+}
+
+// nextRow goes on to the next row, and asks for what is ahead into the second level (decision 0014).
+func (k attention) nextRow(b rightTile, stride reg.Register, cols int) {
+	if k.halves && !k.wide() {
+		k.PREFETCHT1(atIndex(b.low, b.ahead, 1, 0))
+	}
+	k.ADDQ(stride, b.low)
+	if b.high != nil {
+		k.ADDQ(stride, b.high)
+	}
+	if !k.halves || !k.wide() {
+		return
+	}
+	for o := 0; o < 2*cols; o += 64 {
+		k.PREFETCHT1(at(b.ahead, o))
+	}
+	k.ADDQ(U32(uint32(2*cols)), b.ahead)
 }
 
 func (k attention) softmaxTile() {

@@ -80,6 +80,8 @@ func avx512Attention() Attention {
 		KeyTile:      kernels.KeyTileF16AVX512,
 		ValueTile:    kernels.ValueTileF16AVX512,
 		TileProduct:  kernels.TileProductAVX512,
+		KeyProduct:   kernels.KeyProductAVX512,
+		ValueProduct: kernels.ValueProductAVX512,
 		QuantizeRows: kernels.QuantizeRowsVNNI,
 		KeyScores:    [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8VNNI, quant.KVQ4: kernels.KeyScoresQ4VNNI},
 		MixValues:    [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8VNNI, quant.KVQ4: kernels.MixValuesQ4VNNI},
