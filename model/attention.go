@@ -14,7 +14,7 @@ const (
 	// blockRows is the most rows that one piece of attention serves: each page is unpacked once for the query vectors of
 	// all of them, 48 for the default model, and a pass still has pieces for all workers. Blocks end at multiples of it.
 	blockRows = 16
-	// partPages, partTasks and maxParts divide a context: a part is long enough to hide its cost, parts and key-value heads make
+	// partPages, partTasks and maxParts divide a context: parts are long enough to hide their cost, parts and key-value heads make
 	// tasks for several workers, and few parts need little memory for their results. With three heads, two workers were 3 to
 	// 4 % slower in twice as many tasks at depth 2,048 (decision 0011).
 	partPages = 4
@@ -29,7 +29,7 @@ const (
 type rowBlock struct {
 	from, to int
 	pages    int // of the context up to the last row
-	each     int // pages of a part
+	parts    int // of the context, as even as pages allow
 	task     int // parts of the blocks before
 }
 
@@ -37,9 +37,9 @@ type rowBlock struct {
 // positions share a cache line, and in Q8 all are kept as differences to the first of the page.
 type stretch struct{ from, to int }
 
-// parts is the number of parts of the context. The division depends on positions in steps of blockRows alone, so that a
-// row's result is the same to the bit whatever shares its pass.
-func (b *rowBlock) parts() int { return (b.pages + b.each - 1) / b.each }
+// start is the first page of a part, or, of the part behind the last, the number of pages. The division depends on positions in
+// steps of blockRows alone, so that a row's result is the same to the bit whatever shares its pass.
+func (b *rowBlock) start(part int) int { return b.pages * part / b.parts }
 
 // splitAttention is what the tasks of one pass share when parts are tasks of their own.
 type splitAttention struct {
@@ -67,7 +67,7 @@ func newSplitAttention(c *Config, kv quant.KVFormat, rows int, a *arena.Arena) s
 
 // divide makes the blocks and stretches of the pass, once for all layers.
 func (s *State) divide() {
-	s.blocks, s.stretches, s.entangled = s.blocks[:0], s.stretches[:0], false
+	s.blocks, s.stretches, s.entangled, s.divided = s.blocks[:0], s.stretches[:0], false, false
 	for i, row := range s.rows {
 		last := len(s.blocks) - 1
 		follows := i > 0 && row.Seq == s.rows[i-1].Seq && row.Pos == s.rows[i-1].Pos+1
@@ -81,13 +81,14 @@ func (s *State) divide() {
 			s.blocks[last].to = i + 1
 			continue
 		}
+		s.divided = s.divided || follows
 		pages := row.Pos/kvcache.PageLen + 1
 		if s.model.Config.Encoder {
 			pages = (s.seen(i) + kvcache.PageLen - 1) / kvcache.PageLen
 		}
-		b := rowBlock{from: i, to: i + 1, pages: pages, each: max(partPages, (pages+s.splits.most-1)/s.splits.most)}
+		b := rowBlock{from: i, to: i + 1, pages: pages, parts: min((pages+partPages-1)/partPages, s.splits.most)}
 		if last >= 0 {
-			b.task = s.blocks[last].task + s.blocks[last].parts()
+			b.task = s.blocks[last].task + s.blocks[last].parts
 		}
 		s.blocks = append(s.blocks, b)
 	}
@@ -103,19 +104,25 @@ func (s *State) hasEarlier(i int) bool {
 	return false
 }
 
-// rotateAndStore normalises and rotates the queries and keys of the pass and appends keys and values to the cache.
-func (s *State) rotateAndStore(a *Attention) {
-	s.phase.of = a
+// store appends the keys and values of the pass to the cache. In decoding it only says that the tasks of the attention will,
+// which is a phase less: each row is then in a block of its own, or with the rows that it sees.
+func (s *State) store(a *Attention) {
+	p := &s.phase
+	p.of = a
 	if a.wideNorm() {
-		s.each(s.phase.wideNormTask)
+		s.each(p.wideNormTask)
+	}
+	p.storeLate = len(s.rows) <= splitRows && !s.entangled && !s.divided
+	if a.Shared || p.storeLate {
+		return
 	}
 	tasks := len(s.stretches) * a.KVHeads
 	if len(s.rows) > serialRows && !s.entangled {
-		s.pool.Run(tasks, s.phase.rotateTask)
+		s.pool.Run(tasks, p.storeTask)
 		return
 	}
 	for i := range tasks {
-		s.rotateStretch(0, i)
+		s.storeStretch(0, i)
 	}
 }
 
@@ -127,23 +134,18 @@ func (s *State) wideNormRow(_, i int) {
 	s.set.RMSNorm(k, k, a.KNorm, eps)
 }
 
-// rotateStretch serves the rows of one stretch, one key-value head and the query heads that share it.
-func (s *State) rotateStretch(worker, i int) {
+// storeStretch serves the rows of one stretch and one key-value head.
+func (s *State) storeStretch(worker, i int) {
+	block, heads := s.stretches[i/s.phase.of.KVHeads], s.phase.of.KVHeads
+	s.storeRows(worker, block.from, block.to, i%heads)
+}
+
+// storeRows normalises and rotates the keys of rows [from, to) of one page and one key-value head, and stores them and their values.
+func (s *State) storeRows(worker, from, to, head int) {
 	a := s.phase.of
-	block, head := s.stretches[i/a.KVHeads], i%a.KVHeads
-	group, dim := a.Heads/a.KVHeads, a.HeadDim
-	for i := block.from; i < block.to; i++ {
+	dim := a.HeadDim
+	for i := from; i < to; i++ {
 		row := s.rows[i]
-		q := s.q[(i*a.Heads+head*group)*dim:][:group*dim]
-		if !a.wideNorm() {
-			s.normHeads(q, a.QNorm)
-		}
-		// The scale of the scores, as exponents of two, is folded into the query: one multiplication per head instead of one
-		// per position.
-		s.rotate(a, q, i, float32(math.Log2E*s.model.Config.scoreScale(&a.LayerConfig, row.Pos)))
-		if a.Shared {
-			continue
-		}
 		key, value := s.k[(i*a.KVHeads+head)*dim:][:dim], s.v[(i*a.KVHeads+head)*dim:][:dim]
 		if !a.wideNorm() {
 			s.normHeads(key, a.KNorm)
@@ -196,7 +198,7 @@ func (c *Config) scoreScale(l *LayerConfig, pos int) float64 {
 
 // attend computes the attention of every row of the pass over its own sequence, up to its own position. It reports whether
 // it has quantised the result for the output projection, which it does if a group of heads is whole blocks.
-func (s *State) attend(a *Attention) bool {
+func (s *State) attend(a *Attention, then region) bool {
 	s.phase.of = a
 	s.phase.quantise = !a.Gated && !a.O.Type.IsFloat() && a.Heads/a.KVHeads*a.HeadDim%quant.ActBlock == 0
 	heads, last := a.KVHeads, &s.blocks[len(s.blocks)-1]
@@ -206,10 +208,10 @@ func (s *State) attend(a *Attention) bool {
 	}
 	for i := range s.blocks {
 		for head := range heads {
-			s.splits.left[i*heads+head].Store(int32(s.blocks[i].parts()))
+			s.splits.left[i*heads+head].Store(int32(s.blocks[i].parts))
 		}
 	}
-	s.pool.Run((last.task+last.parts())*heads, s.phase.partTask)
+	s.pool.RunAhead((last.task+last.parts)*heads, s.phase.partTask, s.ahead(then))
 	return s.phase.quantise
 }
 
@@ -220,9 +222,9 @@ func (s *State) attendBlock(worker, i int) {
 	heads := s.phase.of.KVHeads
 	block, head := &s.blocks[len(s.blocks)-1-i/heads], i%heads
 	a := s.startAttend(worker, block, head)
-	for part := range block.parts() {
+	for part := range block.parts {
 		next := kernel.Page{}
-		if part+1 < block.parts() {
+		if part+1 < block.parts {
 			next = s.firstPage(block, head, part+1)
 		}
 		s.attendPart(a, block, head, part, nil, next)
@@ -238,8 +240,11 @@ func (s *State) attendOne(worker, i int) {
 		index--
 	}
 	block := &s.blocks[index]
-	parts := block.parts()
+	parts := block.parts
 	head, part := (i-block.task*heads)/parts, (i-block.task*heads)%parts
+	if s.phase.storeLate && part == parts-1 && !s.phase.of.Shared {
+		s.storeRows(worker, block.from, block.to, head)
+	}
 	a := s.startAttend(worker, block, head)
 	s.attendPart(a, block, head, part, s.partMemory(block, head, part), s.claimedNext(block, head, part))
 	if s.splits.left[index*heads+head].Add(-1) > 0 {
@@ -259,25 +264,34 @@ func (s *State) partMemory(block *rowBlock, head, part int) []float32 {
 	return s.splits.memory[start*one:][:kernel.PartLen(kv, c.HeadDim, c.Heads/c.KVHeads*(block.to-block.from))]
 }
 
-// startAttend gives the query vectors of a block and key-value head to the worker's Attend.
+// startAttend gives the query vectors of a block and key-value head to the worker's Attend, normalised and rotated there: so each
+// task of a context in parts has its own, and nobody waits for another.
 func (s *State) startAttend(worker int, block *rowBlock, head int) *kernel.Attend {
 	c, a := s.phase.of, s.attends[s.phase.of.shape][worker]
 	group, dim := c.Heads/c.KVHeads, c.HeadDim
 	a.Start((block.to - block.from) * group)
 	for i := block.from; i < block.to; i++ {
 		q := s.q[(i*c.Heads+head*group)*dim:]
+		// The scale of the scores, as exponents of two, is folded into the query: one multiplication per head instead of one
+		// per position.
+		scale := float32(math.Log2E * s.model.Config.scoreScale(&c.LayerConfig, s.rows[i].Pos))
 		for g := range group {
-			copy(a.Query((i-block.from)*group+g), q[g*dim:(g+1)*dim])
+			query := a.Query((i-block.from)*group + g)
+			copy(query, q[g*dim:(g+1)*dim])
+			if !c.wideNorm() {
+				s.normHeads(query, c.QNorm)
+			}
+			s.rotate(c, query, i, scale)
 		}
 	}
 	return a
 }
 
-// claimedNext is the first page of the part that this worker will probably claim after part: all take them in turn. Parts of
-// other blocks are not guessed.
+// claimedNext is the first page of the part that this worker will probably claim after part: shares are of tasks that follow each
+// other. Parts of other blocks are not guessed.
 func (s *State) claimedNext(block *rowBlock, head, part int) kernel.Page {
-	parts := block.parts()
-	task := head*parts + part + s.pool.Workers()
+	parts := block.parts
+	task := head*parts + part + 1
 	if task >= parts*s.phase.of.KVHeads {
 		return kernel.Page{}
 	}
@@ -286,7 +300,7 @@ func (s *State) claimedNext(block *rowBlock, head, part int) kernel.Page {
 
 // firstPage is the keys and values that a part begins with, unless a window hides them.
 func (s *State) firstPage(block *rowBlock, head, part int) kernel.Page {
-	row, page := s.rows[block.from], part*block.each
+	row, page := s.rows[block.from], block.start(part)
 	return kernel.Page{Keys: s.keys(row.Seq, page, head), Values: s.values(row.Seq, page, head)}
 }
 
@@ -294,7 +308,7 @@ func (s *State) firstPage(block *rowBlock, head, part int) kernel.Page {
 // the end: a page that was not costs as much time as two that were.
 func (s *State) attendPart(a *kernel.Attend, block *rowBlock, head, part int, memory []float32, next kernel.Page) {
 	c, row := s.phase.of, s.rows[block.from]
-	page, end := part*block.each, min((part+1)*block.each, block.pages)
+	page, end := block.start(part), block.start(part+1)
 	a.Begin(memory)
 	sees := kernel.Span{From: kernel.NoWindow, To: row.Pos + 1, Group: c.Heads / c.KVHeads}
 	if s.model.Config.Encoder {

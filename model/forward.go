@@ -22,7 +22,7 @@ func (s *State) Forward(rows []Row) error {
 		layer := &w.Layers[i]
 		s.stream.need(i)
 		s.mix(layer)
-		s.feed(layer)
+		s.feed(layer, s.after(i))
 		s.inject(layer, i)
 		if layer.Scale != 0 {
 			scale(s.x[:len(s.rows)*s.model.Config.Dim], layer.Scale)
@@ -83,22 +83,24 @@ func (s *State) attention(layer *Layer) {
 	if a.Gated {
 		s.splitGates(a)
 	}
-	s.rotateAndStore(a)
-	ready := s.attend(a)
+	s.store(a)
+	ready := s.attend(a, region{of: [3]*Matrix{&a.O}})
 	if a.Gated {
 		s.applyGates(a)
 	}
-	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, listed: true, ready: ready},
+	s.multiply(input{x: s.heads, cols: a.Heads * a.HeadDim, refined: true, listed: true, ready: ready, then: layer.feedRegion()},
 		s.toResidual(product{w: &a.O, bias: a.OBias}, &layer.MixPostNorm))
 	s.addNormed(&layer.MixPostNorm)
 	s.end(&layer.MixEnd)
 }
 
 // feed is x += Down·(act(Gate·norm(x)) * Up·norm(x)), or the sum of it over some experts.
-func (s *State) feed(layer *Layer) {
+func (s *State) feed(layer *Layer, next region) {
 	if f := layer.Feed; f != nil {
-		s.multiply(s.normed(&layer.FeedNorm), f.unit(s.gate))
-		s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true},
+		in := s.normed(&layer.FeedNorm)
+		in.then.of[0] = &f.Down
+		s.multiply(in, f.unit(s.gate))
+		s.multiply(input{x: s.gate, cols: f.Down.Cols, ready: true, then: next},
 			s.toResidual(product{w: &f.Down, bias: f.DownBias}, &layer.FeedPostNorm))
 		s.addNormed(&layer.FeedPostNorm)
 		s.end(&layer.FeedEnd)

@@ -20,6 +20,8 @@ type input struct {
 	listed bool
 	// ready: the region before has quantised x already, see product.next.
 	ready bool
+	// then is the region that follows at once, if it is known, see State.ahead.
+	then region
 }
 
 // product is one matrix product of a region: dst (rows, w.Rows) = w · input row, for every row of the pass.
@@ -42,11 +44,11 @@ type product struct {
 const (
 	// maxProducts in one region: those of a gated delta net; attention has three.
 	maxProducts = 4
-	// A piece of a region that a worker claims ends after chunkBytes of weights, which a slow memory takes 20 us to
-	// deliver, or chunkWork multiply-accumulates, as long on a fast core: dear enough to hide the claim, short enough that
-	// a descheduled worker holds up little and that garbage collection, which waits for assembly to return, is never
-	// delayed noticeably.
-	chunkBytes = 32 << 10
+	// A piece of a region that a worker claims ends after chunkBytes of weights, which a slow memory takes 10 us to
+	// deliver, or chunkWork multiply-accumulates, twice as long on a fast core: dear enough to hide the claim, short enough that
+	// the workers end together, that a descheduled one holds up little, and that garbage collection, which waits for assembly
+	// to return, is never delayed noticeably.
+	chunkBytes = 16 << 10
 	chunkWork  = 2_000_000
 	// chunkAlign keeps pieces of a matrix on whole tiles of rows, and their results on whole blocks of activations.
 	chunkAlign = 32
@@ -59,26 +61,27 @@ const (
 // region allocates nothing.
 type phase struct {
 	input
-	products [maxProducts]product
-	chunks   [maxProducts]int // pieces of each product
-	step     [maxProducts]int // matrix rows in a piece
-	count    int              // products in use
-	of       *Attention       // under way
-	post     *Norm            // that addNormed adds by
-	quantise bool             // the attention quantises its result
-	keep     []uint64         // (cols/32, 2 * rows / 64) masks of the blocks of acts that are not zeros, of a listed input
-	energy   []float32        // (rows) scratch of quant.DropSmall
-	acts     []byte           // (cols/32, planes*rows) quant.Acts: the quantised input
-	next     []byte           // the same for the region that follows
-	scratch  []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
+	products  [maxProducts]product
+	chunks    [maxProducts]int // pieces of each product
+	step      [maxProducts]int // matrix rows in a piece
+	count     int              // products in use
+	of        *Attention       // under way
+	post      *Norm            // that addNormed adds by
+	quantise  bool             // the attention quantises its result
+	storeLate bool             // the attention stores keys and values, see State.store
+	keep      []uint64         // (cols/32, 2 * rows / 64) masks of the blocks of acts that are not zeros, of a listed input
+	energy    []float32        // (rows) scratch of quant.DropSmall
+	acts      []byte           // (cols/32, planes*rows) quant.Acts: the quantised input
+	next      []byte           // the same for the region that follows
+	scratch   []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
 
-	multiplyTask, prepareTask, addNormedTask, endTask, wideNormTask, rotateTask, attendTask, partTask func(worker, i int)
+	multiplyTask, prepareTask, addNormedTask, endTask, wideNormTask, storeTask, attendTask, partTask func(worker, i int)
 }
 
 func (p *phase) bind(s *State) {
 	p.multiplyTask, p.prepareTask, p.addNormedTask = s.multiplyChunk, s.prepareRow, s.addNormedRow
 	p.endTask = s.endRow
-	p.wideNormTask, p.rotateTask, p.attendTask, p.partTask = s.wideNormRow, s.rotateStretch, s.attendBlock, s.attendOne
+	p.wideNormTask, p.storeTask, p.attendTask, p.partTask = s.wideNormRow, s.storeStretch, s.attendBlock, s.attendOne
 }
 
 // place takes the buffers of a pool of so many workers from a.
@@ -128,7 +131,7 @@ func (s *State) multiply(in input, products ...product) {
 	if p.listed = in.listed && quantised && s.set.MatMulListed[p.products[0].w.Type] != nil; p.listed {
 		s.list()
 	}
-	s.pool.Run(total, p.multiplyTask)
+	s.pool.RunAhead(total, p.multiplyTask, s.ahead(in.then))
 	if p.products[0].next != nil {
 		p.acts, p.next = p.next, p.acts
 	}

@@ -77,12 +77,14 @@ type State struct {
 	blocks    []rowBlock         // (at most rows) the rows of the pass in pieces that share keys and values
 	stretches []stretch          // (at most rows) the rows of the pass by sequence and page
 	mixer     mixer              // of recurrent layers
+	divided   bool               // rows of a sequence that follow each other are in several blocks
 	entangled bool               // rows of a sequence have rows of others in between, so stretches of one page are not independent
 	splits    splitAttention
 	stream    streaming
 	adapters  adapting
 
-	phase phase
+	aheads []kernel.Ahead // (workers) memory of ahead
+	phase  phase
 }
 
 // NewState allocates a state for m, all of it outside the Go heap but for some kilobytes. The kernels must support every
@@ -201,6 +203,7 @@ func (s *State) place(a *arena.Arena, workers int) (cache []byte, err error) {
 	s.rotations = newRotations(c.Ropes, s.limits.Context, n, a)
 	s.splits = newSplitAttention(c, s.limits.KV, n, a)
 	s.phase.place(s, a, workers)
+	s.aheads = make([]kernel.Ahead, workers)
 	if err := s.newMixer(a, workers); err != nil {
 		return nil, fmt.Errorf("model state: %w", err)
 	}

@@ -4,3 +4,6 @@ package kernel
 
 // pause does nothing where no assembly is built in.
 func pause() {}
+
+// prefetch does nothing where no assembly is built in.
+func prefetch([]byte) {}

@@ -45,8 +45,19 @@ type slot struct {
 	// phase from ending.
 	task func(worker, i int)
 	end  int
-	bed  sleeper
-	_    [cacheLines]byte
+	// ahead belongs to the phase like task.
+	ahead Ahead
+	bed   sleeper
+	_     [cacheLines]byte
+}
+
+// Ahead is memory that will be read soon, in up to two places; the zero value is none.
+type Ahead [2][]byte
+
+func (a *Ahead) prefetch() {
+	for _, b := range a {
+		prefetch(b)
+	}
 }
 
 const (
@@ -127,11 +138,18 @@ func (p *Pool) Begin(rows int) {
 // Run calls task(worker, i) once for every i in [0, count), count < 1<<24, and returns when all calls have. Calls with
 // the same worker never overlap. Nothing is allocated when task is a function value made beforehand. A panic of task ends
 // the phase early and comes back as a panic with a *Fault, or with the value itself where the caller ran the task alone.
-func (p *Pool) Run(count int, task func(worker, i int)) {
+func (p *Pool) Run(count int, task func(worker, i int)) { p.RunAhead(count, task, nil) }
+
+// RunAhead is Run with ahead (Active, or nil), what each worker asks for in its cache when it has nothing left to claim: the memory
+// then delivers what the next phase begins with, while this one ends and others do what cannot be shared.
+func (p *Pool) RunAhead(count int, task func(worker, i int), ahead []Ahead) {
 	n := min(p.active, count)
 	if n <= 1 {
 		for i := range count {
 			task(0, i)
+		}
+		if len(ahead) > 0 {
+			ahead[0].prefetch()
 		}
 		return
 	}
@@ -143,11 +161,17 @@ func (p *Pool) Run(count int, task func(worker, i int)) {
 	for w := n - 1; w >= 0; w-- {
 		from, to := count*w/n, count*(w+1)/n
 		s := &p.slots[w]
-		s.task, s.end = task, to
+		s.task, s.end, s.ahead = task, to, Ahead{}
+		if w < len(ahead) {
+			s.ahead = ahead[w]
+		}
 		s.claims.Store(p.phase<<leftBits + uint64(to-from))
 		s.bed.rouse()
 	}
-	if done := p.claim(0, p.phase); p.pending.Add(-done) != 0 {
+	done, own := p.claim(0, p.phase)
+	left := p.pending.Add(-done)
+	own.prefetch()
+	if left != 0 {
 		p.caller.sleepUntil(func() bool { return p.pending.Load() == 0 })
 	}
 	if f := p.fault.Load(); f != nil {
@@ -156,8 +180,9 @@ func (p *Pool) Run(count int, task func(worker, i int)) {
 	}
 }
 
-// claim does what is left of a phase, the worker's own share first, and returns how many indices it has done.
-func (p *Pool) claim(worker int, phase uint64) (done int64) {
+// claim does what is left of a phase, the worker's own share first, and returns how many indices it has done, and, if there
+// were any, what to ask for then.
+func (p *Pool) claim(worker int, phase uint64) (done int64, ahead Ahead) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.fault.CompareAndSwap(nil, &Fault{Value: v, Stack: debug.Stack()})
@@ -168,12 +193,13 @@ func (p *Pool) claim(worker int, phase uint64) (done int64) {
 		s := &p.slots[(worker+w)%len(p.slots)]
 		for c := s.claims.Load(); c>>leftBits == phase && c&leftMask != 0; c = s.claims.Load() {
 			if s.claims.CompareAndSwap(c, c-1) {
+				ahead = p.slots[worker].ahead
 				s.task(worker, s.end-int(c&leftMask))
 				done++
 			}
 		}
 	}
-	return done
+	return done, ahead
 }
 
 // cancel claims what is left of a phase and returns how much it was.
@@ -200,9 +226,11 @@ func (p *Pool) work(worker int) {
 		}
 		seen = s.claims.Load() >> leftBits
 		// The caller may begin the next phase as soon as nothing is pending; it may then be roused for nothing.
-		if done := p.claim(worker, seen); done != 0 && p.pending.Add(-done) == 0 {
+		done, ahead := p.claim(worker, seen)
+		if done != 0 && p.pending.Add(-done) == 0 {
 			p.caller.rouse()
 		}
+		ahead.prefetch()
 	}
 }
 

@@ -43,6 +43,28 @@ func checkPhase(t *testing.T, p *Pool, count int) {
 	}
 }
 
+// What workers ask for ahead belongs to one phase: it changes from phase to phase, and workers that come late, after a phase has
+// ended without them, must not look at that of the next. The race detector sees it.
+func TestPoolAsksAhead(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	memory := make([]byte, 4096)
+	ahead := make([]Ahead, p.Workers())
+	var calls atomic.Int64
+	task := func(int, int) { calls.Add(1) }
+	const phases = 3000
+	for phase := range phases {
+		for w := range ahead {
+			ahead[w] = Ahead{memory[phase%64*64:], memory[:phase%2]}
+		}
+		p.SetActive(1 + phase%3)
+		p.RunAhead(5, task, ahead[:p.Active()])
+	}
+	if calls.Load() != 5*phases {
+		t.Errorf("%d calls, want %d", calls.Load(), 5*phases)
+	}
+}
+
 func TestPoolSetActive(t *testing.T) {
 	p := NewPool(3)
 	defer p.Close()
