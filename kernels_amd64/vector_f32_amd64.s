@@ -259,12 +259,24 @@ block:
 	VBROADCASTSS X4, Y4
 	VDIVPS       Y4, Y0, Y0
 	VCVTPS2DQ    Y0, Y0
+	VPMAXSD      leastQ<>+0(SB), Y0, Y5
+	VPMINSD      mostQ<>+0(SB), Y5, Y5
+	VCVTDQ2PS    Y5, Y5
 	VDIVPS       Y4, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
+	VPMAXSD      leastQ<>+0(SB), Y1, Y6
+	VPMINSD      mostQ<>+0(SB), Y6, Y6
+	VCVTDQ2PS    Y6, Y6
 	VDIVPS       Y4, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
+	VPMAXSD      leastQ<>+0(SB), Y2, Y7
+	VPMINSD      mostQ<>+0(SB), Y7, Y7
+	VCVTDQ2PS    Y7, Y7
 	VDIVPS       Y4, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
+	VPMAXSD      leastQ<>+0(SB), Y3, Y8
+	VPMINSD      mostQ<>+0(SB), Y8, Y8
+	VCVTDQ2PS    Y8, Y8
 	VPACKSSDW    Y1, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
 	VPACKSSWB    Y2, Y0, Y0
@@ -298,23 +310,14 @@ block:
 	VMOVUPS      32(DX), Y1
 	VMOVUPS      64(DX), Y2
 	VMOVUPS      96(DX), Y3
-	VBROADCASTSS 32(AX), Y4
-	VPMOVSXBD    (AX), Y5
-	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y4, Y5, Y5
 	VSUBPS       Y5, Y0, Y0
-	VPMOVSXBD    8(AX), Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y5, Y5
-	VSUBPS       Y5, Y1, Y1
-	VPMOVSXBD    16(AX), Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y5, Y5
-	VSUBPS       Y5, Y2, Y2
-	VPMOVSXBD    24(AX), Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y5, Y5
-	VSUBPS       Y5, Y3, Y3
+	VMULPS       Y4, Y6, Y6
+	VSUBPS       Y6, Y1, Y1
+	VMULPS       Y4, Y7, Y7
+	VSUBPS       Y7, Y2, Y2
+	VMULPS       Y4, Y8, Y8
+	VSUBPS       Y8, Y3, Y3
 	VMOVDQU      magnitude<>+0(SB), Y5
 	VPAND        Y0, Y5, Y4
 	VPAND        Y1, Y5, Y6
@@ -378,6 +381,42 @@ block:
 	JNZ          block
 	VZEROUPPER
 	RET
+
+DATA leastQ<>+0(SB)/4, $0xffffff81
+DATA leastQ<>+4(SB)/4, $0xffffff81
+DATA leastQ<>+8(SB)/4, $0xffffff81
+DATA leastQ<>+12(SB)/4, $0xffffff81
+DATA leastQ<>+16(SB)/4, $0xffffff81
+DATA leastQ<>+20(SB)/4, $0xffffff81
+DATA leastQ<>+24(SB)/4, $0xffffff81
+DATA leastQ<>+28(SB)/4, $0xffffff81
+DATA leastQ<>+32(SB)/4, $0xffffff81
+DATA leastQ<>+36(SB)/4, $0xffffff81
+DATA leastQ<>+40(SB)/4, $0xffffff81
+DATA leastQ<>+44(SB)/4, $0xffffff81
+DATA leastQ<>+48(SB)/4, $0xffffff81
+DATA leastQ<>+52(SB)/4, $0xffffff81
+DATA leastQ<>+56(SB)/4, $0xffffff81
+DATA leastQ<>+60(SB)/4, $0xffffff81
+GLOBL leastQ<>(SB), RODATA|NOPTR, $64
+
+DATA mostQ<>+0(SB)/4, $0x0000007f
+DATA mostQ<>+4(SB)/4, $0x0000007f
+DATA mostQ<>+8(SB)/4, $0x0000007f
+DATA mostQ<>+12(SB)/4, $0x0000007f
+DATA mostQ<>+16(SB)/4, $0x0000007f
+DATA mostQ<>+20(SB)/4, $0x0000007f
+DATA mostQ<>+24(SB)/4, $0x0000007f
+DATA mostQ<>+28(SB)/4, $0x0000007f
+DATA mostQ<>+32(SB)/4, $0x0000007f
+DATA mostQ<>+36(SB)/4, $0x0000007f
+DATA mostQ<>+40(SB)/4, $0x0000007f
+DATA mostQ<>+44(SB)/4, $0x0000007f
+DATA mostQ<>+48(SB)/4, $0x0000007f
+DATA mostQ<>+52(SB)/4, $0x0000007f
+DATA mostQ<>+56(SB)/4, $0x0000007f
+DATA mostQ<>+60(SB)/4, $0x0000007f
+GLOBL mostQ<>(SB), RODATA|NOPTR, $64
 
 // func toF16AVX2(dst *byte, x *float32, n int)
 // Requires: AVX, F16C

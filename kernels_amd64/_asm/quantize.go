@@ -12,7 +12,7 @@ func (a *asm) quantize() {
 		"quantizeAVX2 quantises blocks of 32 activations: "+layout+".", "stride is in bytes; blocks is at least 1.")
 	dst, stride, x, blocks := a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
 	a.Label("block")
-	a.quantizeBlock(dst, a.load32(x))
+	a.quantizeBlock(dst, a.load32(x), false)
 	a.ADDQ(Imm(128), x)
 	a.ADDQ(stride, dst)
 	a.DECQ(blocks)
@@ -25,17 +25,13 @@ func (a *asm) quantize() {
 	dst, stride, x, blocks = a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
 	low := a.param("low")
 	a.Label("block")
-	a.quantizeBlock(dst, a.load32(x))
-	rest, scale := a.load32(x), a.YMM()
-	a.VBROADCASTSS(at(dst, actD), scale)
+	scale, whole := a.quantizeBlock(dst, a.load32(x), true)
+	rest := a.load32(x)
 	for i, v := range rest {
-		q := a.YMM()
-		a.VPMOVSXBD(at(dst, 8*i), q)
-		a.VCVTDQ2PS(q, q)
-		a.VMULPS(scale, q, q)
-		a.VSUBPS(q, v, v)
+		a.VMULPS(scale, whole[i], whole[i])
+		a.VSUBPS(whole[i], v, v)
 	}
-	a.quantizeBlock(low, rest)
+	a.quantizeBlock(low, rest, false)
 	a.ADDQ(Imm(128), x)
 	a.ADDQ(stride, dst)
 	a.ADDQ(stride, low)
@@ -53,13 +49,20 @@ func (a *asm) load32(x reg.Register) (v [4]reg.VecVirtual) {
 	return v
 }
 
-// quantizeBlock writes the Act of 32 values, which it spoils.
-func (a *asm) quantizeBlock(dst reg.Register, x [4]reg.VecVirtual) {
-	scale := a.blockScale(x)
+// quantizeBlock writes the Act of 32 values, which it spoils. It returns the scale, in all lanes, and, if they are wanted, the
+// integers as float32.
+func (a *asm) quantizeBlock(dst reg.Register, x [4]reg.VecVirtual, wanted bool) (scale reg.VecVirtual, whole [4]reg.VecVirtual) {
+	scale = a.blockScale(x)
 	a.VBROADCASTSS(scale.AsX(), scale)
-	for _, v := range x {
+	for i, v := range x {
 		a.VDIVPS(scale, v, v)
 		a.VCVTPS2DQ(v, v)
+		if wanted {
+			whole[i] = a.YMM()
+			a.VPMAXSD(a.constant("leastQ", ^uint32(126)), v, whole[i])
+			a.VPMINSD(a.constant("mostQ", 127), whole[i], whole[i])
+			a.VCVTDQ2PS(whole[i], whole[i])
+		}
 	}
 	// Packing works in 16-byte halves and saturates; VPERMD puts the words in order.
 	v, order, valid := x[0], a.YMM(), a.YMM()
@@ -74,6 +77,7 @@ func (a *asm) quantizeBlock(dst reg.Register, x [4]reg.VecVirtual) {
 	a.VPAND(valid, v, v)
 	a.VMOVDQU(v, at(dst, 0))
 	a.blockSums(dst, v, scale.AsX())
+	return scale, whole
 }
 
 // blockSums writes the second half of the Act: D, S, SA, SB, N, NA, NB, 0. v are the values, the scale is in all lanes.
