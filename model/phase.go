@@ -213,9 +213,9 @@ func (s *State) multiplyChunk(worker, chunk int) {
 		sum := s.workerScratch(worker)
 		s.product(pr.w, from, to, sum, to-from)
 		s.adapt(worker, which*factorsOf, pr.w, from, to, sum, to-from)
+		pr.finishRows(sum[:len(s.rows)*(to-from)], from, to-from)
 		for i := range s.rows {
 			dst, src := pr.dst[i*stride+from:i*stride+to], sum[i*(to-from):(i+1)*(to-from)]
-			pr.finish(src, from)
 			if pr.add {
 				s.set.Add(dst, src)
 			} else {
@@ -225,8 +225,10 @@ func (s *State) multiplyChunk(worker, chunk int) {
 	default:
 		s.product(pr.w, from, to, pr.dst[from:], stride)
 		s.adapt(worker, which*factorsOf, pr.w, from, to, pr.dst[from:], stride)
-		for i := range s.rows {
-			pr.finish(pr.dst[i*stride+from:i*stride+to], from)
+		if pr.finishes() {
+			for i := range s.rows {
+				pr.finish(pr.dst[i*stride+from:i*stride+to], from)
+			}
 		}
 	}
 }
@@ -236,6 +238,19 @@ func (pr *product) rowStride() int {
 		return pr.stride
 	}
 	return pr.w.Rows
+}
+
+// finishes reports whether finish does anything.
+func (pr *product) finishes() bool { return pr.bias != nil || pr.scale != 0 && pr.scale != 1 || pr.cap != 0 }
+
+// finishRows is finish for tight rows of cols results.
+func (pr *product) finishRows(x []float32, from, cols int) {
+	if !pr.finishes() {
+		return
+	}
+	for ; len(x) > 0; x = x[cols:] {
+		pr.finish(x[:cols], from)
+	}
 }
 
 // finish applies bias, scale and cap to results of the matrix rows from from on.
@@ -257,30 +272,42 @@ func addBias(x, bias []float32) {
 	}
 }
 
-// gateChunk computes columns [from, to) of the unit and quantises them for the matrix that follows.
+// gateChunk computes columns [from, to) of the unit, of all rows together in the worker's scratch, and quantises them for the matrix
+// that follows. As numbers they are kept only where somebody else reads them.
 func (s *State) gateChunk(worker, which, from, to int) {
-	pr, up := &s.phase.products[which], s.workerScratch(worker)
-	stride, n := pr.rowStride(), len(s.rows)
-	s.product(pr.w, from, to, pr.dst[from:], stride)
-	s.adapt(worker, which*factorsOf, pr.w, from, to, pr.dst[from:], stride)
-	if pr.up != nil {
-		s.product(pr.up, from, to, up, to-from)
-		s.adapt(worker, which*factorsOf+1, pr.up, from, to, up, to-from)
+	pr, memory := &s.phase.products[which], s.workerScratch(worker)
+	cols, n := to-from, len(s.rows)
+	gate, up := memory[:n*cols], memory[n*cols:2*n*cols]
+	s.product(pr.w, from, to, gate, cols)
+	s.adapt(worker, which*factorsOf, pr.w, from, to, gate, cols)
+	pr.finishRows(gate, from, cols)
+	if pr.up == nil {
+		s.activateAlone(pr.act, gate, up)
+	} else {
+		s.product(pr.up, from, to, up, cols)
+		s.adapt(worker, which*factorsOf+1, pr.up, from, to, up, cols)
+		if pr.upBias != nil {
+			for i := range n {
+				addBias(up[i*cols:(i+1)*cols], pr.upBias[from:])
+			}
+		}
+		s.activate(pr.act, gate, up)
 	}
 	quantised := pr.next != nil && !pr.next.Type.IsFloat()
-	for i := range n {
-		gate, up := pr.dst[i*stride+from:i*stride+to], up[i*(to-from):(i+1)*(to-from)]
-		pr.finish(gate, from)
-		if pr.up == nil {
-			s.activateAlone(pr.act, gate, up)
+	if quantised {
+		next := s.phase.next[from/quant.ActBlock*n*quant.ActBytes:]
+		if cols == quant.ActBlock { // the blocks of all rows lie side by side
+			s.set.Quantize(next[:n*quant.ActBytes], gate, 1, 0)
 		} else {
-			if pr.upBias != nil {
-				addBias(up, pr.upBias[from:])
+			for i := range n {
+				s.set.Quantize(next, gate[i*cols:(i+1)*cols], n, i)
 			}
-			s.activate(pr.act, gate, up)
 		}
-		if quantised {
-			s.set.Quantize(s.phase.next[from/quant.ActBlock*n*quant.ActBytes:], gate, n, i)
+	}
+	if !quantised || len(s.adapters.list) > 0 {
+		stride := pr.rowStride()
+		for i := range n {
+			copy(pr.dst[i*stride+from:i*stride+to], gate[i*cols:(i+1)*cols])
 		}
 	}
 }
