@@ -66,11 +66,14 @@ func mulTiles(
 		return
 	}
 	raceRead(acts)
-	if packed && n <= f.mostRows() {
+	switch {
+	case packed && n <= f.mostRows():
 		p.vec(rows)
-		return
+	case !packed && n <= f.mostPlain() && rows >= groupRows:
+		p.plain(rows)
+	default:
+		p.all(rows)
 	}
-	p.all(rows)
 }
 
 // vecBytes bounds the weights of one assembly call, so that it ends within 250 us at 4 GB/s. againBytes bounds those that
@@ -92,6 +95,36 @@ func (f Format) mostRows() int {
 	default:
 		return 1
 	}
+}
+
+// mostPlain is mostRows for plain rows.
+func (f Format) mostPlain() int {
+	if f == Q5K {
+		return 0
+	}
+	return min(2, f.mostRows())
+}
+
+// plain computes plain rows, at least a group, for a few activation rows. Where rows is not a multiple of 16, the last group overlaps
+// the one before.
+func (p *tileProduct) plain(rows int) {
+	some, whole := max(1, vecBytes/(groupRows*p.rowBytes))*groupRows, rows/groupRows*groupRows
+	for r := 0; r < whole; r += some {
+		p.plainGroups(r, min(some, whole-r)/groupRows)
+	}
+	if whole < rows {
+		p.plainGroups(rows-groupRows, 1)
+	}
+}
+
+// plainGroups computes some groups of plain rows from row r on.
+func (p *tileProduct) plainGroups(r, groups int) {
+	_, cols := p.format.block()
+	multiply := matVecPlain
+	if p.isa == isaAVXVNNI {
+		multiply = matVecPlainVNNI
+	}
+	multiply(p.format, p.n, &p.dst[r], p.dstStride, &p.w[r*p.rowBytes], p.rowBytes, groups, p.blocks*actLen/cols, &p.acts[0], p.n*actBytes)
 }
 
 // vec computes packed rows for a few activation rows.

@@ -789,6 +789,204 @@ func matVecQ2KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, block
 //go:noescape
 func matVecQ3KPackedAVX2(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
 
+// matVecQ40PlainAVX2 multiplies plain rows of Q4_0 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ40PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q40PlainAVX2 multiplies plain rows of Q4_0 weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q40PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ41PlainAVX2 multiplies plain rows of Q4_1 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ41PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q41PlainAVX2 multiplies plain rows of Q4_1 weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q41PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ50PlainAVX2 multiplies plain rows of Q5_0 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ50PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ51PlainAVX2 multiplies plain rows of Q5_1 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ51PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ80PlainAVX2 multiplies plain rows of Q8_0 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ80PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q80PlainAVX2 multiplies plain rows of Q8_0 weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q80PlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecIQ4NLPlainAVX2 multiplies plain rows of IQ4_NL weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecIQ4NLPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2IQ4NLPlainAVX2 multiplies plain rows of IQ4_NL weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2IQ4NLPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecIQ4XSPlainAVX2 multiplies plain rows of IQ4_XS weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecIQ4XSPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2IQ4XSPlainAVX2 multiplies plain rows of IQ4_XS weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2IQ4XSPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ4KPlainAVX2 multiplies plain rows of Q4_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ4KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q4KPlainAVX2 multiplies plain rows of Q4_K weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q4KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ6KPlainAVX2 multiplies plain rows of Q6_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ6KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q6KPlainAVX2 multiplies plain rows of Q6_K weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q6KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ2KPlainAVX2 multiplies plain rows of Q2_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ2KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ3KPlainAVX2 multiplies plain rows of Q3_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ3KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
 // mulTileU8MinAVXVNNI multiplies a tile of unsigned weights with minima with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -1227,6 +1425,204 @@ func matVecQ2KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, bl
 //
 //go:noescape
 func matVecQ3KPackedAVXVNNI(dst *float32, dstStride int, w *byte, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ40PlainAVXVNNI multiplies plain rows of Q4_0 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ40PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q40PlainAVXVNNI multiplies plain rows of Q4_0 weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q40PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ41PlainAVXVNNI multiplies plain rows of Q4_1 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ41PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q41PlainAVXVNNI multiplies plain rows of Q4_1 weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q41PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ50PlainAVXVNNI multiplies plain rows of Q5_0 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ50PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ51PlainAVXVNNI multiplies plain rows of Q5_1 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ51PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ80PlainAVXVNNI multiplies plain rows of Q8_0 weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ80PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q80PlainAVXVNNI multiplies plain rows of Q8_0 weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q80PlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecIQ4NLPlainAVXVNNI multiplies plain rows of IQ4_NL weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecIQ4NLPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2IQ4NLPlainAVXVNNI multiplies plain rows of IQ4_NL weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 32 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2IQ4NLPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecIQ4XSPlainAVXVNNI multiplies plain rows of IQ4_XS weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecIQ4XSPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2IQ4XSPlainAVXVNNI multiplies plain rows of IQ4_XS weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2IQ4XSPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ4KPlainAVXVNNI multiplies plain rows of Q4_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ4KPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q4KPlainAVXVNNI multiplies plain rows of Q4_K weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q4KPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ6KPlainAVXVNNI multiplies plain rows of Q6_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ6KPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVec2Q6KPlainAVXVNNI multiplies plain rows of Q6_K weights with n = 2 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVec2Q6KPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ2KPlainAVXVNNI multiplies plain rows of Q2_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ2KPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
+
+// matVecQ3KPlainAVXVNNI multiplies plain rows of Q3_K weights with n = 1 activation rows:
+//
+//	for r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)
+//
+// in the order of float operations of quant.MatMulQ8. A row has blocks blocks of 256 columns; acts are their Acts, stride
+// bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though
+// memory behind w is asked for. Lanes are rows. stride is not used: a block is as long as the n rows. dstStride is not used with one row. Rows are rowStride bytes long and apart.
+//
+//go:noescape
+func matVecQ3KPlainAVXVNNI(dst *float32, dstStride int, w *byte, rowStride int, groups int, blocks int, acts *byte, stride int)
 
 // mulF32AVX2 multiplies rows of float weights, groups of 4, with n rows of float32 activations:
 //

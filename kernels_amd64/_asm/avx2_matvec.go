@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -10,12 +11,12 @@ import (
 // scaleBytes is what a record keeps where weights are multiplied at once: scales and minima only.
 const scaleBytes = tileBytes - scaleAt
 
-// matVecs generates the products of packed rows with one activation row and with a few.
-func matVecs(vnni bool) func(a *asm) {
+// matVecs generates the products of packed and of plain rows with one activation row and with a few.
+func matVecs(vnni, packed bool) func(a *asm) {
 	return func(a *asm) {
 		for _, f := range formats() {
-			for n := 1; n <= f.mostRows(); n++ {
-				matVec(a, f, vnni, n)
+			for n := 1; n <= f.mostRows(packed); n++ {
+				matVec(a, f, vnni, packed, n)
 			}
 		}
 	}
@@ -25,7 +26,15 @@ func matVecs(vnni bool) func(a *asm) {
 // rows with AVX2 at 10 GB/s by way of a tile and at 19 without (Q4_0, Q4_1), 11 and 20 (Q8_0), 9 and 13 (IQ4_NL), 8 and 11
 // (IQ4_XS), 13 and 15 (Q4_K), 10.8 and 10.4, then 9.3 and 12.4 (Q6_K); Q5_0 and Q5_1 gain nothing, and Q2_K and Q3_K lose a third, for want of registers.
 // For four rows 8.8 and 10.7 (Q4_0, Q4_1), 8 and 15 (Q8_0), 6 and 7.6 (IQ4_NL); for eight 5.7 and 4.8 (Q4_0), 4.8 and 7.6 (Q8_0).
-func (w weights) mostRows() int {
+//
+// Plain rows take two at most, for two planes of one answer; Q5_K wants more registers than there are.
+func (w weights) mostRows(packed bool) int {
+	if !packed && w.name == "Q5K" {
+		return 0
+	}
+	if !packed {
+		return min(2, w.mostRows(true))
+	}
 	switch w.name {
 	case "Q40", "Q41", "Q80", "IQ4NL":
 		return 4
@@ -35,38 +44,45 @@ func (w weights) mostRows() int {
 	return 1
 }
 
-// matVec generates the product of packed rows with n activation rows: weights are multiplied as they are unpacked and never
-// stored, so that memory is read without a pause.
-func matVec(a *asm, f weights, vnni bool, n int) {
-	u := &unpacker{source: source{asm: a, packed: true, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
-	name := "matVec" + f.name + "Packed" + u.isa()
+// matVec generates the product of rows with n activation rows: weights are multiplied as they are unpacked and never stored, so
+// that memory is read without a pause.
+func matVec(a *asm, f weights, vnni, packed bool, n int) {
+	u := &unpacker{source: source{asm: a, packed: packed, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
+	kind, stride := "Packed", ""
+	if !packed {
+		kind, stride = "Plain", "rowStride, "
+	}
+	name := "matVec" + f.name + kind + u.isa()
 	if n > 1 {
-		name = fmt.Sprintf("matVec%d%sPacked%s", n, f.name, u.isa())
+		name = fmt.Sprintf("matVec%d%s%s%s", n, f.name, kind, u.isa())
 	}
 	strides := "dstStride is not used with one row."
 	if f.cols > 32 {
 		strides = "stride is not used: a block is as long as the n rows. " + strides
 	}
+	if !packed {
+		strides += " Rows are rowStride bytes long and apart."
+	}
 	u.Function(name)
 	u.Doc(
-		fmt.Sprintf("%s multiplies packed rows of %s weights with n = %d activation rows:", name, f.doc, n), "",
+		fmt.Sprintf("%s multiplies %s rows of %s weights with n = %d activation rows:", name, strings.ToLower(kind), f.doc, n), "",
 		"\tfor r < 16*groups, t < n: dst[t*dstStride+r] = dot(row r of w, activation row t)", "",
 		fmt.Sprintf("in the order of float operations of quant.MatMulQ8. A row has blocks blocks of %d columns; acts are their Acts, stride", f.cols),
 		"bytes from block to block. groups and blocks are at least 1. No alignment is needed; nothing outside is touched, though",
 		"memory behind w is asked for. Lanes are rows. "+strides)
 	u.Pragma("noescape")
-	u.SignatureExpr("func(dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int)")
-	u.load()
-	dst, groups, acts, blocks := u.param("dst"), u.param("groups"), u.GP64(), u.GP64()
-	frame := u.GP64()
+	u.SignatureExpr("func(dst *float32, dstStride int, w *byte, " + stride + "groups, blocks int, acts *byte, stride int)")
+	u.loadStream()
+	acts, blocks := u.GP64(), u.GP64()
 	// Scales of eight blocks, halves of four for each row, and the sums.
-	u.alignedLocal(frame, 8*scaleBytes+n*128+n*sumBytes)
 	u.scales = u.GP64()
-	u.LEAQ(at(frame, -scaleAt), u.scales)
+	u.alignedLocal(u.scales, 8*scaleBytes+n*128+n*sumBytes)
+	u.SUBQ(I32(scaleAt), u.scales)
+	behind := scaleAt + 8*scaleBytes
 
 	u.Label("group")
 	v := &vecSink{
-		unpacker: u, n: n, acts: acts, halves: at(frame, 8*scaleBytes), kept: at(frame, 8*scaleBytes+n*128),
+		unpacker: u, n: n, acts: acts, halves: at(u.scales, behind), kept: at(u.scales, behind+n*128),
 		state: map[rowPart]*partial{}, next: map[[2]int]int{},
 	}
 	v.clear()
@@ -85,9 +101,9 @@ func matVec(a *asm, f weights, vnni bool, n int) {
 	}
 	u.DECQ(blocks)
 	u.JNZ(LabelRef("block"))
-	v.results(dst)
-	u.ADDQ(Imm(sumBytes), dst)
-	u.DECQ(groups)
+	v.results()
+	u.nextGroup()
+	u.DECQ(u.paramMem("groups"))
 	u.JNZ(LabelRef("group"))
 	u.VZEROUPPER()
 	u.RET()
@@ -159,11 +175,9 @@ func (v *vecSink) keep(t, h int, sum vector) {
 }
 
 // results stores the sums of all rows.
-func (v *vecSink) results(dst reg.Register) {
-	to, stride := dst, v.GP64()
+func (v *vecSink) results() {
+	to, stride := v.param("dst"), v.GP64()
 	if v.n > 1 {
-		to = v.GP64()
-		v.MOVQ(dst, to)
 		v.MOVQ(v.paramMem("dstStride"), stride)
 		v.SHLQ(Imm(2), stride)
 	}
@@ -175,6 +189,7 @@ func (v *vecSink) results(dst reg.Register) {
 			v.VMOVUPS(v.sum(t, h), at(to, 32*h))
 		}
 	}
+	v.ADDQ(Imm(sumBytes), v.paramMem("dst"))
 }
 
 // at is the place of byte i of the Act of a block.

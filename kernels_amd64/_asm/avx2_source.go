@@ -17,6 +17,9 @@ type source struct {
 	stride3 reg.Register    // three times that
 	next    [4]reg.Register // plain: 16..19 times that, from row i%4 = 0 to row i of the next group
 	asked   map[int]bool    // plain: cache lines of the block that memory was asked for, times 2 plus h
+	// Plain rows that are multiplied at once follow each other, so memory is asked for in one stream instead.
+	stream reg.Register // plain: what is asked for next, or nil
+	lines  int          // of the block that were asked for
 }
 
 type vector = reg.VecVirtual
@@ -24,18 +27,16 @@ type vector = reg.VecVirtual
 // packedAhead is how far ahead of packed weights, in bytes, memory is asked for: a tile of most formats is 1 to 4 KB.
 const packedAhead = 4 << 10
 
+// streamAhead is how far ahead of plain rows, in bytes, memory is asked for in one stream.
+const streamAhead = 16 << 10
+
 // load starts a source at argument w, with rows at argument stride if they are plain.
 func (s *source) load() {
 	s.rows[0] = s.param("w")
 	if s.packed {
 		return
 	}
-	s.stride, s.stride3 = s.param("stride"), s.GP64()
-	s.LEAQ(atIndex(s.stride, s.stride, 2, 0), s.stride3)
-	for i := 1; i < 4; i++ {
-		s.rows[i] = s.GP64()
-		s.LEAQ(atIndex(s.rows[i-1], s.stride, 4, 0), s.rows[i])
-	}
+	s.loadRows("stride")
 	s.next[0] = s.GP64()
 	s.MOVQ(s.stride, s.next[0])
 	s.SHLQ(Imm(4), s.next[0])
@@ -46,14 +47,63 @@ func (s *source) load() {
 	s.asked = map[int]bool{}
 }
 
+// loadRows starts the other rows of a plain source.
+func (s *source) loadRows(stride string) {
+	s.stride, s.stride3 = s.param(stride), s.GP64()
+	s.LEAQ(atIndex(s.stride, s.stride, 2, 0), s.stride3)
+	for i := 1; i < 4; i++ {
+		s.rows[i] = s.GP64()
+		s.LEAQ(atIndex(s.rows[i-1], s.stride, 4, 0), s.rows[i])
+	}
+}
+
+// loadStream starts a source at argument w; plain rows are at argument rowStride, which is their length.
+func (s *source) loadStream() {
+	s.rows[0] = s.param("w")
+	if s.packed {
+		return
+	}
+	s.loadRows("rowStride")
+	s.stream = s.GP64()
+	s.LEAQ(at(s.rows[0], streamAhead), s.stream)
+}
+
+// askFor asks for more lines of what lies ahead of a block of 16 rows, at most those that it has.
+func (s *source) askFor(lines int) {
+	for range lines {
+		if 64*s.lines < 16*s.bytes {
+			s.PREFETCHT1(at(s.stream, 64*s.lines))
+			s.lines++
+		}
+	}
+}
+
 // advance moves on to the next block.
 func (s *source) advance() {
 	if s.packed {
 		s.ADDQ(I32(int32(16*s.bytes)), s.rows[0])
 		return
 	}
+	if s.stream != nil {
+		s.askFor(16 * s.bytes)
+		s.ADDQ(I32(int32(16*s.bytes)), s.stream)
+	}
 	for _, r := range s.rows {
 		s.ADDQ(I32(int32(s.bytes)), r)
+	}
+}
+
+// nextGroup moves on from the end of a group to the next: plain rows are at the begin of the row behind each.
+func (s *source) nextGroup() {
+	if s.packed {
+		return
+	}
+	skip := s.GP64()
+	s.MOVQ(s.stride, skip)
+	s.SHLQ(Imm(4), skip)
+	s.SUBQ(s.stride, skip)
+	for _, r := range s.rows {
+		s.ADDQ(skip, r)
 	}
 }
 
@@ -99,7 +149,9 @@ func (s *source) prefetch(from Mem, h int) {
 // last 16 bytes of the block and shifts them.
 func (s *source) transpose(off, h int) []vector {
 	past := max(0, off+16-s.bytes)
-	if line := off/64*2 + h; !s.asked[line] {
+	if s.stream != nil {
+		s.askFor(2) // these are 128 bytes
+	} else if line := off/64*2 + h; !s.asked[line] {
 		// The same place in the next group of rows: 16 distant rows are too many for the prefetcher of some CPUs.
 		s.asked[line] = true
 		for i := range 8 {
