@@ -20,14 +20,14 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       sixteenth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMULPS       sixteenth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD (CX), Y4
@@ -37,7 +37,7 @@ block:
 	VPBROADCASTD 16(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
 	VPADDW       Y3, Y4, Y4
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 4(CX), Y5
@@ -48,7 +48,7 @@ block:
 	VPBROADCASTD 20(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
 	VPADDW       Y3, Y4, Y4
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 8(CX), Y5
@@ -59,7 +59,7 @@ block:
 	VPBROADCASTD 24(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
 	VPADDW       Y3, Y4, Y4
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 12(CX), Y5
@@ -209,14 +209,14 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -231,7 +231,7 @@ block:
 	VPBROADCASTD 80(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y3, Y3
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y4
@@ -248,7 +248,7 @@ block:
 	VPBROADCASTD 84(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y3, Y3
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y4
@@ -265,7 +265,7 @@ block:
 	VPBROADCASTD 88(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y3, Y3
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y4
@@ -423,14 +423,14 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -450,7 +450,7 @@ block:
 	VPBROADCASTD 144(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y4, Y4
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y5
@@ -473,7 +473,7 @@ block:
 	VPBROADCASTD 148(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y4, Y4
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y5
@@ -496,7 +496,7 @@ block:
 	VPBROADCASTD 152(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y4, Y4
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y5
@@ -708,14 +708,14 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -740,7 +740,7 @@ block:
 	VPBROADCASTD 208(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y5, Y5
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y6
@@ -769,7 +769,7 @@ block:
 	VPBROADCASTD 212(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y5, Y5
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y6
@@ -798,7 +798,7 @@ block:
 	VPBROADCASTD 216(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y5, Y5
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y6
@@ -1055,9 +1055,9 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(BX)
 	VMOVUPS      Y3, 640(BX)
@@ -1065,7 +1065,7 @@ block:
 	VCVTPH2PS    48(AX), Y3
 	VMOVUPS      Y2, 544(BX)
 	VMOVUPS      Y3, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD (CX), Y4
@@ -1075,7 +1075,7 @@ block:
 	VPBROADCASTD 16(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
 	VPADDW       Y3, Y4, Y4
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 4(CX), Y5
@@ -1086,7 +1086,7 @@ block:
 	VPBROADCASTD 20(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
 	VPADDW       Y3, Y4, Y4
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 8(CX), Y5
@@ -1097,7 +1097,7 @@ block:
 	VPBROADCASTD 24(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
 	VPADDW       Y3, Y4, Y4
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 12(CX), Y5
@@ -1211,9 +1211,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1221,7 +1221,7 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -1236,7 +1236,7 @@ block:
 	VPBROADCASTD 80(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y3, Y3
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y4
@@ -1253,7 +1253,7 @@ block:
 	VPBROADCASTD 84(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y3, Y3
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y4
@@ -1270,7 +1270,7 @@ block:
 	VPBROADCASTD 88(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y3, Y3
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y4
@@ -1428,9 +1428,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1438,7 +1438,7 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -1458,7 +1458,7 @@ block:
 	VPBROADCASTD 144(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y4, Y4
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y5
@@ -1481,7 +1481,7 @@ block:
 	VPBROADCASTD 148(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y4, Y4
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y5
@@ -1504,7 +1504,7 @@ block:
 	VPBROADCASTD 152(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y4, Y4
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y5
@@ -1716,9 +1716,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1726,7 +1726,7 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -1751,7 +1751,7 @@ block:
 	VPBROADCASTD 208(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y5, Y5
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y6
@@ -1780,7 +1780,7 @@ block:
 	VPBROADCASTD 212(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y5, Y5
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y6
@@ -1809,7 +1809,7 @@ block:
 	VPBROADCASTD 216(CX), Y1
 	VPMADDUBSW   Y1, Y0, Y1
 	VPADDW       Y1, Y5, Y5
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y6
@@ -2066,17 +2066,17 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       eighth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMULPS       eighth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread0<>+0(SB), Y3, Y6
@@ -2094,7 +2094,7 @@ block:
 	VPBROADCASTD 16(CX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
 	VPADDW       Y5, Y6, Y6
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread0<>+0(SB), Y2, Y7
@@ -2114,7 +2114,7 @@ block:
 	VPMADDUBSW   Y5, Y4, Y5
 	VPADDW       Y5, Y6, Y6
 	VPMADDWD     times8<>+0(SB), Y6, Y6
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread1<>+0(SB), Y3, Y7
@@ -2132,7 +2132,7 @@ block:
 	VPBROADCASTD 24(CX), Y3
 	VPMADDUBSW   Y3, Y4, Y3
 	VPADDW       Y3, Y7, Y7
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
 	VPSHUFB      spread1<>+0(SB), Y2, Y5
@@ -2413,9 +2413,9 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(BX)
 	VMOVUPS      Y3, 640(BX)
@@ -2423,10 +2423,10 @@ block:
 	VCVTPH2PS    48(AX), Y3
 	VMOVUPS      Y2, 544(BX)
 	VMOVUPS      Y3, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread0<>+0(SB), Y3, Y6
@@ -2444,7 +2444,7 @@ block:
 	VPBROADCASTD 16(CX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
 	VPADDW       Y5, Y6, Y6
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread0<>+0(SB), Y2, Y7
@@ -2464,7 +2464,7 @@ block:
 	VPMADDUBSW   Y5, Y4, Y5
 	VPADDW       Y5, Y6, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread1<>+0(SB), Y3, Y7
@@ -2482,7 +2482,7 @@ block:
 	VPBROADCASTD 24(CX), Y3
 	VPMADDUBSW   Y3, Y4, Y3
 	VPADDW       Y3, Y7, Y7
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
 	VPSHUFB      spread1<>+0(SB), Y2, Y5
@@ -2619,19 +2619,19 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD (CX), Y4
 	VPSIGNB      Y2, Y4, Y4
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 4(CX), Y5
@@ -2639,7 +2639,7 @@ block:
 	VPMADDUBSW   Y5, Y3, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 8(CX), Y5
@@ -2647,7 +2647,7 @@ block:
 	VPMADDUBSW   Y5, Y3, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 12(CX), Y5
@@ -2655,7 +2655,7 @@ block:
 	VPMADDUBSW   Y5, Y3, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 16(CX), Y5
@@ -2663,7 +2663,7 @@ block:
 	VPMADDUBSW   Y5, Y3, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 20(CX), Y5
@@ -2671,7 +2671,7 @@ block:
 	VPMADDUBSW   Y5, Y3, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 24(CX), Y5
@@ -2679,7 +2679,7 @@ block:
 	VPMADDUBSW   Y5, Y3, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y2
 	VPABSB       Y2, Y3
 	VPBROADCASTD 28(CX), Y5
@@ -2782,12 +2782,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -2798,7 +2798,7 @@ block:
 	VPSIGNB      Y0, Y3, Y3
 	VPMADDUBSW   Y3, Y1, Y3
 	VPMADDWD     times1<>+0(SB), Y3, Y3
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 4(CX), Y4
@@ -2811,7 +2811,7 @@ block:
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 8(CX), Y4
@@ -2824,7 +2824,7 @@ block:
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 12(CX), Y4
@@ -2837,7 +2837,7 @@ block:
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 16(CX), Y4
@@ -2850,7 +2850,7 @@ block:
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 20(CX), Y4
@@ -2863,7 +2863,7 @@ block:
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 24(CX), Y4
@@ -2876,7 +2876,7 @@ block:
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 28(CX), Y4
@@ -3050,12 +3050,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -3070,7 +3070,7 @@ block:
 	VPSIGNB      Y0, Y4, Y4
 	VPMADDUBSW   Y4, Y1, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 4(CX), Y5
@@ -3088,7 +3088,7 @@ block:
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 8(CX), Y5
@@ -3106,7 +3106,7 @@ block:
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 12(CX), Y5
@@ -3124,7 +3124,7 @@ block:
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 16(CX), Y5
@@ -3142,7 +3142,7 @@ block:
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 20(CX), Y5
@@ -3160,7 +3160,7 @@ block:
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 24(CX), Y5
@@ -3178,7 +3178,7 @@ block:
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 28(CX), Y5
@@ -3415,12 +3415,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -3439,7 +3439,7 @@ block:
 	VPSIGNB      Y0, Y5, Y5
 	VPMADDUBSW   Y5, Y1, Y5
 	VPMADDWD     times1<>+0(SB), Y5, Y5
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 4(CX), Y6
@@ -3462,7 +3462,7 @@ block:
 	VPMADDUBSW   Y6, Y1, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 8(CX), Y6
@@ -3485,7 +3485,7 @@ block:
 	VPMADDUBSW   Y6, Y1, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 12(CX), Y6
@@ -3508,7 +3508,7 @@ block:
 	VPMADDUBSW   Y6, Y1, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 16(CX), Y6
@@ -3531,7 +3531,7 @@ block:
 	VPMADDUBSW   Y6, Y1, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 20(CX), Y6
@@ -3554,7 +3554,7 @@ block:
 	VPMADDUBSW   Y6, Y1, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 24(CX), Y6
@@ -3577,7 +3577,7 @@ block:
 	VPMADDUBSW   Y6, Y1, Y6
 	VPMADDWD     times1<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y5, Y5
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y0
 	VPABSB       Y0, Y1
 	VPBROADCASTD 28(CX), Y6
@@ -3868,12 +3868,12 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -3893,7 +3893,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -3914,7 +3914,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -3935,7 +3935,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -4093,12 +4093,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4127,7 +4127,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4158,7 +4158,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4189,7 +4189,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4405,12 +4405,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4448,7 +4448,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y5, Y5
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4489,7 +4489,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y5, Y5
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4530,7 +4530,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y5, Y5
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4814,12 +4814,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4866,7 +4866,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y6, Y6
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4917,7 +4917,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y6, Y6
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -4968,7 +4968,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y6, Y6
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -5311,10 +5311,10 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VPMOVZXWD    32(AX), Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
 	VPSRLD       $0x00, Y4, Y5
 	VPAND        int15<>+0(SB), Y5, Y5
@@ -5479,7 +5479,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2336(BX)
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5499,7 +5499,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5520,7 +5520,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5541,7 +5541,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5649,7 +5649,7 @@ block:
 	VBROADCASTSS 32(CX), Y2
 	VMULPS       544(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5669,7 +5669,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5690,7 +5690,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5711,7 +5711,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5819,7 +5819,7 @@ block:
 	VBROADCASTSS 96(CX), Y2
 	VMULPS       800(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5839,7 +5839,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5860,7 +5860,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5881,7 +5881,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -5989,7 +5989,7 @@ block:
 	VBROADCASTSS 160(CX), Y2
 	VMULPS       1056(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6009,7 +6009,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6030,7 +6030,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6051,7 +6051,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6159,7 +6159,7 @@ block:
 	VBROADCASTSS 224(CX), Y2
 	VMULPS       1312(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6179,7 +6179,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6200,7 +6200,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6221,7 +6221,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6329,7 +6329,7 @@ block:
 	VBROADCASTSS 288(CX), Y2
 	VMULPS       1568(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6349,7 +6349,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6370,7 +6370,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6391,7 +6391,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6499,7 +6499,7 @@ block:
 	VBROADCASTSS 352(CX), Y2
 	VMULPS       1824(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6519,7 +6519,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6540,7 +6540,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6561,7 +6561,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6669,7 +6669,7 @@ block:
 	VBROADCASTSS 416(CX), Y2
 	VMULPS       2080(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6689,7 +6689,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6710,7 +6710,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6731,7 +6731,7 @@ block:
 	VPMADDUBSW   Y4, Y3, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y5, Y5
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear<>+0(SB), Y4
@@ -6925,10 +6925,10 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VPMOVZXWD    32(AX), Y1
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPSRLD       $0x00, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
@@ -7093,7 +7093,7 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
 	VMOVUPS      Y2, 2336(BX)
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7122,7 +7122,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7153,7 +7153,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7184,7 +7184,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7357,7 +7357,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7386,7 +7386,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7417,7 +7417,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7448,7 +7448,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7621,7 +7621,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7650,7 +7650,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7681,7 +7681,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7712,7 +7712,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7885,7 +7885,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7914,7 +7914,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7945,7 +7945,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -7976,7 +7976,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8149,7 +8149,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8178,7 +8178,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8209,7 +8209,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8240,7 +8240,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8413,7 +8413,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8442,7 +8442,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8473,7 +8473,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8504,7 +8504,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8677,7 +8677,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8706,7 +8706,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8737,7 +8737,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8768,7 +8768,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8941,7 +8941,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -8970,7 +8970,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -9001,7 +9001,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -9032,7 +9032,7 @@ block:
 	VPMADDUBSW   Y2, Y1, Y2
 	VPMADDWD     times1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y4, Y4
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear<>+0(SB), Y2
@@ -9243,16 +9243,16 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y5
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y6, Y7
 	VPSRLD       $0x04, Y6, Y6
@@ -9410,7 +9410,7 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2464(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD (CX), Y4
@@ -9419,7 +9419,7 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y2
 	VPBROADCASTD 64(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 4(CX), Y6
@@ -9430,7 +9430,7 @@ block:
 	VPBROADCASTD 68(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 8(CX), Y6
@@ -9441,7 +9441,7 @@ block:
 	VPBROADCASTD 72(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 12(CX), Y6
@@ -9490,7 +9490,7 @@ block:
 	VPBROADCASTD 76(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y5, Y5
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 16(CX), Y8
@@ -9501,7 +9501,7 @@ block:
 	VPBROADCASTD 80(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 20(CX), Y8
@@ -9512,7 +9512,7 @@ block:
 	VPBROADCASTD 84(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 24(CX), Y8
@@ -9523,7 +9523,7 @@ block:
 	VPBROADCASTD 88(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 28(CX), Y8
@@ -9602,7 +9602,7 @@ block:
 	VFMADD231PS  Y2, Y5, Y1
 	VBROADCASTSS 100(CX), Y2
 	VFMADD231PS  928(BX), Y2, Y1
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 128(CX), Y4
@@ -9611,7 +9611,7 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y2
 	VPBROADCASTD 192(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 132(CX), Y6
@@ -9622,7 +9622,7 @@ block:
 	VPBROADCASTD 196(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 136(CX), Y6
@@ -9633,7 +9633,7 @@ block:
 	VPBROADCASTD 200(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 140(CX), Y6
@@ -9682,7 +9682,7 @@ block:
 	VPBROADCASTD 204(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y5, Y5
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 144(CX), Y8
@@ -9693,7 +9693,7 @@ block:
 	VPBROADCASTD 208(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 148(CX), Y8
@@ -9704,7 +9704,7 @@ block:
 	VPBROADCASTD 212(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 152(CX), Y8
@@ -9715,7 +9715,7 @@ block:
 	VPBROADCASTD 216(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 156(CX), Y8
@@ -9794,7 +9794,7 @@ block:
 	VFMADD231PS  Y2, Y5, Y1
 	VBROADCASTSS 228(CX), Y2
 	VFMADD231PS  1440(BX), Y2, Y1
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 256(CX), Y4
@@ -9803,7 +9803,7 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y2
 	VPBROADCASTD 320(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 260(CX), Y6
@@ -9814,7 +9814,7 @@ block:
 	VPBROADCASTD 324(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 264(CX), Y6
@@ -9825,7 +9825,7 @@ block:
 	VPBROADCASTD 328(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 268(CX), Y6
@@ -9874,7 +9874,7 @@ block:
 	VPBROADCASTD 332(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y5, Y5
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 272(CX), Y8
@@ -9885,7 +9885,7 @@ block:
 	VPBROADCASTD 336(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 276(CX), Y8
@@ -9896,7 +9896,7 @@ block:
 	VPBROADCASTD 340(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 280(CX), Y8
@@ -9907,7 +9907,7 @@ block:
 	VPBROADCASTD 344(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 284(CX), Y8
@@ -9986,7 +9986,7 @@ block:
 	VFMADD231PS  Y2, Y5, Y1
 	VBROADCASTSS 356(CX), Y2
 	VFMADD231PS  1952(BX), Y2, Y1
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 384(CX), Y4
@@ -9995,7 +9995,7 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y2
 	VPBROADCASTD 448(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 388(CX), Y6
@@ -10006,7 +10006,7 @@ block:
 	VPBROADCASTD 452(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 392(CX), Y6
@@ -10017,7 +10017,7 @@ block:
 	VPBROADCASTD 456(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y3, Y3
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPBROADCASTD 396(CX), Y6
@@ -10066,7 +10066,7 @@ block:
 	VPBROADCASTD 460(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y5, Y5
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 400(CX), Y8
@@ -10077,7 +10077,7 @@ block:
 	VPBROADCASTD 464(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 404(CX), Y8
@@ -10088,7 +10088,7 @@ block:
 	VPBROADCASTD 468(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 408(CX), Y8
@@ -10099,7 +10099,7 @@ block:
 	VPBROADCASTD 472(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPBROADCASTD 412(CX), Y8
@@ -10336,16 +10336,16 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VXORPS       sign32<>+0(SB), Y1, Y1
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y3
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSRLD       $0x04, Y4, Y4
@@ -10503,7 +10503,7 @@ block:
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, 2464(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD (CX), Y2
@@ -10516,7 +10516,7 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 192(CX), Y4
 	VPMADDUBSW   Y4, Y0, Y4
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 4(CX), Y6
@@ -10533,7 +10533,7 @@ block:
 	VPBROADCASTD 196(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 8(CX), Y6
@@ -10550,7 +10550,7 @@ block:
 	VPBROADCASTD 200(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 12(CX), Y6
@@ -10627,7 +10627,7 @@ block:
 	VPBROADCASTD 204(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y8, Y8
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 16(CX), Y10
@@ -10644,7 +10644,7 @@ block:
 	VPBROADCASTD 208(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 20(CX), Y10
@@ -10661,7 +10661,7 @@ block:
 	VPBROADCASTD 212(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 24(CX), Y10
@@ -10678,7 +10678,7 @@ block:
 	VPBROADCASTD 216(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 28(CX), Y10
@@ -10831,7 +10831,7 @@ block:
 	VBROADCASTSS 228(CX), Y0
 	VFMADD231PS  928(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 256(CX), Y2
@@ -10844,7 +10844,7 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 448(CX), Y4
 	VPMADDUBSW   Y4, Y0, Y4
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 260(CX), Y6
@@ -10861,7 +10861,7 @@ block:
 	VPBROADCASTD 452(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 264(CX), Y6
@@ -10878,7 +10878,7 @@ block:
 	VPBROADCASTD 456(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 268(CX), Y6
@@ -10955,7 +10955,7 @@ block:
 	VPBROADCASTD 460(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y8, Y8
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 272(CX), Y10
@@ -10972,7 +10972,7 @@ block:
 	VPBROADCASTD 464(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 276(CX), Y10
@@ -10989,7 +10989,7 @@ block:
 	VPBROADCASTD 468(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 280(CX), Y10
@@ -11006,7 +11006,7 @@ block:
 	VPBROADCASTD 472(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 284(CX), Y10
@@ -11159,7 +11159,7 @@ block:
 	VBROADCASTSS 484(CX), Y0
 	VFMADD231PS  1440(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 512(CX), Y2
@@ -11172,7 +11172,7 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 704(CX), Y4
 	VPMADDUBSW   Y4, Y0, Y4
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 516(CX), Y6
@@ -11189,7 +11189,7 @@ block:
 	VPBROADCASTD 708(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 520(CX), Y6
@@ -11206,7 +11206,7 @@ block:
 	VPBROADCASTD 712(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 524(CX), Y6
@@ -11283,7 +11283,7 @@ block:
 	VPBROADCASTD 716(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y8, Y8
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 528(CX), Y10
@@ -11300,7 +11300,7 @@ block:
 	VPBROADCASTD 720(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 532(CX), Y10
@@ -11317,7 +11317,7 @@ block:
 	VPBROADCASTD 724(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 536(CX), Y10
@@ -11334,7 +11334,7 @@ block:
 	VPBROADCASTD 728(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 540(CX), Y10
@@ -11487,7 +11487,7 @@ block:
 	VBROADCASTSS 740(CX), Y0
 	VFMADD231PS  1952(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 768(CX), Y2
@@ -11500,7 +11500,7 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 960(CX), Y4
 	VPMADDUBSW   Y4, Y0, Y4
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 772(CX), Y6
@@ -11517,7 +11517,7 @@ block:
 	VPBROADCASTD 964(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 776(CX), Y6
@@ -11534,7 +11534,7 @@ block:
 	VPBROADCASTD 968(CX), Y5
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y4, Y4
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y5
 	VPBROADCASTD 780(CX), Y6
@@ -11611,7 +11611,7 @@ block:
 	VPBROADCASTD 972(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y8, Y8
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 784(CX), Y10
@@ -11628,7 +11628,7 @@ block:
 	VPBROADCASTD 976(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 788(CX), Y10
@@ -11645,7 +11645,7 @@ block:
 	VPBROADCASTD 980(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 792(CX), Y10
@@ -11662,7 +11662,7 @@ block:
 	VPBROADCASTD 984(CX), Y9
 	VPMADDUBSW   Y9, Y0, Y9
 	VPADDW       Y9, Y4, Y4
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y9
 	VPBROADCASTD 796(CX), Y10
@@ -11853,16 +11853,16 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y5
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y6, Y7
 	VPSRLD       $0x04, Y6, Y6
@@ -12020,9 +12020,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2464(BX)
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x04, Y3, Y5
@@ -12037,9 +12037,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 64(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -12056,9 +12056,9 @@ block:
 	VPBROADCASTD 68(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -12075,9 +12075,9 @@ block:
 	VPBROADCASTD 72(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -12164,9 +12164,9 @@ block:
 	VPMADDUBSW   Y6, Y2, Y6
 	VPADDW       Y6, Y4, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x04, Y6, Y9
@@ -12181,9 +12181,9 @@ block:
 	VPOR         Y6, Y2, Y2
 	VPBROADCASTD 80(CX), Y6
 	VPMADDUBSW   Y6, Y2, Y6
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSLLD       $0x04, Y8, Y11
@@ -12200,9 +12200,9 @@ block:
 	VPBROADCASTD 84(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSLLD       $0x04, Y8, Y11
@@ -12219,9 +12219,9 @@ block:
 	VPBROADCASTD 88(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSLLD       $0x04, Y8, Y11
@@ -12336,9 +12336,9 @@ block:
 	VFMADD231PS  Y2, Y4, Y1
 	VBROADCASTSS 100(CX), Y2
 	VFMADD231PS  928(BX), Y2, Y1
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -12353,9 +12353,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 192(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -12372,9 +12372,9 @@ block:
 	VPBROADCASTD 196(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -12391,9 +12391,9 @@ block:
 	VPBROADCASTD 200(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -12480,9 +12480,9 @@ block:
 	VPMADDUBSW   Y6, Y2, Y6
 	VPADDW       Y6, Y4, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y6, Y9
@@ -12497,9 +12497,9 @@ block:
 	VPOR         Y6, Y2, Y2
 	VPBROADCASTD 208(CX), Y6
 	VPMADDUBSW   Y6, Y2, Y6
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSLLD       $0x02, Y8, Y11
@@ -12516,9 +12516,9 @@ block:
 	VPBROADCASTD 212(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSLLD       $0x02, Y8, Y11
@@ -12535,9 +12535,9 @@ block:
 	VPBROADCASTD 216(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSLLD       $0x02, Y8, Y11
@@ -12652,9 +12652,9 @@ block:
 	VFMADD231PS  Y2, Y4, Y1
 	VBROADCASTSS 228(CX), Y2
 	VFMADD231PS  1440(BX), Y2, Y1
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPAND        bytes10<>+0(SB), Y3, Y5
@@ -12668,9 +12668,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 320(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPAND        bytes10<>+0(SB), Y4, Y7
@@ -12686,9 +12686,9 @@ block:
 	VPBROADCASTD 324(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPAND        bytes10<>+0(SB), Y4, Y7
@@ -12704,9 +12704,9 @@ block:
 	VPBROADCASTD 328(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPAND        bytes10<>+0(SB), Y4, Y7
@@ -12788,9 +12788,9 @@ block:
 	VPMADDUBSW   Y6, Y2, Y6
 	VPADDW       Y6, Y4, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPAND        bytes10<>+0(SB), Y6, Y9
@@ -12804,9 +12804,9 @@ block:
 	VPOR         Y6, Y2, Y2
 	VPBROADCASTD 336(CX), Y6
 	VPMADDUBSW   Y6, Y2, Y6
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPAND        bytes10<>+0(SB), Y8, Y11
@@ -12822,9 +12822,9 @@ block:
 	VPBROADCASTD 340(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPAND        bytes10<>+0(SB), Y8, Y11
@@ -12840,9 +12840,9 @@ block:
 	VPBROADCASTD 344(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPAND        bytes10<>+0(SB), Y8, Y11
@@ -12952,9 +12952,9 @@ block:
 	VFMADD231PS  Y2, Y4, Y1
 	VBROADCASTSS 356(CX), Y2
 	VFMADD231PS  1952(BX), Y2, Y1
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSRLD       $0x02, Y3, Y5
@@ -12969,9 +12969,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 448(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSRLD       $0x02, Y4, Y7
@@ -12988,9 +12988,9 @@ block:
 	VPBROADCASTD 452(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSRLD       $0x02, Y4, Y7
@@ -13007,9 +13007,9 @@ block:
 	VPBROADCASTD 456(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSRLD       $0x02, Y4, Y7
@@ -13096,9 +13096,9 @@ block:
 	VPMADDUBSW   Y6, Y2, Y6
 	VPADDW       Y6, Y4, Y4
 	VPMADDWD     times1<>+0(SB), Y4, Y4
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y6, Y9
@@ -13113,9 +13113,9 @@ block:
 	VPOR         Y6, Y2, Y2
 	VPBROADCASTD 464(CX), Y6
 	VPMADDUBSW   Y6, Y2, Y6
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSRLD       $0x02, Y8, Y11
@@ -13132,9 +13132,9 @@ block:
 	VPBROADCASTD 468(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSRLD       $0x02, Y8, Y11
@@ -13151,9 +13151,9 @@ block:
 	VPBROADCASTD 472(CX), Y8
 	VPMADDUBSW   Y8, Y2, Y8
 	VPADDW       Y8, Y6, Y6
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y8
 	VPAND        bytes0f<>+0(SB), Y2, Y10
 	VPSRLD       $0x02, Y8, Y11
@@ -13297,10 +13297,10 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   7424(AX)
+	PREFETCHT1   11520(AX)
 	VCVTPH2PS    3328(AX), Y2
 	VMULPS       quarter<>+0(SB), Y2, Y2
-	PREFETCHT0   7168(AX)
+	PREFETCHT1   11264(AX)
 	VMOVDQU      3072(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -13321,7 +13321,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 832(BX)
-	PREFETCHT0   7232(AX)
+	PREFETCHT1   11328(AX)
 	VMOVDQU      3136(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -13342,7 +13342,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 1344(BX)
-	PREFETCHT0   7296(AX)
+	PREFETCHT1   11392(AX)
 	VMOVDQU      3200(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -13363,7 +13363,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 1856(BX)
-	PREFETCHT0   7360(AX)
+	PREFETCHT1   11456(AX)
 	VMOVDQU      3264(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -13466,9 +13466,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 2400(BX)
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y2
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x04, Y3, Y5
@@ -13482,9 +13482,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 128(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -13502,9 +13502,9 @@ block:
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     times4<>+0(SB), Y3, Y3
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y2
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -13518,9 +13518,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 136(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y2
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x04, Y6, Y9
@@ -13550,9 +13550,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1024(BX), Y3, Y3
 	VMOVUPS      Y3, 2624(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -13567,9 +13567,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 192(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -13588,9 +13588,9 @@ block:
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     times4<>+0(SB), Y3, Y3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -13605,9 +13605,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 200(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y6, Y9
@@ -13638,9 +13638,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1280(BX), Y3, Y3
 	VMOVUPS      Y3, 2656(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x04, Y3, Y5
@@ -13654,9 +13654,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 144(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -13674,9 +13674,9 @@ block:
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     times4<>+0(SB), Y3, Y3
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -13690,9 +13690,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 152(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x04, Y6, Y9
@@ -13722,9 +13722,9 @@ block:
 	VPBROADCASTD 184(CX), Y2
 	VPADDD       Y2, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x02, Y4, Y6
@@ -13739,9 +13739,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 208(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y5, Y8
@@ -13760,9 +13760,9 @@ block:
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y4, Y4
 	VPMADDWD     times4<>+0(SB), Y4, Y4
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y5, Y8
@@ -13777,9 +13777,9 @@ block:
 	VPOR         Y5, Y2, Y2
 	VPBROADCASTD 216(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y7
 	VPAND        bytes0f<>+0(SB), Y2, Y9
 	VPSLLD       $0x02, Y7, Y10
@@ -14138,9 +14138,9 @@ block:
 	VMOVUPS      1376(BX), Y3
 	VFMADD213PS  2656(BX), Y3, Y4
 	VFMADD231PS  Y2, Y4, Y1
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x04, Y3, Y5
@@ -14154,9 +14154,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 384(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -14174,9 +14174,9 @@ block:
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     times4<>+0(SB), Y3, Y3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -14190,9 +14190,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 392(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x04, Y6, Y9
@@ -14222,9 +14222,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2048(BX), Y3, Y3
 	VMOVUPS      Y3, 2624(BX)
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -14239,9 +14239,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 448(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -14260,9 +14260,9 @@ block:
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     times4<>+0(SB), Y3, Y3
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x02, Y4, Y7
@@ -14277,9 +14277,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 456(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y6, Y9
@@ -14310,9 +14310,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2304(BX), Y3, Y3
 	VMOVUPS      Y3, 2656(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x04, Y3, Y5
@@ -14326,9 +14326,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 400(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -14346,9 +14346,9 @@ block:
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     times4<>+0(SB), Y3, Y3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y6
 	VPSLLD       $0x04, Y4, Y7
@@ -14362,9 +14362,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 408(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y2, Y8
 	VPSLLD       $0x04, Y6, Y9
@@ -14394,9 +14394,9 @@ block:
 	VPBROADCASTD 440(CX), Y2
 	VPADDD       Y2, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x02, Y4, Y6
@@ -14411,9 +14411,9 @@ block:
 	VPOR         Y4, Y2, Y2
 	VPBROADCASTD 464(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y5, Y8
@@ -14432,9 +14432,9 @@ block:
 	VPMADDUBSW   Y5, Y2, Y5
 	VPADDW       Y5, Y4, Y4
 	VPMADDWD     times4<>+0(SB), Y4, Y4
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y5, Y8
@@ -14449,9 +14449,9 @@ block:
 	VPOR         Y5, Y2, Y2
 	VPBROADCASTD 472(CX), Y5
 	VPMADDUBSW   Y5, Y2, Y5
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y7
 	VPAND        bytes0f<>+0(SB), Y2, Y9
 	VPSLLD       $0x02, Y7, Y10
@@ -14878,10 +14878,10 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   7424(AX)
+	PREFETCHT1   11520(AX)
 	VCVTPH2PS    3328(AX), Y0
 	VMULPS       quarter<>+0(SB), Y0, Y0
-	PREFETCHT0   7168(AX)
+	PREFETCHT1   11264(AX)
 	VMOVDQU      3072(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -14902,7 +14902,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 832(BX)
-	PREFETCHT0   7232(AX)
+	PREFETCHT1   11328(AX)
 	VMOVDQU      3136(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -14923,7 +14923,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 1344(BX)
-	PREFETCHT0   7296(AX)
+	PREFETCHT1   11392(AX)
 	VMOVDQU      3200(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -14944,7 +14944,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 1856(BX)
-	PREFETCHT0   7360(AX)
+	PREFETCHT1   11456(AX)
 	VMOVDQU      3264(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -15047,9 +15047,9 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 2400(BX)
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y0
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y1
 	VPAND        bytes0f<>+0(SB), Y0, Y2
 	VPSLLD       $0x04, Y1, Y3
@@ -15067,9 +15067,9 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 320(CX), Y2
 	VPMADDUBSW   Y2, Y0, Y2
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -15095,9 +15095,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y2, Y2
 	VPMADDWD     times4<>+0(SB), Y2, Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -15115,9 +15115,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPBROADCASTD 328(CX), Y6
 	VPMADDUBSW   Y6, Y0, Y6
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y9
 	VPAND        bytes0f<>+0(SB), Y0, Y10
 	VPSLLD       $0x04, Y9, Y11
@@ -15167,9 +15167,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       1024(BX), Y2, Y2
 	VMOVUPS      Y2, 2752(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y0
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y1
 	VPAND        bytes0f<>+0(SB), Y0, Y2
 	VPSLLD       $0x02, Y1, Y3
@@ -15188,9 +15188,9 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 448(CX), Y2
 	VPMADDUBSW   Y2, Y0, Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y0
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x02, Y5, Y7
@@ -15217,9 +15217,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y2, Y2
 	VPMADDWD     times4<>+0(SB), Y2, Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y0
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x02, Y5, Y7
@@ -15238,9 +15238,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPBROADCASTD 456(CX), Y6
 	VPMADDUBSW   Y6, Y0, Y6
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y0
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y9
 	VPAND        bytes0f<>+0(SB), Y0, Y10
 	VPSLLD       $0x02, Y9, Y11
@@ -15291,9 +15291,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       1280(BX), Y2, Y2
 	VMOVUPS      Y2, 2784(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y1
 	VPAND        bytes0f<>+0(SB), Y0, Y2
 	VPSLLD       $0x04, Y1, Y3
@@ -15311,9 +15311,9 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 336(CX), Y2
 	VPMADDUBSW   Y2, Y0, Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y0
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -15339,9 +15339,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y2, Y2
 	VPMADDWD     times4<>+0(SB), Y2, Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y0
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -15359,9 +15359,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPBROADCASTD 344(CX), Y6
 	VPMADDUBSW   Y6, Y0, Y6
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y0
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y9
 	VPAND        bytes0f<>+0(SB), Y0, Y10
 	VPSLLD       $0x04, Y9, Y11
@@ -15415,9 +15415,9 @@ block:
 	VPBROADCASTD 376(CX), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y0
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y0, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -15436,9 +15436,9 @@ block:
 	VPMADDUBSW   Y3, Y0, Y3
 	VPBROADCASTD 464(CX), Y4
 	VPMADDUBSW   Y4, Y0, Y4
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y0
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y7
 	VPAND        bytes0f<>+0(SB), Y0, Y8
 	VPSLLD       $0x02, Y7, Y9
@@ -15465,9 +15465,9 @@ block:
 	VPMADDUBSW   Y7, Y0, Y7
 	VPADDW       Y7, Y4, Y4
 	VPMADDWD     times4<>+0(SB), Y4, Y4
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y0
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y7
 	VPAND        bytes0f<>+0(SB), Y0, Y8
 	VPSLLD       $0x02, Y7, Y9
@@ -15486,9 +15486,9 @@ block:
 	VPMADDUBSW   Y7, Y0, Y7
 	VPBROADCASTD 472(CX), Y8
 	VPMADDUBSW   Y8, Y0, Y8
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y0
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y11
 	VPAND        bytes0f<>+0(SB), Y0, Y12
 	VPSLLD       $0x02, Y11, Y13
@@ -16055,9 +16055,9 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y0
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y1
 	VPAND        bytes0f<>+0(SB), Y0, Y2
 	VPSLLD       $0x04, Y1, Y3
@@ -16075,9 +16075,9 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 832(CX), Y2
 	VPMADDUBSW   Y2, Y0, Y2
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y0
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -16103,9 +16103,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y2, Y2
 	VPMADDWD     times4<>+0(SB), Y2, Y2
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y0
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -16123,9 +16123,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPBROADCASTD 840(CX), Y6
 	VPMADDUBSW   Y6, Y0, Y6
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y0
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y9
 	VPAND        bytes0f<>+0(SB), Y0, Y10
 	VPSLLD       $0x04, Y9, Y11
@@ -16175,9 +16175,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       2048(BX), Y2, Y2
 	VMOVUPS      Y2, 2752(BX)
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y0
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y1
 	VPAND        bytes0f<>+0(SB), Y0, Y2
 	VPSLLD       $0x02, Y1, Y3
@@ -16196,9 +16196,9 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 960(CX), Y2
 	VPMADDUBSW   Y2, Y0, Y2
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y0
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x02, Y5, Y7
@@ -16225,9 +16225,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y2, Y2
 	VPMADDWD     times4<>+0(SB), Y2, Y2
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y0
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x02, Y5, Y7
@@ -16246,9 +16246,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPBROADCASTD 968(CX), Y6
 	VPMADDUBSW   Y6, Y0, Y6
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y0
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y9
 	VPAND        bytes0f<>+0(SB), Y0, Y10
 	VPSLLD       $0x02, Y9, Y11
@@ -16299,9 +16299,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       2304(BX), Y2, Y2
 	VMOVUPS      Y2, 2784(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y0
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y1
 	VPAND        bytes0f<>+0(SB), Y0, Y2
 	VPSLLD       $0x04, Y1, Y3
@@ -16319,9 +16319,9 @@ block:
 	VPMADDUBSW   Y1, Y0, Y1
 	VPBROADCASTD 848(CX), Y2
 	VPMADDUBSW   Y2, Y0, Y2
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y0
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -16347,9 +16347,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPADDW       Y5, Y2, Y2
 	VPMADDWD     times4<>+0(SB), Y2, Y2
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y0
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y0, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -16367,9 +16367,9 @@ block:
 	VPMADDUBSW   Y5, Y0, Y5
 	VPBROADCASTD 856(CX), Y6
 	VPMADDUBSW   Y6, Y0, Y6
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y0
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y9
 	VPAND        bytes0f<>+0(SB), Y0, Y10
 	VPSLLD       $0x04, Y9, Y11
@@ -16423,9 +16423,9 @@ block:
 	VPBROADCASTD 888(CX), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y0
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y0, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -16444,9 +16444,9 @@ block:
 	VPMADDUBSW   Y3, Y0, Y3
 	VPBROADCASTD 976(CX), Y4
 	VPMADDUBSW   Y4, Y0, Y4
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y0
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y7
 	VPAND        bytes0f<>+0(SB), Y0, Y8
 	VPSLLD       $0x02, Y7, Y9
@@ -16473,9 +16473,9 @@ block:
 	VPMADDUBSW   Y7, Y0, Y7
 	VPADDW       Y7, Y4, Y4
 	VPMADDWD     times4<>+0(SB), Y4, Y4
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y0
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y7
 	VPAND        bytes0f<>+0(SB), Y0, Y8
 	VPSLLD       $0x02, Y7, Y9
@@ -16494,9 +16494,9 @@ block:
 	VPMADDUBSW   Y7, Y0, Y7
 	VPBROADCASTD 984(CX), Y8
 	VPMADDUBSW   Y8, Y0, Y8
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y0
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y11
 	VPAND        bytes0f<>+0(SB), Y0, Y12
 	VPSLLD       $0x02, Y11, Y13
@@ -17101,12 +17101,12 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VCVTPH2PS    1280(AX), Y2
-	PREFETCHT0   5408(AX)
+	PREFETCHT1   9504(AX)
 	VCVTPH2PS    1312(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -17143,7 +17143,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 960(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -17180,7 +17180,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1472(BX)
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -17217,7 +17217,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1984(BX)
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -17401,7 +17401,7 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2528(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD (CX), Y4
@@ -17418,7 +17418,7 @@ block:
 	VPAND        bytes03<>+0(SB), Y2, Y2
 	VPBROADCASTD 192(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 4(CX), Y8
@@ -17439,7 +17439,7 @@ block:
 	VPBROADCASTD 196(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 8(CX), Y8
@@ -17460,7 +17460,7 @@ block:
 	VPBROADCASTD 200(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 12(CX), Y8
@@ -17497,7 +17497,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1280(BX), Y3, Y3
 	VMOVUPS      Y3, 2656(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 16(CX), Y4
@@ -17514,7 +17514,7 @@ block:
 	VPAND        bytes03<>+0(SB), Y2, Y2
 	VPBROADCASTD 208(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 20(CX), Y8
@@ -17535,7 +17535,7 @@ block:
 	VPBROADCASTD 212(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 24(CX), Y8
@@ -17556,7 +17556,7 @@ block:
 	VPBROADCASTD 216(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 28(CX), Y8
@@ -17825,7 +17825,7 @@ block:
 	VFMADD231PS  1440(BX), Y2, Y1
 	VBROADCASTSS 236(CX), Y2
 	VFMADD231PS  1504(BX), Y2, Y1
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 256(CX), Y4
@@ -17842,7 +17842,7 @@ block:
 	VPAND        bytes03<>+0(SB), Y2, Y2
 	VPBROADCASTD 448(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 260(CX), Y8
@@ -17863,7 +17863,7 @@ block:
 	VPBROADCASTD 452(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 264(CX), Y8
@@ -17884,7 +17884,7 @@ block:
 	VPBROADCASTD 456(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 268(CX), Y8
@@ -17921,7 +17921,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2304(BX), Y3, Y3
 	VMOVUPS      Y3, 2656(BX)
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 272(CX), Y4
@@ -17938,7 +17938,7 @@ block:
 	VPAND        bytes03<>+0(SB), Y2, Y2
 	VPBROADCASTD 464(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 276(CX), Y8
@@ -17959,7 +17959,7 @@ block:
 	VPBROADCASTD 468(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 280(CX), Y8
@@ -17980,7 +17980,7 @@ block:
 	VPBROADCASTD 472(CX), Y7
 	VPMADDUBSW   Y7, Y2, Y7
 	VPADDW       Y7, Y3, Y3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y7
 	VPBROADCASTD 284(CX), Y8
@@ -18296,14 +18296,14 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VCVTPH2PS    1728(AX), Y2
 	VMULPS       thirtysecond<>+0(SB), Y2, Y2
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y4
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y3, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -18504,9 +18504,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 2400(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y3
 	VPAND        bytes03<>+0(SB), Y2, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -18534,9 +18534,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 192(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y4, Y9
@@ -18568,9 +18568,9 @@ block:
 	VPBROADCASTD 196(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y4, Y9
@@ -18602,9 +18602,9 @@ block:
 	VPBROADCASTD 200(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y4, Y9
@@ -18660,9 +18660,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1280(BX), Y3, Y3
 	VMOVUPS      Y3, 2656(BX)
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes03<>+0(SB), Y2, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -18690,9 +18690,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 208(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y4, Y9
@@ -18724,9 +18724,9 @@ block:
 	VPBROADCASTD 212(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y4, Y9
@@ -18758,9 +18758,9 @@ block:
 	VPBROADCASTD 216(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSLLD       $0x02, Y4, Y9
@@ -19128,9 +19128,9 @@ block:
 	VMOVUPS      1376(BX), Y4
 	VFMADD213PS  2656(BX), Y4, Y3
 	VFMADD231PS  Y2, Y3, Y1
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y3
 	VPAND        bytes03<>+0(SB), Y2, Y4
 	VPSRLD       $0x02, Y3, Y5
@@ -19159,9 +19159,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 448(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y4, Y9
@@ -19194,9 +19194,9 @@ block:
 	VPBROADCASTD 452(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y4, Y9
@@ -19229,9 +19229,9 @@ block:
 	VPBROADCASTD 456(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y4, Y9
@@ -19288,9 +19288,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2304(BX), Y3, Y3
 	VMOVUPS      Y3, 2656(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes03<>+0(SB), Y2, Y4
 	VPSRLD       $0x02, Y3, Y5
@@ -19319,9 +19319,9 @@ block:
 	VPOR         Y3, Y2, Y2
 	VPBROADCASTD 464(CX), Y3
 	VPMADDUBSW   Y3, Y2, Y3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y4, Y9
@@ -19354,9 +19354,9 @@ block:
 	VPBROADCASTD 468(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y4, Y9
@@ -19389,9 +19389,9 @@ block:
 	VPBROADCASTD 472(CX), Y4
 	VPMADDUBSW   Y4, Y2, Y4
 	VPADDW       Y4, Y3, Y3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y4
 	VPAND        bytes03<>+0(SB), Y2, Y8
 	VPSRLD       $0x02, Y4, Y9

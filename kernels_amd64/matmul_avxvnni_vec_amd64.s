@@ -20,14 +20,14 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       sixteenth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMULPS       sixteenth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
 	VPAND        bytesf0<>+0(SB), Y3, Y3
@@ -43,7 +43,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
 	VPAND        bytesf0<>+0(SB), Y3, Y3
@@ -58,7 +58,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
 	VPAND        bytesf0<>+0(SB), Y3, Y3
@@ -73,7 +73,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
 	VPAND        bytesf0<>+0(SB), Y3, Y3
@@ -221,14 +221,14 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -255,7 +255,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -280,7 +280,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -305,7 +305,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -495,14 +495,14 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -540,7 +540,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -575,7 +575,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -610,7 +610,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -870,14 +870,14 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -926,7 +926,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -971,7 +971,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -1016,7 +1016,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -1337,9 +1337,9 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(BX)
 	VMOVUPS      Y3, 640(BX)
@@ -1347,7 +1347,7 @@ block:
 	VCVTPH2PS    48(AX), Y3
 	VMOVUPS      Y2, 544(BX)
 	VMOVUPS      Y3, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -1363,7 +1363,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 4(CX), Y4
@@ -1378,7 +1378,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 8(CX), Y4
@@ -1393,7 +1393,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 12(CX), Y4
@@ -1527,9 +1527,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1537,7 +1537,7 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -1564,7 +1564,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y2
@@ -1589,7 +1589,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y2
@@ -1614,7 +1614,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y2
@@ -1812,9 +1812,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1822,7 +1822,7 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -1860,7 +1860,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y2
@@ -1895,7 +1895,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y2
@@ -1930,7 +1930,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y2
@@ -2202,9 +2202,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -2212,7 +2212,7 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -2261,7 +2261,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y2
@@ -2306,7 +2306,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y2
@@ -2351,7 +2351,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y2
@@ -2688,17 +2688,17 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMULPS       eighth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMULPS       eighth<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y4
 	VPSLLD       $0x03, Y4, Y5
 	VPAND        bytes78<>+0(SB), Y5, Y5
@@ -2725,7 +2725,7 @@ block:
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
 	BYTE         $0xfd
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y4
 	VPSLLD       $0x03, Y4, Y5
 	VPAND        bytes78<>+0(SB), Y5, Y5
@@ -2751,7 +2751,7 @@ block:
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
 	BYTE         $0xfd
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y4
 	VPSLLD       $0x03, Y4, Y5
 	VPAND        bytes78<>+0(SB), Y5, Y5
@@ -2777,7 +2777,7 @@ block:
 	// VPDPBUSD Y3, Y4, Y7
 	LONG         $0x505de2c4
 	BYTE         $0xfb
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y3
 	VPSLLD       $0x03, Y3, Y4
 	VPAND        bytes78<>+0(SB), Y4, Y4
@@ -3087,9 +3087,9 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VMOVUPS      Y2, 512(BX)
 	VMOVUPS      Y3, 640(BX)
@@ -3097,10 +3097,10 @@ block:
 	VCVTPH2PS    48(AX), Y3
 	VMOVUPS      Y2, 544(BX)
 	VMOVUPS      Y3, 672(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread0<>+0(SB), Y3, Y6
@@ -3124,7 +3124,7 @@ block:
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
 	BYTE         $0xfd
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread0<>+0(SB), Y2, Y6
@@ -3147,7 +3147,7 @@ block:
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
 	BYTE         $0xfd
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      spread1<>+0(SB), Y3, Y6
@@ -3170,7 +3170,7 @@ block:
 	// VPDPBUSD Y3, Y4, Y7
 	LONG         $0x505de2c4
 	BYTE         $0xfb
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y3, Y4
 	VPSHUFB      spread1<>+0(SB), Y2, Y5
@@ -3343,12 +3343,12 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 48(CX), Y4
@@ -3357,7 +3357,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 4(CX), Y3
@@ -3365,7 +3365,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 8(CX), Y3
@@ -3373,7 +3373,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 12(CX), Y3
@@ -3381,7 +3381,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 16(CX), Y3
@@ -3389,7 +3389,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 20(CX), Y3
@@ -3397,7 +3397,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 24(CX), Y3
@@ -3405,7 +3405,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 28(CX), Y3
@@ -3510,12 +3510,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 48(CX), Y2
@@ -3530,7 +3530,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 4(CX), Y1
@@ -3543,7 +3543,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(CX), Y1
@@ -3556,7 +3556,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 12(CX), Y1
@@ -3569,7 +3569,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 16(CX), Y1
@@ -3582,7 +3582,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 20(CX), Y1
@@ -3595,7 +3595,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 24(CX), Y1
@@ -3608,7 +3608,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 28(CX), Y1
@@ -3786,12 +3786,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 48(CX), Y2
@@ -3812,7 +3812,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 4(CX), Y1
@@ -3830,7 +3830,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(CX), Y1
@@ -3848,7 +3848,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 12(CX), Y1
@@ -3866,7 +3866,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 16(CX), Y1
@@ -3884,7 +3884,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 20(CX), Y1
@@ -3902,7 +3902,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 24(CX), Y1
@@ -3920,7 +3920,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 28(CX), Y1
@@ -4163,12 +4163,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 48(CX), Y2
@@ -4195,7 +4195,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 4(CX), Y1
@@ -4218,7 +4218,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(CX), Y1
@@ -4241,7 +4241,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 12(CX), Y1
@@ -4264,7 +4264,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4384(AX)
+	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 16(CX), Y1
@@ -4287,7 +4287,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4448(AX)
+	PREFETCHT1   8544(AX)
 	VMOVDQU      352(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 20(CX), Y1
@@ -4310,7 +4310,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4512(AX)
+	PREFETCHT1   8608(AX)
 	VMOVDQU      416(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 24(CX), Y1
@@ -4333,7 +4333,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4576(AX)
+	PREFETCHT1   8672(AX)
 	VMOVDQU      480(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 28(CX), Y1
@@ -4632,12 +4632,12 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VMOVUPS      Y2, 512(BX)
 	VCVTPH2PS    16(AX), Y2
 	VMOVUPS      Y2, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -4657,7 +4657,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -4676,7 +4676,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -4695,7 +4695,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -4845,12 +4845,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4881,7 +4881,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4910,7 +4910,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4939,7 +4939,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5149,12 +5149,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5196,7 +5196,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5235,7 +5235,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5274,7 +5274,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5554,12 +5554,12 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5612,7 +5612,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4192(AX)
+	PREFETCHT1   8288(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5661,7 +5661,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4256(AX)
+	PREFETCHT1   8352(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -5710,7 +5710,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	PREFETCHT0   4320(AX)
+	PREFETCHT1   8416(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -6051,10 +6051,10 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
 	VPMOVZXWD    32(AX), Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
 	VPSRLD       $0x00, Y4, Y5
 	VPAND        int15<>+0(SB), Y5, Y5
@@ -6219,7 +6219,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y2, Y4, Y4
 	VMOVUPS      Y4, 2336(BX)
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6239,7 +6239,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6258,7 +6258,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6277,7 +6277,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6377,7 +6377,7 @@ block:
 	VBROADCASTSS 32(CX), Y2
 	VMULPS       544(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6397,7 +6397,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6416,7 +6416,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6435,7 +6435,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6535,7 +6535,7 @@ block:
 	VBROADCASTSS 96(CX), Y2
 	VMULPS       800(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6555,7 +6555,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6574,7 +6574,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6593,7 +6593,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6693,7 +6693,7 @@ block:
 	VBROADCASTSS 160(CX), Y2
 	VMULPS       1056(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6713,7 +6713,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6732,7 +6732,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6751,7 +6751,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6851,7 +6851,7 @@ block:
 	VBROADCASTSS 224(CX), Y2
 	VMULPS       1312(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6871,7 +6871,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6890,7 +6890,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -6909,7 +6909,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7009,7 +7009,7 @@ block:
 	VBROADCASTSS 288(CX), Y2
 	VMULPS       1568(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7029,7 +7029,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7048,7 +7048,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7067,7 +7067,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7167,7 +7167,7 @@ block:
 	VBROADCASTSS 352(CX), Y2
 	VMULPS       1824(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7187,7 +7187,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7206,7 +7206,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7225,7 +7225,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7325,7 +7325,7 @@ block:
 	VBROADCASTSS 416(CX), Y2
 	VMULPS       2080(BX), Y2, Y2
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7345,7 +7345,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7364,7 +7364,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7383,7 +7383,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
@@ -7569,10 +7569,10 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
 	VPMOVZXWD    32(AX), Y1
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPSRLD       $0x00, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
@@ -7737,7 +7737,7 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
 	VMOVUPS      Y2, 2336(BX)
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7768,7 +7768,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7797,7 +7797,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7826,7 +7826,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7993,7 +7993,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8024,7 +8024,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8053,7 +8053,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8082,7 +8082,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8249,7 +8249,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8280,7 +8280,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8309,7 +8309,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8338,7 +8338,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8505,7 +8505,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8536,7 +8536,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8565,7 +8565,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8594,7 +8594,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8761,7 +8761,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8792,7 +8792,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8821,7 +8821,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8850,7 +8850,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9017,7 +9017,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9048,7 +9048,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9077,7 +9077,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9106,7 +9106,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9273,7 +9273,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9304,7 +9304,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9333,7 +9333,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9362,7 +9362,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9529,7 +9529,7 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9560,7 +9560,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9589,7 +9589,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9618,7 +9618,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9823,16 +9823,16 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y5
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y6, Y7
 	VPSRLD       $0x04, Y6, Y6
@@ -9990,7 +9990,7 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2464(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -10007,7 +10007,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 4(CX), Y6
@@ -10022,7 +10022,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 8(CX), Y6
@@ -10037,7 +10037,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 12(CX), Y6
@@ -10110,7 +10110,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf3
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 16(CX), Y8
@@ -10125,7 +10125,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 20(CX), Y8
@@ -10140,7 +10140,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 24(CX), Y8
@@ -10155,7 +10155,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 28(CX), Y8
@@ -10250,7 +10250,7 @@ block:
 	VFMADD231PS  Y2, Y6, Y1
 	VBROADCASTSS 100(CX), Y2
 	VFMADD231PS  928(BX), Y2, Y1
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -10267,7 +10267,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 132(CX), Y6
@@ -10282,7 +10282,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 136(CX), Y6
@@ -10297,7 +10297,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 140(CX), Y6
@@ -10370,7 +10370,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf3
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 144(CX), Y8
@@ -10385,7 +10385,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 148(CX), Y8
@@ -10400,7 +10400,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 152(CX), Y8
@@ -10415,7 +10415,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 156(CX), Y8
@@ -10510,7 +10510,7 @@ block:
 	VFMADD231PS  Y2, Y6, Y1
 	VBROADCASTSS 228(CX), Y2
 	VFMADD231PS  1440(BX), Y2, Y1
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -10527,7 +10527,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 260(CX), Y6
@@ -10542,7 +10542,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 264(CX), Y6
@@ -10557,7 +10557,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 268(CX), Y6
@@ -10630,7 +10630,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf3
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 272(CX), Y8
@@ -10645,7 +10645,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 276(CX), Y8
@@ -10660,7 +10660,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 280(CX), Y8
@@ -10675,7 +10675,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 284(CX), Y8
@@ -10770,7 +10770,7 @@ block:
 	VFMADD231PS  Y2, Y6, Y1
 	VBROADCASTSS 356(CX), Y2
 	VFMADD231PS  1952(BX), Y2, Y1
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -10787,7 +10787,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 388(CX), Y6
@@ -10802,7 +10802,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 392(CX), Y6
@@ -10817,7 +10817,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 396(CX), Y6
@@ -10890,7 +10890,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf3
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 400(CX), Y8
@@ -10905,7 +10905,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 404(CX), Y8
@@ -10920,7 +10920,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 408(CX), Y8
@@ -10935,7 +10935,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VPBROADCASTD 412(CX), Y8
@@ -11188,16 +11188,16 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y1
 	VXORPS       sign32<>+0(SB), Y1, Y1
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y3
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSRLD       $0x04, Y4, Y4
@@ -11355,7 +11355,7 @@ block:
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, 2464(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -11384,7 +11384,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y6
@@ -11409,7 +11409,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y6
@@ -11434,7 +11434,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y6
@@ -11559,7 +11559,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 16(CX), Y10
@@ -11584,7 +11584,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 20(CX), Y10
@@ -11609,7 +11609,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 24(CX), Y10
@@ -11634,7 +11634,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 28(CX), Y10
@@ -11819,7 +11819,7 @@ block:
 	VBROADCASTSS 228(CX), Y0
 	VFMADD231PS  928(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -11848,7 +11848,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 260(CX), Y6
@@ -11873,7 +11873,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 264(CX), Y6
@@ -11898,7 +11898,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 268(CX), Y6
@@ -12023,7 +12023,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 272(CX), Y10
@@ -12048,7 +12048,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 276(CX), Y10
@@ -12073,7 +12073,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 280(CX), Y10
@@ -12098,7 +12098,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 284(CX), Y10
@@ -12283,7 +12283,7 @@ block:
 	VBROADCASTSS 484(CX), Y0
 	VFMADD231PS  1440(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -12312,7 +12312,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 516(CX), Y6
@@ -12337,7 +12337,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 520(CX), Y6
@@ -12362,7 +12362,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 524(CX), Y6
@@ -12487,7 +12487,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 528(CX), Y10
@@ -12512,7 +12512,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 532(CX), Y10
@@ -12537,7 +12537,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 536(CX), Y10
@@ -12562,7 +12562,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 540(CX), Y10
@@ -12747,7 +12747,7 @@ block:
 	VBROADCASTSS 740(CX), Y0
 	VFMADD231PS  1952(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPXOR        Y3, Y3, Y3
@@ -12776,7 +12776,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 772(CX), Y6
@@ -12801,7 +12801,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 776(CX), Y6
@@ -12826,7 +12826,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 780(CX), Y6
@@ -12951,7 +12951,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 784(CX), Y10
@@ -12976,7 +12976,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 788(CX), Y10
@@ -13001,7 +13001,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 792(CX), Y10
@@ -13026,7 +13026,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 796(CX), Y10
@@ -13249,16 +13249,16 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VCVTPH2PS    (AX), Y2
-	PREFETCHT0   4128(AX)
+	PREFETCHT1   8224(AX)
 	VCVTPH2PS    32(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y5
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y6
 	VPAND        bytes0f<>+0(SB), Y6, Y7
 	VPSRLD       $0x04, Y6, Y6
@@ -13416,9 +13416,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2464(BX)
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x04, Y3, Y5
@@ -13441,9 +13441,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x04, Y3, Y7
@@ -13464,9 +13464,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x04, Y3, Y7
@@ -13487,9 +13487,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x04, Y3, Y7
@@ -13596,9 +13596,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x04, Y3, Y9
@@ -13619,9 +13619,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x04, Y3, Y9
@@ -13642,9 +13642,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x04, Y3, Y9
@@ -13665,9 +13665,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x04, Y3, Y9
@@ -13796,9 +13796,9 @@ block:
 	VFMADD231PS  Y2, Y5, Y1
 	VBROADCASTSS 100(CX), Y2
 	VFMADD231PS  928(BX), Y2, Y1
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSLLD       $0x02, Y3, Y5
@@ -13821,9 +13821,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x02, Y3, Y7
@@ -13844,9 +13844,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x02, Y3, Y7
@@ -13867,9 +13867,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSLLD       $0x02, Y3, Y7
@@ -13976,9 +13976,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y3, Y9
@@ -13999,9 +13999,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y3, Y9
@@ -14022,9 +14022,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y3, Y9
@@ -14045,9 +14045,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSLLD       $0x02, Y3, Y9
@@ -14176,9 +14176,9 @@ block:
 	VFMADD231PS  Y2, Y5, Y1
 	VBROADCASTSS 228(CX), Y2
 	VFMADD231PS  1440(BX), Y2, Y1
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPAND        bytes10<>+0(SB), Y3, Y5
@@ -14200,9 +14200,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPAND        bytes10<>+0(SB), Y3, Y7
@@ -14222,9 +14222,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPAND        bytes10<>+0(SB), Y3, Y7
@@ -14244,9 +14244,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPAND        bytes10<>+0(SB), Y3, Y7
@@ -14348,9 +14348,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPAND        bytes10<>+0(SB), Y3, Y9
@@ -14370,9 +14370,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPAND        bytes10<>+0(SB), Y3, Y9
@@ -14392,9 +14392,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPAND        bytes10<>+0(SB), Y3, Y9
@@ -14414,9 +14414,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPAND        bytes10<>+0(SB), Y3, Y9
@@ -14540,9 +14540,9 @@ block:
 	VFMADD231PS  Y2, Y5, Y1
 	VBROADCASTSS 356(CX), Y2
 	VFMADD231PS  1952(BX), Y2, Y1
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPSRLD       $0x02, Y3, Y5
@@ -14565,9 +14565,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSRLD       $0x02, Y3, Y7
@@ -14588,9 +14588,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSRLD       $0x02, Y3, Y7
@@ -14611,9 +14611,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPSRLD       $0x02, Y3, Y7
@@ -14720,9 +14720,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y2
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSRLD       $0x02, Y3, Y9
@@ -14743,9 +14743,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y2
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSRLD       $0x02, Y3, Y9
@@ -14766,9 +14766,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y2
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSRLD       $0x02, Y3, Y9
@@ -14789,9 +14789,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y2
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y3
 	VPAND        bytes0f<>+0(SB), Y2, Y7
 	VPSRLD       $0x02, Y3, Y9
@@ -14949,10 +14949,10 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   7424(AX)
+	PREFETCHT1   11520(AX)
 	VCVTPH2PS    3328(AX), Y2
 	VMULPS       quarter<>+0(SB), Y2, Y2
-	PREFETCHT0   7168(AX)
+	PREFETCHT1   11264(AX)
 	VMOVDQU      3072(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -14973,7 +14973,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 832(BX)
-	PREFETCHT0   7232(AX)
+	PREFETCHT1   11328(AX)
 	VMOVDQU      3136(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -14994,7 +14994,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 1344(BX)
-	PREFETCHT0   7296(AX)
+	PREFETCHT1   11392(AX)
 	VMOVDQU      3200(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -15015,7 +15015,7 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 1856(BX)
-	PREFETCHT0   7360(AX)
+	PREFETCHT1   11456(AX)
 	VMOVDQU      3264(AX), Y3
 	VPSLLD       $0x18, Y3, Y4
 	VPSRAD       $0x18, Y4, Y4
@@ -15118,9 +15118,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 2400(BX)
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y2
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y3
 	VPSLLD       $0x02, Y2, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -15144,9 +15144,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15168,9 +15168,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y2
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15192,9 +15192,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y2
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15222,9 +15222,9 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       1024(BX), Y4, Y4
 	VMOVUPS      Y4, 2624(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y3
 	VPSLLD       $0x02, Y2, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -15247,9 +15247,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15270,9 +15270,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15293,9 +15293,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15322,9 +15322,9 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       1280(BX), Y4, Y4
 	VMOVUPS      Y4, 2656(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y3
 	VPSLLD       $0x02, Y2, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -15348,9 +15348,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15372,9 +15372,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15396,9 +15396,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15426,9 +15426,9 @@ block:
 	LONG         $0x506de2c4
 	BYTE         $0xe3
 	VCVTDQ2PS    Y4, Y4
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15451,9 +15451,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y3
 	VPSLLD       $0x02, Y2, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -15474,9 +15474,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y3
 	VPSLLD       $0x02, Y2, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -15497,9 +15497,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y3
 	VPSLLD       $0x02, Y2, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -15918,9 +15918,9 @@ block:
 	VMOVUPS      1376(BX), Y3
 	VFMADD213PS  2656(BX), Y3, Y5
 	VFMADD231PS  Y2, Y5, Y1
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y3
 	VPSLLD       $0x02, Y2, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -15944,9 +15944,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15968,9 +15968,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -15992,9 +15992,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16022,9 +16022,9 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       2048(BX), Y4, Y4
 	VMOVUPS      Y4, 2624(BX)
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y2
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y3
 	VPSLLD       $0x02, Y2, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -16047,9 +16047,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y2
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16070,9 +16070,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y2
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16093,9 +16093,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y2
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16122,9 +16122,9 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       2304(BX), Y4, Y4
 	VMOVUPS      Y4, 2656(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y3
 	VPSLLD       $0x02, Y2, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -16148,9 +16148,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16172,9 +16172,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16196,9 +16196,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16226,9 +16226,9 @@ block:
 	LONG         $0x506de2c4
 	BYTE         $0xe3
 	VCVTDQ2PS    Y4, Y4
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y3
 	VPSLLD       $0x02, Y2, Y5
 	VPAND        bytes3c<>+0(SB), Y5, Y5
@@ -16251,9 +16251,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y2
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y3
 	VPSLLD       $0x02, Y2, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -16274,9 +16274,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y2
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y3
 	VPSLLD       $0x02, Y2, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -16297,9 +16297,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y2
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y3
 	VPSLLD       $0x02, Y2, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -16804,10 +16804,10 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT0   7424(AX)
+	PREFETCHT1   11520(AX)
 	VCVTPH2PS    3328(AX), Y0
 	VMULPS       quarter<>+0(SB), Y0, Y0
-	PREFETCHT0   7168(AX)
+	PREFETCHT1   11264(AX)
 	VMOVDQU      3072(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16828,7 +16828,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 832(BX)
-	PREFETCHT0   7232(AX)
+	PREFETCHT1   11328(AX)
 	VMOVDQU      3136(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16849,7 +16849,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 1344(BX)
-	PREFETCHT0   7296(AX)
+	PREFETCHT1   11392(AX)
 	VMOVDQU      3200(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16870,7 +16870,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 1856(BX)
-	PREFETCHT0   7360(AX)
+	PREFETCHT1   11456(AX)
 	VMOVDQU      3264(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16973,9 +16973,9 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 2400(BX)
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y0
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
@@ -17011,9 +17011,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y0
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17045,9 +17045,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y0
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17079,9 +17079,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y0
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17125,9 +17125,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1024(BX), Y3, Y3
 	VMOVUPS      Y3, 2752(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y0
-	PREFETCHT0   6144(AX)
+	PREFETCHT1   10240(AX)
 	VMOVDQU      2048(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
@@ -17162,9 +17162,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y0
-	PREFETCHT0   6208(AX)
+	PREFETCHT1   10304(AX)
 	VMOVDQU      2112(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17195,9 +17195,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y0
-	PREFETCHT0   6272(AX)
+	PREFETCHT1   10368(AX)
 	VMOVDQU      2176(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17228,9 +17228,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y0
-	PREFETCHT0   6336(AX)
+	PREFETCHT1   10432(AX)
 	VMOVDQU      2240(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17273,9 +17273,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1280(BX), Y3, Y3
 	VMOVUPS      Y3, 2784(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y0
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
@@ -17311,9 +17311,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y0
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17345,9 +17345,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y0
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17379,9 +17379,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y0
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17429,9 +17429,9 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y0
-	PREFETCHT0   6400(AX)
+	PREFETCHT1   10496(AX)
 	VMOVDQU      2304(AX), Y1
 	VPSLLD       $0x02, Y0, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -17466,9 +17466,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y0
-	PREFETCHT0   6464(AX)
+	PREFETCHT1   10560(AX)
 	VMOVDQU      2368(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -17499,9 +17499,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y0
-	PREFETCHT0   6528(AX)
+	PREFETCHT1   10624(AX)
 	VMOVDQU      2432(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -17532,9 +17532,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y0
-	PREFETCHT0   6592(AX)
+	PREFETCHT1   10688(AX)
 	VMOVDQU      2496(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -18205,9 +18205,9 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y0
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
@@ -18243,9 +18243,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y0
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18277,9 +18277,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y0
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18311,9 +18311,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y0
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18357,9 +18357,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2048(BX), Y3, Y3
 	VMOVUPS      Y3, 2752(BX)
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y0
-	PREFETCHT0   6656(AX)
+	PREFETCHT1   10752(AX)
 	VMOVDQU      2560(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
@@ -18394,9 +18394,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y0
-	PREFETCHT0   6720(AX)
+	PREFETCHT1   10816(AX)
 	VMOVDQU      2624(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18427,9 +18427,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y0
-	PREFETCHT0   6784(AX)
+	PREFETCHT1   10880(AX)
 	VMOVDQU      2688(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18460,9 +18460,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VMOVDQU      1728(AX), Y0
-	PREFETCHT0   6848(AX)
+	PREFETCHT1   10944(AX)
 	VMOVDQU      2752(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18505,9 +18505,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2304(BX), Y3, Y3
 	VMOVUPS      Y3, 2784(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y0
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
@@ -18543,9 +18543,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y0
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18577,9 +18577,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y0
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18611,9 +18611,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y0
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18661,9 +18661,9 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	PREFETCHT0   5888(AX)
+	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y0
-	PREFETCHT0   6912(AX)
+	PREFETCHT1   11008(AX)
 	VMOVDQU      2816(AX), Y1
 	VPSLLD       $0x02, Y0, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
@@ -18698,9 +18698,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   5952(AX)
+	PREFETCHT1   10048(AX)
 	VMOVDQU      1856(AX), Y0
-	PREFETCHT0   6976(AX)
+	PREFETCHT1   11072(AX)
 	VMOVDQU      2880(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -18731,9 +18731,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6016(AX)
+	PREFETCHT1   10112(AX)
 	VMOVDQU      1920(AX), Y0
-	PREFETCHT0   7040(AX)
+	PREFETCHT1   11136(AX)
 	VMOVDQU      2944(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -18764,9 +18764,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT0   6080(AX)
+	PREFETCHT1   10176(AX)
 	VMOVDQU      1984(AX), Y0
-	PREFETCHT0   7104(AX)
+	PREFETCHT1   11200(AX)
 	VMOVDQU      3008(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -19475,12 +19475,12 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VCVTPH2PS    1280(AX), Y2
-	PREFETCHT0   5408(AX)
+	PREFETCHT1   9504(AX)
 	VCVTPH2PS    1312(AX), Y3
 	VXORPS       sign32<>+0(SB), Y3, Y3
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -19517,7 +19517,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 960(BX)
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -19554,7 +19554,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1472(BX)
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -19591,7 +19591,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y3, Y4, Y4
 	VMOVUPS      Y4, 1984(BX)
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSHUFB      byte0<>+0(SB), Y5, Y6
@@ -19775,7 +19775,7 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, 2528(BX)
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -19808,7 +19808,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 4(CX), Y8
@@ -19837,7 +19837,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 8(CX), Y8
@@ -19866,7 +19866,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 12(CX), Y8
@@ -19907,7 +19907,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       1280(BX), Y4, Y4
 	VMOVUPS      Y4, 2656(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -19940,7 +19940,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 20(CX), Y8
@@ -19969,7 +19969,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 24(CX), Y8
@@ -19998,7 +19998,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 28(CX), Y8
@@ -20343,7 +20343,7 @@ block:
 	VFMADD231PS  1440(BX), Y2, Y1
 	VBROADCASTSS 236(CX), Y2
 	VFMADD231PS  1504(BX), Y2, Y1
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -20376,7 +20376,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 260(CX), Y8
@@ -20405,7 +20405,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 264(CX), Y8
@@ -20434,7 +20434,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 268(CX), Y8
@@ -20475,7 +20475,7 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       2304(BX), Y4, Y4
 	VMOVUPS      Y4, 2656(BX)
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPXOR        Y5, Y5, Y5
@@ -20508,7 +20508,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 276(CX), Y8
@@ -20537,7 +20537,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 280(CX), Y8
@@ -20566,7 +20566,7 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
 	VPBROADCASTD 284(CX), Y8
@@ -20958,14 +20958,14 @@ group:
 	MOVQ   blocks+32(FP), DX
 
 block:
-	PREFETCHT0   5824(AX)
+	PREFETCHT1   9920(AX)
 	VCVTPH2PS    1728(AX), Y2
 	VMULPS       thirtysecond<>+0(SB), Y2, Y2
-	PREFETCHT0   5632(AX)
+	PREFETCHT1   9728(AX)
 	VMOVDQU      1536(AX), Y3
-	PREFETCHT0   5696(AX)
+	PREFETCHT1   9792(AX)
 	VMOVDQU      1600(AX), Y4
-	PREFETCHT0   5760(AX)
+	PREFETCHT1   9856(AX)
 	VMOVDQU      1664(AX), Y5
 	VPAND        bytes0f<>+0(SB), Y3, Y6
 	VPSLLD       $0x04, Y5, Y7
@@ -21166,9 +21166,9 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VMOVUPS      Y3, 2400(BX)
-	PREFETCHT0   4608(AX)
+	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y3
 	VPSLLD       $0x05, Y2, Y4
 	VPAND        bytes60<>+0(SB), Y4, Y4
@@ -21214,9 +21214,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4672(AX)
+	PREFETCHT1   8768(AX)
 	VMOVDQU      576(AX), Y2
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -21258,9 +21258,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4736(AX)
+	PREFETCHT1   8832(AX)
 	VMOVDQU      640(AX), Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -21302,9 +21302,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4800(AX)
+	PREFETCHT1   8896(AX)
 	VMOVDQU      704(AX), Y2
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -21358,9 +21358,9 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       1280(BX), Y4, Y4
 	VMOVUPS      Y4, 2656(BX)
-	PREFETCHT0   4864(AX)
+	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPSLLD       $0x05, Y2, Y4
 	VPAND        bytes60<>+0(SB), Y4, Y4
@@ -21406,9 +21406,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4928(AX)
+	PREFETCHT1   9024(AX)
 	VMOVDQU      832(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -21450,9 +21450,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   4992(AX)
+	PREFETCHT1   9088(AX)
 	VMOVDQU      896(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -21494,9 +21494,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5056(AX)
+	PREFETCHT1   9152(AX)
 	VMOVDQU      960(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -21934,9 +21934,9 @@ block:
 	VMOVUPS      1376(BX), Y3
 	VFMADD213PS  2656(BX), Y3, Y4
 	VFMADD231PS  Y2, Y4, Y1
-	PREFETCHT0   5120(AX)
+	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
-	PREFETCHT0   4096(AX)
+	PREFETCHT1   8192(AX)
 	VMOVDQU      (AX), Y3
 	VPSLLD       $0x05, Y2, Y4
 	VPAND        bytes60<>+0(SB), Y4, Y4
@@ -21981,9 +21981,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5184(AX)
+	PREFETCHT1   9280(AX)
 	VMOVDQU      1088(AX), Y2
-	PREFETCHT0   4160(AX)
+	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -22024,9 +22024,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5248(AX)
+	PREFETCHT1   9344(AX)
 	VMOVDQU      1152(AX), Y2
-	PREFETCHT0   4224(AX)
+	PREFETCHT1   8320(AX)
 	VMOVDQU      128(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -22067,9 +22067,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5312(AX)
+	PREFETCHT1   9408(AX)
 	VMOVDQU      1216(AX), Y2
-	PREFETCHT0   4288(AX)
+	PREFETCHT1   8384(AX)
 	VMOVDQU      192(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -22122,9 +22122,9 @@ block:
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       2304(BX), Y4, Y4
 	VMOVUPS      Y4, 2656(BX)
-	PREFETCHT0   5376(AX)
+	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
-	PREFETCHT0   4352(AX)
+	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y3
 	VPSLLD       $0x05, Y2, Y4
 	VPAND        bytes60<>+0(SB), Y4, Y4
@@ -22169,9 +22169,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5440(AX)
+	PREFETCHT1   9536(AX)
 	VMOVDQU      1344(AX), Y2
-	PREFETCHT0   4416(AX)
+	PREFETCHT1   8512(AX)
 	VMOVDQU      320(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -22212,9 +22212,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5504(AX)
+	PREFETCHT1   9600(AX)
 	VMOVDQU      1408(AX), Y2
-	PREFETCHT0   4480(AX)
+	PREFETCHT1   8576(AX)
 	VMOVDQU      384(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
@@ -22255,9 +22255,9 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	PREFETCHT0   5568(AX)
+	PREFETCHT1   9664(AX)
 	VMOVDQU      1472(AX), Y2
-	PREFETCHT0   4544(AX)
+	PREFETCHT1   8640(AX)
 	VMOVDQU      448(AX), Y3
 	VPSLLD       $0x05, Y2, Y5
 	VPAND        bytes60<>+0(SB), Y5, Y5
