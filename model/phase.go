@@ -70,16 +70,15 @@ type phase struct {
 	quantise  bool             // the attention quantises its result
 	storeLate bool             // the attention stores keys and values, see State.store
 	keep      []uint64         // (cols/32, 2 * rows / 64) masks of the blocks of acts that are not zeros, of a listed input
-	energy    []float32        // (rows) scratch of quant.DropSmall
 	acts      []byte           // (cols/32, planes*rows) quant.Acts: the quantised input
 	next      []byte           // the same for the region that follows
 	scratch   []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
 
-	multiplyTask, prepareTask, addNormedTask, endTask, wideNormTask, storeTask, attendTask, partTask func(worker, i int)
+	multiplyTask, prepareTask, dropTask, addNormedTask, endTask, wideNormTask, storeTask, attendTask, partTask func(worker, i int)
 }
 
 func (p *phase) bind(s *State) {
-	p.multiplyTask, p.prepareTask, p.addNormedTask = s.multiplyChunk, s.prepareRow, s.addNormedRow
+	p.multiplyTask, p.prepareTask, p.dropTask, p.addNormedTask = s.multiplyChunk, s.prepareRow, s.dropRow, s.addNormedRow
 	p.endTask = s.endRow
 	p.wideNormTask, p.storeTask, p.attendTask, p.partTask = s.wideNormRow, s.storeStretch, s.attendBlock, s.attendOne
 }
@@ -91,7 +90,6 @@ func (p *phase) place(s *State, a *arena.Arena, workers int) {
 	size := s.limits.Rows * max(c.Dim, c.FFN, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
 	p.acts, p.next = a.Bytes(size), a.Bytes(size)
 	p.keep = make([]uint64, quant.ListWords(2*s.limits.Rows, c.refinedWidth()))
-	p.energy = a.Floats(s.limits.Rows)
 }
 
 // scratchLen is the length of one worker's scratch: a piece never has more matrix rows than maxStep.
@@ -124,12 +122,17 @@ func (s *State) multiply(in input, products ...product) {
 	if in.norm != nil {
 		p.x = s.normal
 	}
-	if in.norm != nil || quantised && !in.ready {
+	p.listed = in.listed && quantised && s.set.MatMulListed[p.products[0].w.Type] != nil
+	switch {
+	case in.norm != nil || quantised && !in.ready:
 		s.each(p.prepareTask)
+	case p.listed:
+		s.each(p.dropTask)
 	}
 	s.adaptRegion()
-	if p.listed = in.listed && quantised && s.set.MatMulListed[p.products[0].w.Type] != nil; p.listed {
-		s.list()
+	if p.listed {
+		n := 2 * len(s.rows)
+		quant.ListActs(p.keep[:quant.ListWords(n, p.cols)], p.planes(n), n)
 	}
 	s.pool.RunAhead(total, p.multiplyTask, s.ahead(in.then))
 	if p.products[0].next != nil {
@@ -144,12 +147,13 @@ func needsQ8(p *product) bool { return !p.w.Type.IsFloat() || p.up != nil && !p.
 // record 0013 has what it costs and gains.
 const leastRefined = 0.5
 
-// list drops the small blocks of the second plane and lists the others, for a set that gains by it.
-func (s *State) list() {
-	p, n := &s.phase, len(s.rows)
-	acts := p.acts[:2*n*p.cols/quant.ActBlock*quant.ActBytes]
-	quant.DropSmall(acts, p.energy, n, leastRefined)
-	quant.ListActs(p.keep[:quant.ListWords(2*n, p.cols)], acts, 2*n)
+// planes is the quantised input of n rows, those of both planes.
+func (p *phase) planes(n int) []byte { return p.acts[:n*p.cols/quant.ActBlock*quant.ActBytes] }
+
+// dropRow drops the small blocks of the second plane of row i, for a set that gains by a list of the others.
+func (s *State) dropRow(_, i int) {
+	n := len(s.rows)
+	quant.DropSmall(s.phase.planes(2*n), n, i, leastRefined)
 }
 
 // prepareRow normalises row i of the input if it is to be, and quantises it. A region of float weights alone does not look
@@ -165,6 +169,9 @@ func (s *State) prepareRow(_, i int) {
 	}
 	if p.refined {
 		s.set.QuantizeRefined(p.acts, x, 2*n, i, n+i)
+		if p.listed {
+			s.dropRow(0, i)
+		}
 		return
 	}
 	s.set.Quantize(p.acts, x, n, i)
@@ -241,7 +248,9 @@ func (pr *product) rowStride() int {
 }
 
 // finishes reports whether finish does anything.
-func (pr *product) finishes() bool { return pr.bias != nil || pr.scale != 0 && pr.scale != 1 || pr.cap != 0 }
+func (pr *product) finishes() bool {
+	return pr.bias != nil || pr.scale != 0 && pr.scale != 1 || pr.cap != 0
+}
 
 // finishRows is finish for tight rows of cols results.
 func (pr *product) finishRows(x []float32, from, cols int) {
@@ -335,7 +344,7 @@ func (s *State) product(w *Matrix, from, to int, dst []float32, dstStride int) {
 			keep = s.phase.keep[:quant.ListWords(planes, cols)]
 		}
 	}
-	acts := s.phase.acts[:planes*cols/quant.ActBlock*quant.ActBytes]
+	acts := s.phase.planes(planes)
 	s.matmul(w, dst, dstStride, from, to, acts, planes, keep)
 	if planes > n {
 		s.set.Add(dst[:n*dstStride], dst[n*dstStride:2*n*dstStride])

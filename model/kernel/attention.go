@@ -74,18 +74,19 @@ type Attend struct {
 	rows   int     // query vectors under way
 	cap    float32 // limit of scores, as an exponent of two; 0: none
 
-	tile   []float32 // (dim, 64) keys, then (64, width) values, of F16
-	query  []float32 // (rows, dim)
-	score  []float32 // (rows, 64)
-	scale  []float32 // (rows)
-	own    []float32 // a part, where the caller has no place for it
-	whole  []float32 // the parts that were folded
-	part   Part      // under way
-	total  Part      // in whole
-	unused []float32 // (rows, 16) sums that nobody asks for
-	less   []float32 // (dim) what is kept of a key
-	hidden [quant.KVPage]float32
-	acts   []byte // (dim/32) quant.Acts
+	tile    []float32 // (dim, 64) keys, then (64, width) values, of F16
+	query   []float32 // (rows, dim)
+	score   []float32 // (rows, 64)
+	scale   []float32 // (rows)
+	own     []float32 // a part, where the caller has no place for it
+	whole   []float32 // the parts that were folded
+	part    Part      // under way
+	total   Part      // in whole
+	divided bool      // total.out is the result
+	unused  []float32 // (rows, 16) sums that nobody asks for
+	less    []float32 // (dim) what is kept of a key
+	hidden  [quant.KVPage]float32
+	acts    []byte // (dim/32) quant.Acts
 
 	// Of Q8 and Q4:
 	quantised bool     // queries are those of query
@@ -204,7 +205,7 @@ func (a *Attend) Store(keys, values []byte, pos int, key, value []float32) {
 
 // Start begins the attention of rows query vectors.
 func (a *Attend) Start(rows int) {
-	a.rows, a.quantised = rows, false
+	a.rows, a.quantised, a.divided = rows, false, false
 	a.total = a.partIn(a.whole, rows)
 	a.total.reset()
 }
@@ -372,15 +373,25 @@ func (a *Attend) Fold(memory []float32) {
 	a.set.FoldRows(a.total.sum, p.sum, sumLanes, m, keep, add)
 }
 
-// Result writes the output of query vector r (headDim) to dst.
+// Result writes the output of query vector r (headDim) to dst, after the last Fold.
 func (a *Attend) Result(r int, dst []float32) {
-	s := (*[sumLanes]float32)(a.total.sum[r*sumLanes:])
-	var half [8]float32
-	for l := range half {
-		half[l] = s[l] + s[l+8]
+	if !a.divided {
+		a.divide()
 	}
-	by := 1 / (((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7])))
-	for j, f := range a.total.out[r*a.width:][:len(dst)] {
-		dst[j] = f * by
+	copy(dst, a.total.out[r*a.width:][:len(dst)])
+}
+
+// divide divides all outputs by the sums of their weights, once.
+func (a *Attend) divide() {
+	a.divided = true
+	by, none := a.scale[:a.rows], a.scale[a.rows:2*a.rows]
+	for r := range by {
+		s := (*[sumLanes]float32)(a.total.sum[r*sumLanes:])
+		var half [8]float32
+		for l := range half {
+			half[l] = s[l] + s[l+8]
+		}
+		by[r], none[r] = 1/(((half[0]+half[4])+(half[2]+half[6]))+((half[1]+half[5])+(half[3]+half[7]))), 0
 	}
+	a.set.FoldRows(a.total.out, a.total.out, a.width, a.rows, by, none)
 }

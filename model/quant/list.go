@@ -8,29 +8,24 @@ const listRows = 64
 // ListWords is the number of masks that ListActs writes for n rows of cols columns.
 func ListWords(n, cols int) int { return cols / ActBlock * ((n + listRows - 1) / listRows) }
 
-// DropSmall leaves out blocks of a second plane that matter little. acts is (blocks, 2n) Acts: n rows of QuantizeRefined,
-// row n+t has what row t leaves. The rounding of a block grows with its scale, and its error with the square: where the square
-// of the scale of row t is less than least times the mean over the blocks of the row, the block of row n+t becomes zeros.
-// That depends on the row alone. energy is memory for n values. Rows with a NaN keep everything. It panics if a length does not fit.
-func DropSmall(acts []byte, energy []float32, n int, least float32) {
+// DropSmall leaves out blocks of a second plane that matter little. acts is (blocks, 2n) Acts: n rows of QuantizeRefined, row n+t has
+// what row t leaves. The rounding of a block grows with its scale, and its error with the square: where the square of the scale of
+// row t is less than least times the mean over the blocks of the row, the block of row n+t becomes zeros. That depends on the row
+// alone. A row with a NaN keeps everything. It panics if a length does not fit.
+func DropSmall(acts []byte, n, t int, least float32) {
 	all := ActsOf(acts)
-	if n < 1 || len(all)%(2*n) != 0 {
-		panic(fmt.Sprintf("quant: %d blocks of activations are not two planes of %d rows", len(all), n))
+	if n < 1 || len(all)%(2*n) != 0 || t < 0 || t >= n {
+		panic(fmt.Sprintf("quant: %d blocks of activations are not two planes of %d rows, or have no row %d", len(all), n, t))
 	}
-	energy = energy[:n]
-	clear(energy)
-	for b := 0; b < len(all); b += 2 * n {
-		for t := range energy {
-			d := all[b+t].D
-			energy[t] += float32(d * d)
-		}
+	var energy float32
+	for b := t; b < len(all); b += 2 * n {
+		d := all[b].D
+		energy += float32(d * d)
 	}
 	least *= float32(2*n) / float32(len(all))
-	for b := 0; b < len(all); b += 2 * n {
-		for t, e := range energy {
-			if d := all[b+t].D; float32(d*d) < float32(least*e) {
-				all[b+n+t] = Act{}
-			}
+	for b := t; b < len(all); b += 2 * n {
+		if d := all[b].D; float32(d*d) < float32(least*energy) {
+			all[b+n] = Act{}
 		}
 	}
 }

@@ -29,7 +29,7 @@ func TestDropSmall(t *testing.T) {
 	for _, n := range []int{1, 3, 64} {
 		acts := refinedActs(n, cols)
 		before := slices.Clone(quant.ActsOf(acts))
-		quant.DropSmall(acts, make([]float32, n), n, least)
+		dropSmall(acts, n, least)
 		after, dropped := quant.ActsOf(acts), 0
 		for row := range n {
 			sum := 0.0
@@ -58,18 +58,25 @@ func TestDropSmall(t *testing.T) {
 		}
 	}
 	all := refinedActs(3, cols)
-	quant.DropSmall(all, make([]float32, 3), 3, least)
+	dropSmall(all, 3, least)
 	lone := quant.NewActs(2 * cols / quant.ActBlock * quant.ActBytes)
 	for b := range cols / quant.ActBlock {
 		for plane := range 2 {
 			quant.ActsOf(lone)[b*2+plane] = quant.ActsOf(refinedActs(3, cols))[b*6+plane*3+1]
 		}
 	}
-	quant.DropSmall(lone, make([]float32, 1), 1, least)
+	dropSmall(lone, 1, least)
 	for b := range cols / quant.ActBlock {
 		if quant.ActsOf(lone)[b*2+1] != quant.ActsOf(all)[b*6+4] {
 			t.Errorf("block %d: a row alone is treated otherwise than among others", b)
 		}
+	}
+}
+
+// dropSmall drops the small blocks of n rows.
+func dropSmall(acts []byte, n int, least float32) {
+	for t := range n {
+		quant.DropSmall(acts, n, t, least)
 	}
 }
 
@@ -102,9 +109,9 @@ func TestListActs(t *testing.T) {
 func TestListPanics(t *testing.T) {
 	acts := quant.NewActs(6 * quant.ActBytes)
 	for name, f := range map[string]func(){
-		"planes": func() { quant.DropSmall(acts, make([]float32, 2), 2, 1) },
-		"energy": func() { quant.DropSmall(acts, make([]float32, 2), 3, 1) },
-		"none":   func() { quant.DropSmall(acts, nil, 0, 1) },
+		"planes": func() { quant.DropSmall(acts, 2, 0, 1) },
+		"row":    func() { quant.DropSmall(acts, 3, 3, 1) },
+		"none":   func() { quant.DropSmall(acts, 0, 0, 1) },
 		"rows":   func() { quant.ListActs(make([]uint64, 2), acts, 4) },
 		"masks":  func() { quant.ListActs(make([]uint64, 1), acts, 3) },
 	} {
