@@ -111,7 +111,7 @@ func integerCases(tb testing.TB) []integerCase {
 		cases = append(cases, c)
 	}
 	if has(tb, "avx512vnni") {
-		c := integerCase{name: "VNNI", quantize: kernels.QuantizeRowsVNNI}
+		c := integerCase{name: "VNNI", quantize: kernels.QuantizeRowsAVX512}
 		c.keys[quant.KVQ8], c.keys[quant.KVQ4] = kernels.KeyScoresQ8VNNI, kernels.KeyScoresQ4VNNI
 		c.values[quant.KVQ8], c.values[quant.KVQ4] = kernels.MixValuesQ8VNNI, kernels.MixValuesQ4VNNI
 		cases = append(cases, c)
@@ -207,6 +207,34 @@ func nearAll(t *testing.T, what string, got, want []float32, tolerance float64) 
 		if diff := math.Abs(float64(got[i]) - float64(f)); !(diff <= tolerance*(1+math.Abs(float64(f)))) {
 			t.Fatalf("%s: value %d is %v, want %v", what, i, got[i], f)
 		}
+	}
+}
+
+// The quantiser of whole pages has the bits of the one for any number of positions.
+func TestQuantizeRowsAVX512(t *testing.T) {
+	if !has(t, "avx512vnni") {
+		t.Skip("this CPU has no AVX-512 VNNI")
+	}
+	rng := rand.New(rand.NewPCG(7, 8))
+	for range 200 {
+		m, blocks := 1+rng.IntN(9), 1+rng.IntN(4)
+		x := normals(rng, m*quant.KVPage)
+		for i := range x {
+			if rng.IntN(5) == 0 {
+				x[i] = float32(rng.IntN(2)) * 1e-31 // nothing, and almost nothing
+			}
+		}
+		factor := make([]byte, 2*blocks*quant.KVPage)
+		for i := range blocks * quant.KVPage {
+			binary.LittleEndian.PutUint16(factor[2*i:], quant.F32ToF16(float32(rng.NormFloat64())))
+		}
+		got, want := newArenaless(m*blocks, quant.KVPage, quant.KVPage), newArenaless(m*blocks, quant.KVPage, quant.KVPage)
+		kernels.QuantizeRowsAVX512(got.q, got.scale, got.sum, x, quant.KVPage, factor, m, blocks, quant.KVPage, quant.KVPage)
+		kernels.QuantizeRowsVNNI(want.q, want.scale, want.sum, x, quant.KVPage, factor, m, blocks, quant.KVPage, quant.KVPage)
+		if !slices.Equal(got.q, want.q) || !slices.Equal(got.sum, want.sum) {
+			t.Fatalf("%d rows, %d blocks: other integers", m, blocks)
+		}
+		sameBits(t, "scales", got.scale, want.scale)
 	}
 }
 

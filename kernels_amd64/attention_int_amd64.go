@@ -84,6 +84,24 @@ func QuantizeRowsVNNI(dst []byte, scale []float32, sum []int32, x []float32, str
 	}
 }
 
+// QuantizeRowsAVX512 is QuantizeRowsVNNI for CPUs with AVX-512.
+func QuantizeRowsAVX512(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
+	if len(factor) == 0 || n != kvPage || per != n {
+		QuantizeRowsVNNI(dst, scale, sum, x, stride, factor, m, blocks, n, per)
+		return
+	}
+	c := rowsCall{dst, scale, sum, x, stride, blocks, n, per}
+	checkRows(&c, factor, m)
+	for {
+		rows := min(m, c.some())
+		quantizeWholeVNNI(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, &factor[0], rows, blocks)
+		if m -= rows; m == 0 {
+			return
+		}
+		c.after(rows)
+	}
+}
+
 // integerMACs bounds one call of a product of integers, as tileProductMACs does.
 const integerMACs = 1 << 20
 

@@ -13282,6 +13282,180 @@ more:
 	VZEROUPPER
 	RET
 
+// func quantizeWholeVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m int, blocks int)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·quantizeWholeVNNI(SB), $0-64
+	MOVQ   dst+0(FP), AX
+	MOVQ   scale+8(FP), CX
+	MOVQ   sum+16(FP), DX
+	MOVQ   x+24(FP), BX
+	VPXORD Z0, Z0, Z0
+
+row:
+	VMOVUPS (BX), Z1
+	VCMPPS  $0x04, Z0, Z1, K1
+	VMOVUPS 64(BX), Z2
+	VCMPPS  $0x04, Z0, Z2, K2
+	VMOVUPS 128(BX), Z3
+	VCMPPS  $0x04, Z0, Z3, K3
+	VMOVUPS 192(BX), Z4
+	VCMPPS  $0x04, Z0, Z4, K4
+	MOVQ    blocks+56(FP), SI
+	MOVQ    factor+40(FP), DI
+
+vector:
+	VCVTPH2PS     (DI), Z6
+	VMULPS.Z      Z1, Z6, K1, Z6
+	VPANDD        magnitude<>+0(SB), Z6, Z5
+	VCVTPH2PS     32(DI), Z7
+	VMULPS.Z      Z2, Z7, K2, Z7
+	VPANDD        magnitude<>+0(SB), Z7, Z8
+	VPMAXSD       Z8, Z5, Z5
+	VCVTPH2PS     64(DI), Z8
+	VMULPS.Z      Z3, Z8, K3, Z8
+	VPANDD        magnitude<>+0(SB), Z8, Z9
+	VPMAXSD       Z9, Z5, Z5
+	VCVTPH2PS     96(DI), Z9
+	VMULPS.Z      Z4, Z9, K4, Z9
+	VPANDD        magnitude<>+0(SB), Z9, Z10
+	VPMAXSD       Z10, Z5, Z5
+	VEXTRACTI64X4 $0x01, Z5, Y10
+	VPMAXSD       Y10, Y5, Y5
+	VEXTRACTI32X4 $0x01, Y5, X10
+	VPMAXSD       X10, X5, X5
+	VPSHUFD       $0x4e, X5, X10
+	VPMAXSD       X10, X5, X5
+	VPSHUFD       $0xb1, X5, X10
+	VPMAXSD       X10, X5, X5
+	VCMPPS        $0x06, rowLeast<>+0(SB), X5, K5
+	VMOVUPS       rowLevels<>+0(SB), X10
+	VDIVPS.Z      X10, X5, K5, X11
+	VMOVD         X11, (CX)
+	VDIVPS.Z      X5, X10, K5, X10
+	VBROADCASTSS  X10, Z5
+	VMULPS        Z5, Z6, Z6
+	VCVTPS2DQ     Z6, Z6
+	VMOVDQA32     Z6, Z10
+	VMULPS        Z5, Z7, Z7
+	VCVTPS2DQ     Z7, Z7
+	VPADDD        Z7, Z10, Z10
+	VMULPS        Z5, Z8, Z8
+	VCVTPS2DQ     Z8, Z8
+	VPADDD        Z8, Z10, Z10
+	VMULPS        Z5, Z9, Z9
+	VCVTPS2DQ     Z9, Z9
+	VPADDD        Z9, Z10, Z10
+	VEXTRACTI64X4 $0x01, Z10, Y5
+	VPADDD        Y5, Y10, Y10
+	VEXTRACTI32X4 $0x01, Y10, X5
+	VPADDD        X5, X10, X10
+	VPSHUFD       $0x4e, X10, X5
+	VPADDD        X5, X10, X10
+	VPSHUFD       $0xb1, X10, X5
+	VPADDD        X5, X10, X10
+	VMOVD         X10, (DX)
+	VMOVDQU64     evenOdd<>+0(SB), Z5
+	VPADDD        half32<>+0(SB), Z6, Z6
+	VPSHUFB       firstFours<>+0(SB), Z6, Z6
+	VPADDD        half32<>+0(SB), Z7, Z7
+	VPSHUFB       secondFours<>+0(SB), Z7, Z7
+	VPORD         Z6, Z7, Z7
+	VPXORD        lowSigns<>+0(SB), Z7, Z7
+	VPERMQ        Z7, Z5, Z7
+	VMOVDQU64     Z7, (AX)
+	VPADDD        half32<>+0(SB), Z8, Z8
+	VPSHUFB       firstFours<>+0(SB), Z8, Z8
+	VPADDD        half32<>+0(SB), Z9, Z9
+	VPSHUFB       secondFours<>+0(SB), Z9, Z9
+	VPORD         Z8, Z9, Z9
+	VPXORD        lowSigns<>+0(SB), Z9, Z9
+	VPERMQ        Z9, Z5, Z9
+	VMOVDQU64     Z9, 64(AX)
+	ADDQ          $0x80, AX
+	ADDQ          $0x04, CX
+	ADDQ          $0x04, DX
+	ADDQ          $0x00000080, DI
+	DECQ          SI
+	JNZ           vector
+	MOVQ          stride+32(FP), SI
+	LEAQ          (BX)(SI*4), BX
+	DECQ          m+48(FP)
+	JNZ           row
+	VZEROUPPER
+	RET
+
+DATA evenOdd<>+0(SB)/4, $0x00000000
+DATA evenOdd<>+4(SB)/4, $0x00000000
+DATA evenOdd<>+8(SB)/4, $0x00000002
+DATA evenOdd<>+12(SB)/4, $0x00000000
+DATA evenOdd<>+16(SB)/4, $0x00000004
+DATA evenOdd<>+20(SB)/4, $0x00000000
+DATA evenOdd<>+24(SB)/4, $0x00000006
+DATA evenOdd<>+28(SB)/4, $0x00000000
+DATA evenOdd<>+32(SB)/4, $0x00000001
+DATA evenOdd<>+36(SB)/4, $0x00000000
+DATA evenOdd<>+40(SB)/4, $0x00000003
+DATA evenOdd<>+44(SB)/4, $0x00000000
+DATA evenOdd<>+48(SB)/4, $0x00000005
+DATA evenOdd<>+52(SB)/4, $0x00000000
+DATA evenOdd<>+56(SB)/4, $0x00000007
+DATA evenOdd<>+60(SB)/4, $0x00000000
+GLOBL evenOdd<>(SB), RODATA|NOPTR, $64
+
+DATA half32<>+0(SB)/4, $0x00000080
+DATA half32<>+4(SB)/4, $0x00000080
+DATA half32<>+8(SB)/4, $0x00000080
+DATA half32<>+12(SB)/4, $0x00000080
+DATA half32<>+16(SB)/4, $0x00000080
+DATA half32<>+20(SB)/4, $0x00000080
+DATA half32<>+24(SB)/4, $0x00000080
+DATA half32<>+28(SB)/4, $0x00000080
+DATA half32<>+32(SB)/4, $0x00000080
+DATA half32<>+36(SB)/4, $0x00000080
+DATA half32<>+40(SB)/4, $0x00000080
+DATA half32<>+44(SB)/4, $0x00000080
+DATA half32<>+48(SB)/4, $0x00000080
+DATA half32<>+52(SB)/4, $0x00000080
+DATA half32<>+56(SB)/4, $0x00000080
+DATA half32<>+60(SB)/4, $0x00000080
+GLOBL half32<>(SB), RODATA|NOPTR, $64
+
+DATA firstFours<>+0(SB)/4, $0x0d090501
+DATA firstFours<>+4(SB)/4, $0x0c080400
+DATA firstFours<>+8(SB)/4, $0x80808080
+DATA firstFours<>+12(SB)/4, $0x80808080
+DATA firstFours<>+16(SB)/4, $0x0d090501
+DATA firstFours<>+20(SB)/4, $0x0c080400
+DATA firstFours<>+24(SB)/4, $0x80808080
+DATA firstFours<>+28(SB)/4, $0x80808080
+DATA firstFours<>+32(SB)/4, $0x0d090501
+DATA firstFours<>+36(SB)/4, $0x0c080400
+DATA firstFours<>+40(SB)/4, $0x80808080
+DATA firstFours<>+44(SB)/4, $0x80808080
+DATA firstFours<>+48(SB)/4, $0x0d090501
+DATA firstFours<>+52(SB)/4, $0x0c080400
+DATA firstFours<>+56(SB)/4, $0x80808080
+DATA firstFours<>+60(SB)/4, $0x80808080
+GLOBL firstFours<>(SB), RODATA|NOPTR, $64
+
+DATA secondFours<>+0(SB)/4, $0x80808080
+DATA secondFours<>+4(SB)/4, $0x80808080
+DATA secondFours<>+8(SB)/4, $0x0d090501
+DATA secondFours<>+12(SB)/4, $0x0c080400
+DATA secondFours<>+16(SB)/4, $0x80808080
+DATA secondFours<>+20(SB)/4, $0x80808080
+DATA secondFours<>+24(SB)/4, $0x0d090501
+DATA secondFours<>+28(SB)/4, $0x0c080400
+DATA secondFours<>+32(SB)/4, $0x80808080
+DATA secondFours<>+36(SB)/4, $0x80808080
+DATA secondFours<>+40(SB)/4, $0x0d090501
+DATA secondFours<>+44(SB)/4, $0x0c080400
+DATA secondFours<>+48(SB)/4, $0x80808080
+DATA secondFours<>+52(SB)/4, $0x80808080
+DATA secondFours<>+56(SB)/4, $0x0d090501
+DATA secondFours<>+60(SB)/4, $0x0c080400
+GLOBL secondFours<>(SB), RODATA|NOPTR, $64
+
 // func firstScoresAVX2(scores *float32, x *float32, first *byte, ahead int, dim int, m int)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·firstScoresAVX2(SB), $0-48

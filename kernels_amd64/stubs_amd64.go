@@ -1905,6 +1905,12 @@ func quantizeRowsVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride 
 //go:noescape
 func quantizeWeightsVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m int, blocks int, n int, per int)
 
+// quantizeWholeVNNI is quantizeWeightsVNNI for n = per = 64, with the same bits for finite values.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeWholeVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m int, blocks int)
+
 // firstScoresAVX2 sets all of the rows of scores, (m, 64), to the products of the rows of x, (m, dim), with first, (dim)
 // float32. dim is a multiple of 32. What lies ahead bytes from first is prefetched.
 // No alignment is needed; nothing outside the vectors is touched.

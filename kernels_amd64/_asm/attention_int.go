@@ -40,6 +40,7 @@ func integerAttention(a *asm) {
 			quantizeRows(a, vnni, factors)
 		}
 	}
+	wholeWeights(a)
 	firstScores(a)
 }
 

@@ -153,6 +153,107 @@ func (r rowQuantizer) integers(i reg.Register, levels reg.VecVirtual) {
 	r.JLT(LabelRef("integers"))
 }
 
+// wholeWeights generates the quantiser of the weights of a whole page with AVX-512: a row stays in registers for all its vectors.
+func wholeWeights(a *asm) {
+	const n = 64
+	a.function("quantizeWholeVNNI", "func(dst *byte, scale *float32, sum *int32, x *float32, stride int, factor *byte, m, blocks int)",
+		"quantizeWholeVNNI is quantizeWeightsVNNI for n = per = 64, with the same bits for finite values.")
+	dst, scale, sum, x := a.param("dst"), a.param("scale"), a.param("sum"), a.param("x")
+	zero := a.ZMM()
+	a.VPXORD(zero, zero, zero)
+	a.Label("row")
+	var row [n / 16]reg.VecVirtual
+	var some [n / 16]reg.Register
+	for i := range row {
+		row[i], some[i] = a.ZMM(), a.K()
+		a.VMOVUPS(at(x, 64*i), row[i])
+		a.VCMPPS(Imm(4), zero, row[i], some[i]) // not equal, or not a number
+	}
+	blocks, factor := a.param("blocks"), a.param("factor")
+	a.Label("vector")
+	var v [n / 16]reg.VecVirtual
+	top := a.ZMM()
+	for i := range v {
+		v[i] = a.ZMM()
+		a.VCVTPH2PS(at(factor, 32*i), v[i])
+		a.VMULPS_Z(row[i], v[i], some[i], v[i])
+		size := a.ZMM()
+		if i == 0 {
+			size = top
+		}
+		a.VPANDD(a.constant("magnitude", 0x7fffffff), v[i], size)
+		if i > 0 {
+			a.VPMAXSD(size, top, top)
+		}
+	}
+	a.reduce(top, func(from, with, to Op) { a.VPMAXSD(from, with, to) })
+	enough, levels, by := a.K(), a.XMM(), a.XMM()
+	a.VCMPPS(Imm(6), a.float("rowLeast", rowLeast), top.AsX(), enough) // not at most
+	a.VMOVUPS(a.float("rowLevels", rowLevels), levels)
+	a.VDIVPS_Z(levels, top.AsX(), enough, by)
+	a.VMOVD(by, at(scale, 0))
+	a.VDIVPS_Z(top.AsX(), levels, enough, levels)
+	factors, total := a.ZMM(), a.ZMM()
+	a.VBROADCASTSS(levels, factors)
+	for i := range v {
+		a.VMULPS(factors, v[i], v[i])
+		a.VCVTPS2DQ(v[i], v[i])
+		if i == 0 {
+			a.VMOVDQA32(v[0], total)
+		} else {
+			a.VPADDD(v[i], total, total)
+		}
+	}
+	a.reduce(total, func(from, with, to Op) { a.VPADDD(from, with, to) })
+	a.VMOVD(total.AsX(), at(sum, 0))
+	a.wholePlanes(dst, v[:])
+	a.ADDQ(Imm(2*n), dst)
+	a.ADDQ(Imm(4), scale)
+	a.ADDQ(Imm(4), sum)
+	a.ADDQ(U32(2*n), factor)
+	a.DECQ(blocks)
+	a.JNZ(LabelRef("vector"))
+	stride := a.param("stride")
+	a.LEAQ(atIndex(x, stride, 4, 0), x)
+	a.DECQ(a.paramMem("m"))
+	a.JNZ(LabelRef("row"))
+	a.ret()
+}
+
+// reduce applies op to the 16 lanes of v; the result is in the lowest.
+func (a *asm) reduce(v reg.VecVirtual, op func(from, with, to Op)) {
+	half := a.ZMM()
+	x, y := v.AsX(), v.AsY()
+	a.VEXTRACTI64X4(Imm(1), v, half.AsY())
+	op(half.AsY(), y, y)
+	a.VEXTRACTI32X4(Imm(1), y, half.AsX())
+	op(half.AsX(), x, x)
+	for _, order := range []uint64{0x4e, 0xb1} {
+		a.VPSHUFD(Imm(order), x, half.AsX())
+		op(half.AsX(), x, x)
+	}
+}
+
+// wholePlanes stores integers of 16 bits in 32, four bytes of the high plane, then of the low one, of each four: q = 256*high + low
+// with low signed, so q + 128 has high above, and low + 128 below.
+func (a *asm) wholePlanes(dst reg.Register, v []reg.VecVirtual) {
+	const high, low, none = 0x0d090501, 0x0c080400, 0x80808080
+	order := a.ZMM()
+	a.VMOVDQU64(a.constant("evenOdd", 0, 0, 2, 0, 4, 0, 6, 0, 1, 0, 3, 0, 5, 0, 7, 0), order)
+	for i, q := range v {
+		a.VPADDD(a.constant("half32", 128), q, q)
+		if i%2 == 0 {
+			a.VPSHUFB(a.constant("firstFours", high, low, none, none), q, q)
+			continue
+		}
+		a.VPSHUFB(a.constant("secondFours", none, none, high, low), q, q)
+		a.VPORD(v[i-1], q, q)
+		a.VPXORD(a.constant("lowSigns", 0, 0x80808080), q, q)
+		a.VPERMQ(q, order, q)
+		a.VMOVDQU64(q, at(dst, 64*(i/2)))
+	}
+}
+
 // firstScores generates what a score begins with.
 func firstScores(a *asm) {
 	a.function("firstScoresAVX2", "func(scores, x *float32, first *byte, ahead, dim, m int)",

@@ -263,6 +263,13 @@ func (s Span) Rows(m int) (first, last int) {
 	return first, last
 }
 
+// all reports whether the query vectors from first to last see all of the first cols positions.
+func (s Span) all(first, last, cols int) bool {
+	_, to := s.Of(first) // the others see more at the end
+	from, _ := s.Of(last)
+	return from == 0 && to >= cols
+}
+
 func (s Span) sees(r int) bool {
 	from, to := s.Of(r)
 	return from < to
@@ -297,7 +304,9 @@ func (a *Attend) Page(p Page, sees Span) {
 	if a.cap > 0 {
 		a.capScores(scores, cols)
 	}
-	a.hide(scores, cols, first, sees)
+	if !sees.all(first, last-1, cols) {
+		a.hide(scores, cols, first, sees)
+	}
 	keep, out := a.scale[:m], part.out[first*a.width:last*a.width]
 	set.SoftmaxTile(scores, m, cols, part.top[first:], part.sum[first*sumLanes:], keep)
 	if few {

@@ -82,7 +82,7 @@ func avx512Attention() Attention {
 		TileProduct:  kernels.TileProductAVX512,
 		KeyProduct:   kernels.KeyProductAVX512,
 		ValueProduct: kernels.ValueProductAVX512,
-		QuantizeRows: kernels.QuantizeRowsVNNI,
+		QuantizeRows: kernels.QuantizeRowsAVX512,
 		KeyScores:    [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8VNNI, quant.KVQ4: kernels.KeyScoresQ4VNNI},
 		MixValues:    [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8VNNI, quant.KVQ4: kernels.MixValuesQ4VNNI},
 		SoftmaxTile:  kernels.SoftmaxTileAVX512,
