@@ -141,7 +141,7 @@ soak: ## the daemon among faults for SOAK: one answer each, flat memory, no unex
 # Ten minutes a set. FORMAT_KERNELS=names with commas; "siskin check" lists them.
 FORMAT_KERNELS ?= auto
 bench-formats: ## whole models in every block format against the machine's limits, plain and packed, in one run
-	SISKIN_BENCH_FORMATS=$(FORMAT_KERNELS) $(GO) test -count=1 -timeout 60m -run '^TestFormats$$' ./daemon/bench
+	SISKIN_BENCH_FORMATS=$(FORMAT_KERNELS) $(GO) test -count=1 -timeout 60m -v -run '^TestFormats$$' ./daemon/bench
 
 bench-start: ## time from the start of the daemon to READY, and to the first token of a prompt of 16
 	$(GO) test -run '^$$' -bench '^BenchmarkStart$$' -benchtime 10x ./daemon/cmd/siskin
