@@ -156,7 +156,7 @@ func formatTable(set *kernel.Set, results []Result) string {
 		}
 		kind := map[bool]string{false: "plain", true: "packed"}[packed(r)]
 		fmt.Fprintf(w, "%s %s\t%.1f\t%.0f\t%.0f %%\t%.0f\t%.0f %%\t%.2f\t%s\n", field(r, "model"), kind, r.Number("weight_bytes_per_token")/1e6,
-			r.Number(decodeKey(0)), 100*share, r.Number(prefillKey(512)), 100*r.Number("prefill_peak_share"), ratio, cmp.Or(strings.Join(missed, ", "), "-"))
+			r.Number(decodeKey(0)), math.Floor(100*share), r.Number(prefillKey(512)), math.Floor(100*r.Number("prefill_peak_share")), ratio, cmp.Or(strings.Join(missed, ", "), "-"))
 	}
 	if err := w.Flush(); err != nil {
 		panic(err) // a strings.Builder takes everything
