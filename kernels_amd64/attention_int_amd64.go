@@ -48,17 +48,12 @@ func (c *rowsCall) after(rows int) {
 	c.dst, c.scale, c.sum, c.x = c.dst[2*vectors*c.n:], c.scale[vectors:], c.sum[vectors*(c.n/c.per):], c.x[rows*c.stride:]
 }
 
-// QuantizeRowsAVX2 is kernel.Attention.QuantizeRows for the products with VPMADDWD; its integers are those of the reference.
-func QuantizeRowsAVX2(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
-	c := rowsCall{dst, scale, sum, x, stride, blocks, n, per}
+// eachRows checks the arguments of a quantiser of m rows and calls run for as many rows at a time as one call may take.
+func (c rowsCall) eachRows(factor []byte, m int, run func(c rowsCall, rows int)) {
 	checkRows(&c, factor, m)
 	for {
 		rows := min(m, c.some())
-		if len(factor) > 0 {
-			quantizeWeightsAVX2(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, &factor[0], rows, blocks, n, per)
-		} else {
-			quantizeRowsAVX2(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, rows, blocks, n, per)
-		}
+		run(c, rows)
 		if m -= rows; m == 0 {
 			return
 		}
@@ -66,22 +61,26 @@ func QuantizeRowsAVX2(dst []byte, scale []float32, sum []int32, x []float32, str
 	}
 }
 
+// QuantizeRowsAVX2 is kernel.Attention.QuantizeRows for the products with VPMADDWD; its integers are those of the reference.
+func QuantizeRowsAVX2(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
+	rowsCall{dst, scale, sum, x, stride, blocks, n, per}.eachRows(factor, m, func(c rowsCall, rows int) {
+		if len(factor) > 0 {
+			quantizeWeightsAVX2(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, &factor[0], rows, blocks, n, per)
+		} else {
+			quantizeRowsAVX2(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, rows, blocks, n, per)
+		}
+	})
+}
+
 // QuantizeRowsVNNI is QuantizeRowsAVX2 for the products with VPDPBUSD. It needs AVX2 only.
 func QuantizeRowsVNNI(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
-	c := rowsCall{dst, scale, sum, x, stride, blocks, n, per}
-	checkRows(&c, factor, m)
-	for {
-		rows := min(m, c.some())
+	rowsCall{dst, scale, sum, x, stride, blocks, n, per}.eachRows(factor, m, func(c rowsCall, rows int) {
 		if len(factor) > 0 {
 			quantizeWeightsVNNI(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, &factor[0], rows, blocks, n, per)
 		} else {
 			quantizeRowsVNNI(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, rows, blocks, n, per)
 		}
-		if m -= rows; m == 0 {
-			return
-		}
-		c.after(rows)
-	}
+	})
 }
 
 // QuantizeRowsAVX512 is QuantizeRowsVNNI for CPUs with AVX-512.
@@ -90,16 +89,9 @@ func QuantizeRowsAVX512(dst []byte, scale []float32, sum []int32, x []float32, s
 		QuantizeRowsVNNI(dst, scale, sum, x, stride, factor, m, blocks, n, per)
 		return
 	}
-	c := rowsCall{dst, scale, sum, x, stride, blocks, n, per}
-	checkRows(&c, factor, m)
-	for {
-		rows := min(m, c.some())
+	rowsCall{dst, scale, sum, x, stride, blocks, n, per}.eachRows(factor, m, func(c rowsCall, rows int) {
 		quantizeWholeVNNI(&c.dst[0], &c.scale[0], &c.sum[0], &c.x[0], stride, &factor[0], rows, blocks)
-		if m -= rows; m == 0 {
-			return
-		}
-		c.after(rows)
-	}
+	})
 }
 
 // integerMACs bounds one call of a product of integers, as tileProductMACs does.

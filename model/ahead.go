@@ -9,29 +9,12 @@ type region struct {
 	up *Matrix    // the gate's, or nil
 }
 
-// aheadBytes is how much of its share of the next region a worker asks for at the end of one: two pieces of the default model. Half
-// and twice as much gained less (decision 0014).
+// aheadBytes is how much of its share of the next region a worker asks for at the end of one: one and a half pieces of the
+// default model. Half and twice as much gained less (decision 0014).
 const aheadBytes = 16 << 10
 
-// region is what the attention's queries, keys and values are computed with.
-func (a *Attention) region() region {
-	switch {
-	case a.Shared:
-		return region{of: [3]*Matrix{&a.Q}}
-	case a.V.Rows == 0:
-		return region{of: [3]*Matrix{&a.Q, &a.K}}
-	default:
-		return region{of: [3]*Matrix{&a.Q, &a.K, &a.V}}
-	}
-}
-
-// region is the first region of a feed-forward block.
-func (f *Feed) region() region {
-	if f.Gate.Rows == 0 {
-		return region{of: [3]*Matrix{&f.Up}}
-	}
-	return region{of: [3]*Matrix{&f.Gate}, up: &f.Up}
-}
+// region is what the attention's queries, keys and values are computed with; matrices that it does not have are without rows.
+func (a *Attention) region() region { return region{of: [3]*Matrix{&a.Q, &a.K, &a.V}} }
 
 // after is the region that follows layer i, where it is known and waits for memory: not of experts, which are chosen in the pass,
 // nor of recurrent layers.
@@ -47,12 +30,13 @@ func (s *State) after(i int) region {
 	}
 }
 
-// feedRegion is the region that follows the attention of l.
+// feedRegion is the first region of the feed-forward block of l, which follows its attention.
 func (l *Layer) feedRegion() region {
 	if l.Feed == nil {
 		return region{}
 	}
-	return l.Feed.region()
+	unit := l.Feed.unit(nil)
+	return region{of: [3]*Matrix{unit.w}, up: unit.up}
 }
 
 // ahead returns what the workers ask for at the end of a region or of the attention: what their shares of the next region begin
