@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"siskin/model"
 	"siskin/model/goldentest"
@@ -212,18 +214,67 @@ func TestMachine(t *testing.T) {
 	}
 	for _, s := range kernel.All() {
 		p := kernel.ProbeOf(s)
-		one, two := readGBs(&p, 1, [][]byte{data[:100], data, data[5:]}), readGBs(&p, 2, [][]byte{data})
+		one, two := perSecond(readBytes(&p, 1, [][]byte{data[:100], data, data[5:]})), perSecond(readBytes(&p, 2, [][]byte{data}))
 		if !(one > 0 && one < 2000 && two > 0 && two < 4000) {
 			t.Errorf("%s: reads %g and %g GB/s", s.Name, one, two)
 		}
-		one, two = peakGMACs(&p, 1), peakGMACs(&p, 2)
+		one, two = perSecond(peakMACs(&p, 1)), perSecond(peakMACs(&p, 2))
 		if !(one > 0 && one < 4096 && two > 0 && two < 8192) {
 			t.Errorf("%s: %g and %g GMAC/s", s.Name, one, two)
 		}
 	}
 	p := kernel.ProbeOf(kernel.Generic())
-	if got := readGBs(&p, 1, [][]byte{data[:100]}); got != 0 {
+	if got, _ := readBytes(&p, 1, [][]byte{data[:100]}); got != 0 {
 		t.Errorf("nothing to read: %g", got)
+	}
+}
+
+func perSecond(done float64, took time.Duration) float64 { return done / 1e9 / took.Seconds() }
+
+// The slices of a measurement are all of it, those of a group take turns, and what was begun ends, after an error too.
+func TestSlices(t *testing.T) {
+	for n := range 3 * sliceCount {
+		all := 0
+		for i := range sliceCount {
+			from, to := sliceOf(n, i)
+			if from != all || to < from {
+				t.Fatalf("%d steps: slice %d is [%d, %d), %d were done", n, i, from, to, all)
+			}
+			all = to
+		}
+		if all != n {
+			t.Errorf("%d steps: %d were done", n, all)
+		}
+	}
+	var order strings.Builder
+	named := func(name string, failing error) measurement {
+		say := func(what string) { order.WriteString(what + name) }
+		return measurement{
+			begin: func(context.Context) error { say("+"); return nil },
+			slice: func(_ context.Context, i int) amount {
+				say("")
+				if i == 1 && failing != nil {
+					return amount{err: failing}
+				}
+				return amount{done: 3, took: time.Second}
+			},
+			end: func() error { say("-"); return nil },
+		}
+	}
+	totals := make([]amount, 2)
+	if err := takeTurns(t.Context(), []measurement{named("a", nil), named("b", nil)}, totals); err != nil {
+		t.Fatal(err)
+	}
+	if want := "+a+b" + strings.Repeat("ab", sliceCount) + "-b-a"; order.String() != want {
+		t.Errorf("%s, want %s", order.String(), want)
+	}
+	if want := (amount{done: 3 * sliceCount, took: sliceCount * time.Second}); totals[0] != want || totals[1] != want {
+		t.Errorf("%+v, want %+v", totals, want)
+	}
+	order.Reset()
+	err := takeTurns(t.Context(), []measurement{named("a", nil), named("b", io.ErrNoProgress)}, totals)
+	if want := "+a+babab-b-a"; !errors.Is(err, io.ErrNoProgress) || order.String() != want {
+		t.Errorf("%v, %s, want %s", err, order.String(), want)
 	}
 }
 

@@ -9,18 +9,19 @@ import (
 	"siskin/model/kernel"
 )
 
-// How long one measurement of the machine takes: long against a time slice of the scheduler, short in a run.
+// How long one slice of a measurement of the machine takes: long against the start of its threads, short against that of a
+// run, which has sliceCount of them.
 const (
-	readTime = 150 * time.Millisecond
-	peakTime = 60 * time.Millisecond
+	readTime = 20 * time.Millisecond
+	peakTime = 8 * time.Millisecond
 )
 
 // piece is the bytes of one call of a read loop: 75 us at 14 GB/s, so that no call holds up a garbage collection.
 const piece = 1 << 20
 
-// readGBs returns the bandwidth, in 10^9 bytes a second, of reading the spans over and over on that many threads. A span
-// shorter than a turn of the loop counts nothing.
-func readGBs(p *kernel.Probe, threads int, spans [][]byte) float64 {
+// readBytes reads the spans over and over on that many threads, and returns how many bytes in how long. A span shorter than a
+// turn of the loop counts nothing.
+func readBytes(p *kernel.Probe, threads int, spans [][]byte) (float64, time.Duration) {
 	const turn = 512 // what Probe.Read may leave out of the end
 	var pieces [][]byte
 	for _, s := range spans {
@@ -31,38 +32,44 @@ func readGBs(p *kernel.Probe, threads int, spans [][]byte) float64 {
 		}
 	}
 	if len(pieces) == 0 {
-		return 0
+		return 0, readTime
 	}
-	return perSecond(threads, readTime, func(i int) int {
+	return together(threads, readTime, func(i int) int {
 		b := pieces[i%len(pieces)]
 		p.Read(b)
 		return len(b)
-	}) / 1e9
+	})
 }
 
-// peakGMACs returns the int8 peak, in 10^9 multiply-accumulates a second, of that many threads.
-func peakGMACs(p *kernel.Probe, threads int) float64 {
-	return perSecond(threads, peakTime, func(int) int {
+// peakMACs returns the multiply-accumulates of int8 of that many threads, and how long they took.
+func peakMACs(p *kernel.Probe, threads int) (float64, time.Duration) {
+	return together(threads, peakTime, func(int) int {
 		p.Peak(kernel.MaxTurns)
 		return kernel.MaxTurns * p.PeakMACs
-	}) / 1e9
+	})
 }
 
-// perSecond calls work(0), work(1), ... on threads of their own for at least the given time, and returns the sum of the
-// results over the time. The pool of a model is not used: its costs are part of what is compared with this.
-func perSecond(threads int, least time.Duration, work func(i int) int) float64 {
-	var next, done atomic.Int64
+// together calls work(0), work(1), ... on threads of their own for the given time, and returns the sum of the results in that
+// time: each thread counts what it did over its own time, so that waiting for the others at either end costs nothing. The pool
+// of a model is not used: its costs are part of what is compared with this.
+func together(threads int, least time.Duration, work func(i int) int) (done float64, took time.Duration) {
+	var next atomic.Int64
 	var wait sync.WaitGroup
-	begun := time.Now()
-	for range threads {
+	rates := make([]float64, threads)
+	for i := range rates {
 		wait.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
+			begun, done := time.Now(), 0
 			for time.Since(begun) < least {
-				done.Add(int64(work(int(next.Add(1) - 1))))
+				done += work(int(next.Add(1) - 1))
 			}
+			rates[i] = float64(done) / time.Since(begun).Seconds()
 		})
 	}
 	wait.Wait()
-	return float64(done.Load()) / time.Since(begun).Seconds()
+	for _, rate := range rates {
+		done += rate * least.Seconds()
+	}
+	return done, least
 }

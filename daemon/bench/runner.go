@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"siskin/model"
 	"siskin/model/kernel"
@@ -21,23 +20,17 @@ type Subject struct {
 	Pool   *kernel.Pool
 }
 
-// measurement is one number that is taken in every run.
-type measurement struct {
-	key  string // of the result, with the unit
-	take func(context.Context) (float64, error)
-}
-
 // runner measures one subject. Each measurement has sequences of its own in the KV cache: 0 is for prefills, one for each
 // depth is filled to it once, and the rest is for batches.
 type runner struct {
 	Subject
-	plan         Plan
-	work         Work
-	probe        kernel.Probe
-	state        *model.State
-	measurements []measurement
-	values       map[string][]float64 // by key, one for each run
-	rows         []model.Row
+	plan   Plan
+	work   Work
+	probe  kernel.Probe
+	state  *model.State
+	groups [][]measurement      // of measurements that are compared with each other
+	values map[string][]float64 // by key, one for each run
+	rows   []model.Row
 }
 
 // Run measures all subjects, in turn within each run, and returns one result for each.
@@ -101,7 +94,7 @@ func newRunner(ctx context.Context, plan Plan, s Subject) (*runner, error) {
 	r.schedule()
 	plan.say("filling the context for " + r.label())
 	for i, depth := range plan.Depths {
-		if err := r.feed(ctx, 1+i, depth); err != nil {
+		if err := r.feed(ctx, 1+i, depth, depth); err != nil {
 			return nil, errors.Join(err, r.state.Close())
 		}
 	}
@@ -116,69 +109,28 @@ func (r *runner) label() string {
 	return r.Set.Name
 }
 
-// schedule lists the measurements in the order of a run: each of the machine beside what is compared with it.
-func (r *runner) schedule() {
-	add := func(key string, take func(context.Context) (float64, error)) {
-		r.measurements = append(r.measurements, measurement{key, take})
-	}
-	threads := r.Pool.Workers()
-	if r.plan.Roof {
-		spans := weightSpans(r.Model)
-		add(keyRead, func(context.Context) (float64, error) { return readGBs(&r.probe, threads, spans), nil })
-	}
-	for i, depth := range r.plan.Depths {
-		add(decodeKey(depth), func(ctx context.Context) (float64, error) {
-			return r.decode(ctx, 1+i, 1, depth, r.plan.Tokens)
-		})
-	}
-	if r.plan.Busy != nil {
-		add(keyContended, r.contended)
-	}
-	for _, n := range r.plan.Batches {
-		add(batchKey(n), func(ctx context.Context) (float64, error) {
-			return r.decode(ctx, 1+len(r.plan.Depths), n, 0, r.plan.steps())
-		})
-	}
-	if r.plan.Roof {
-		add(keyPeak, func(context.Context) (float64, error) { return peakGMACs(&r.probe, threads), nil })
-	}
-	for _, n := range r.plan.Prompts {
-		add(prefillKey(n), func(ctx context.Context) (float64, error) { return r.prefill(ctx, n) })
-	}
-}
-
-// run takes every measurement once.
-func (r *runner) run(ctx context.Context) error {
-	for _, m := range r.measurements {
-		if ctx.Err() != nil {
-			return ctx.Err()
+// rewind shortens n sequences from seq on to depth tokens.
+func (r *runner) rewind(ctx context.Context, seq, n, depth int) error {
+	for i := range n {
+		if r.state.Len(seq+i) <= depth {
+			continue
 		}
-		v, err := m.take(ctx)
-		if err != nil {
+		if _, err := r.state.Truncate(seq+i, depth); err != nil {
 			return err
 		}
-		r.values[m.key] = append(r.values[m.key], v)
+		if err := r.feed(ctx, seq+i, depth, depth); err != nil { // nothing, but with recurrent layers
+			return err
+		}
 	}
 	return nil
 }
 
-// prefill returns the speed of n tokens into an empty sequence, the last of them with logits, in tokens a second.
-func (r *runner) prefill(ctx context.Context, n int) (float64, error) {
-	if _, err := r.state.Truncate(0, 0); err != nil {
-		return 0, err
-	}
-	begun := time.Now()
-	if err := r.feed(ctx, 0, n); err != nil {
-		return 0, err
-	}
-	return float64(n) / time.Since(begun).Seconds(), nil
-}
-
-// feed extends a sequence to n tokens in passes of plan.Rows. Any tokens do: the work does not depend on them.
-func (r *runner) feed(ctx context.Context, seq, n int) error {
-	for pos := r.state.Len(seq); pos < n; {
+// feed extends a sequence to some tokens of a prompt of n in passes of plan.Rows. Any tokens do: the work does not depend on
+// them.
+func (r *runner) feed(ctx context.Context, seq, to, n int) error {
+	for pos := r.state.Len(seq); pos < to; {
 		r.rows = r.rows[:0]
-		for len(r.rows) < r.plan.Rows && pos < n {
+		for len(r.rows) < r.plan.Rows && pos < to {
 			r.rows = append(r.rows, model.Row{Seq: seq, Pos: pos, Token: r.token(pos), Logits: pos == n-1})
 			pos++
 		}
@@ -189,30 +141,18 @@ func (r *runner) feed(ctx context.Context, seq, n int) error {
 	return nil
 }
 
-// decode returns the speed of writing steps tokens to each of n sequences from seq on, all of them depth tokens long, in
-// tokens a second of all together.
-func (r *runner) decode(ctx context.Context, seq, n, depth, steps int) (float64, error) {
-	for i := range n {
-		if r.state.Cache.Len(seq+i) > depth {
-			if _, err := r.state.Truncate(seq+i, depth); err != nil {
-				return 0, err
-			}
-			if err := r.feed(ctx, seq+i, depth); err != nil { // nothing, but with recurrent layers
-				return 0, err
-			}
-		}
-	}
-	begun := time.Now()
-	for step := range steps {
+// write writes a token at each of the positions [from, to) to each of n sequences from seq on.
+func (r *runner) write(ctx context.Context, seq, n, from, to int) error {
+	for pos := from; pos < to; pos++ {
 		r.rows = r.rows[:0]
 		for i := range n {
-			r.rows = append(r.rows, model.Row{Seq: seq + i, Pos: depth + step, Token: r.token(depth + step + i), Logits: true})
+			r.rows = append(r.rows, model.Row{Seq: seq + i, Pos: pos, Token: r.token(pos + i), Logits: true})
 		}
 		if err := r.pass(ctx); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return float64(n*steps) / time.Since(begun).Seconds(), nil
+	return nil
 }
 
 func (r *runner) pass(ctx context.Context) error {
@@ -223,25 +163,3 @@ func (r *runner) pass(ctx context.Context) error {
 }
 
 func (r *runner) token(pos int) int32 { return int32(pos % r.Model.Config.Vocab) }
-
-// settle is how long busy processes run before the measurement beside them begins.
-const settle = 100 * time.Millisecond
-
-// contended is decode at depth 0 on a busy machine.
-func (r *runner) contended(ctx context.Context) (speed float64, err error) {
-	stop, err := r.plan.Busy(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if stopErr := stop(); err == nil {
-			err = stopErr
-		}
-	}()
-	select {
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-time.After(settle):
-	}
-	return r.decode(ctx, 1+slices.Index(r.plan.Depths, 0), 1, 0, r.plan.Tokens)
-}
