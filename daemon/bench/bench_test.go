@@ -111,7 +111,7 @@ func TestRun(t *testing.T) {
 	var lines []string
 	busy, stopped := 0, 0
 	plan := Plan{
-		Prompts: []int{7, 32, 300}, Depths: []int{60, 255}, Batches: []int{3, 9}, Tokens: 8, Rows: 5, Runs: 3, Roof: true,
+		Prompts: []int{7, 32, 300}, Depths: []int{60, 255}, Batches: []int{1, 3, 9}, Tokens: 8, Rows: 5, Runs: 3, Roof: true,
 		Busy: func(context.Context) (func() error, error) {
 			busy++
 			return func() error { stopped++; return nil }, nil
@@ -166,16 +166,24 @@ func checkShares(t *testing.T, r *Result) {
 	near("layer_macs_per_token", macs)
 	near("head_macs_per_token", head)
 	near("weight_bytes_per_token", (macs+head)/32*34)
-	near("decode_roof_share", r.Number("decode_tok_s")*(macs+head)/32*34/1e9/r.Number("read_roof_gb_s"))
 	near("prefill_peak_share_prompt", 32)
-	near("prefill_peak_share", r.Number("prefill_32_tok_s")*macs/1e9/r.Number("int8_peak_gmac_s"))
 	near("attention_macs_per_token", 4*16*2*33.0/2)
-	near("contended_share", r.Number("contended_decode_tok_s")/r.Number("decode_tok_s"))
+	between := func(key, of, to string, by float64) {
+		low, high := by*r.Number(of+"_min")/r.Number(to+"_max"), by*r.Number(of+"_max")/r.Number(to+"_min")
+		if got := r.Number(key); !(got >= low*(1-1e-9) && got <= high*(1+1e-9)) {
+			t.Errorf("%s is %g, want %g to %g", key, got, low, high)
+		}
+	}
+	between("decode_roof_share", "decode_tok_s", "read_roof_gb_s", (macs+head)/32*34/1e9)
+	between("prefill_peak_share", "prefill_32_tok_s", "int8_peak_gmac_s", macs/1e9)
+	between("contended_share", "contended_decode_tok_s", "decode_tok_s", 1)
+	between("decode_60_depth_share", "decode_60_tok_s", "decode_tok_s", 1)
+	between("batch_9_share_of_one", "batch_9_tok_s", "batch_1_tok_s", 1)
 	var text strings.Builder
 	if err := r.Print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"prefill 32", "decode 60", "batch 9", "read roof", "of the read bandwidth", "of the int8 peak", "busy"} {
+	for _, want := range []string{"prefill 32", "decode 60", "batch 9", "read roof", "of the read bandwidth", "of the int8 peak", "busy", "behind 60 tokens", "9 at a time"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
@@ -275,6 +283,53 @@ func TestSlices(t *testing.T) {
 	err := takeTurns(t.Context(), []measurement{named("a", nil), named("b", io.ErrNoProgress)}, totals)
 	if want := "+a+babab-b-a"; !errors.Is(err, io.ErrNoProgress) || order.String() != want {
 		t.Errorf("%v, %s, want %s", err, order.String(), want)
+	}
+}
+
+// A run does all that it counts: every token of every measurement.
+func TestRunIsWhole(t *testing.T) {
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	plan := Plan{Prompts: []int{3, 40, 100}, Depths: []int{0, 70}, Batches: []int{4, 1, 2}, Tokens: 20, Rows: 8, Runs: 1, Roof: true}
+	r, err := newRunner(t.Context(), plan, Subject{Name: "tiny", Model: tiny(t, quant.Q8_0, 1), Set: kernel.Generic(), Pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.state.Close()
+	want := map[string]float64{
+		"prefill_3_tok_s": 3, "prefill_40_tok_s": 40, "prefill_100_tok_s": 100, "decode_tok_s": 20, "decode_70_tok_s": 20,
+		"batch_4_tok_s": 20, "batch_1_tok_s": 5, "batch_2_tok_s": 10,
+	}
+	for range 2 {
+		got := 0
+		for _, group := range r.groups {
+			totals := make([]amount, len(group))
+			if err := takeTurns(t.Context(), group, totals); err != nil {
+				t.Fatal(err)
+			}
+			for i, m := range group {
+				if done, ok := want[m.key]; ok {
+					got++
+					if totals[i].done != done || totals[i].took <= 0 {
+						t.Errorf("%s: %g tokens in %v, want %g", m.key, totals[i].done, totals[i].took, done)
+					}
+				}
+			}
+		}
+		if got != len(want) {
+			t.Errorf("%d measurements of tokens, want %d", got, len(want))
+		}
+	}
+}
+
+// A share is of numbers of the same run: the medians of both may be of two.
+func TestShare(t *testing.T) {
+	r := &runner{values: map[string][]float64{"a": {1, 2, 6}, "b": {4, 2, 2}}}
+	if got := r.share("a", "b", 10); got != 10 {
+		t.Errorf("%g, want the median of 2.5, 10 and 30", got)
+	}
+	if got := r.share("a", "c", 1); !math.IsNaN(got) {
+		t.Errorf("of what was not taken: %g", got)
 	}
 }
 

@@ -33,11 +33,11 @@ func sliceOf(n, i int) (from, to int) { return n * i / sliceCount, n * (i + 1) /
 // schedule lists the measurements in the order of a run: each of the machine in one group with what is compared with it.
 func (r *runner) schedule() {
 	threads, depths := r.Pool.Workers(), r.plan.Depths
-	var single, batches, prefills []measurement
+	var single, batches, peak []measurement
 	if r.plan.Roof {
 		spans := weightSpans(r.Model)
 		single = append(single, machine(keyRead, func() (float64, time.Duration) { return readBytes(&r.probe, threads, spans) }))
-		prefills = append(prefills, machine(keyPeak, func() (float64, time.Duration) { return peakMACs(&r.probe, threads) }))
+		peak = append(peak, machine(keyPeak, func() (float64, time.Duration) { return peakMACs(&r.probe, threads) }))
 	}
 	for i, depth := range depths {
 		single = append(single, r.decoding(decodeKey(depth), 1+i, 1, depth, r.plan.Tokens))
@@ -45,12 +45,19 @@ func (r *runner) schedule() {
 	for _, n := range r.plan.Batches {
 		batches = append(batches, r.decoding(batchKey(n), 1+len(depths), n, 0, r.plan.steps()))
 	}
-	for _, n := range r.plan.Prompts {
-		prefills = append(prefills, r.prefilling(n))
-	}
-	r.groups = [][]measurement{single, batches, prefills}
+	r.groups = append(r.groups, single)
 	if r.plan.Busy != nil {
-		r.groups = slices.Insert(r.groups, 1, []measurement{r.contended()})
+		r.groups = append(r.groups, []measurement{r.contended()})
+	}
+	r.groups = append(r.groups, batches)
+	if n := r.sharePrompt(); n > 0 {
+		peak = append(peak, r.prefilling(n))
+	}
+	r.groups = append(r.groups, peak)
+	for _, n := range r.plan.Prompts { // they share a sequence
+		if n != r.sharePrompt() {
+			r.groups = append(r.groups, []measurement{r.prefilling(n)})
+		}
 	}
 }
 
@@ -89,11 +96,10 @@ func (r *runner) prefilling(n int) measurement {
 		key:   prefillKey(n),
 		begin: func(ctx context.Context) error { return r.rewind(ctx, 0, 1, 0) },
 		slice: func(ctx context.Context, i int) amount {
-			from, to := sliceOf(passes, i)
-			from, to = from*r.plan.Rows, min(n, to*r.plan.Rows)
-			begun := time.Now()
-			err := r.feed(ctx, 0, to, n)
-			return amount{float64(to - from), time.Since(begun), err}
+			_, pass := sliceOf(passes, i)
+			from, begun := r.state.Len(0), time.Now()
+			err := r.feed(ctx, 0, min(n, pass*r.plan.Rows), n)
+			return amount{float64(r.state.Len(0) - from), time.Since(begun), err}
 		},
 	}
 }

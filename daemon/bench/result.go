@@ -29,6 +29,10 @@ func decodeKey(depth int) string {
 	return fmt.Sprintf("decode_%d_tok_s", depth)
 }
 
+func depthShareKey(depth int) string { return fmt.Sprintf("decode_%d_depth_share", depth) }
+
+func batchShareKey(n int) string { return fmt.Sprintf("batch_%d_share_of_one", n) }
+
 // Field is one key of a result. Value is a string, a bool, an int, an int64 or a float64; a NaN was not measured.
 type Field struct {
 	Key   string
@@ -108,16 +112,37 @@ func (r *runner) result() Result {
 		out.Fields = append(out.Fields, Field{key, median}, Field{key + "_min", low}, Field{key + "_max", high})
 	}
 	prompt := r.sharePrompt()
-	decode := out.Number(decodeKey(0))
 	out.Fields = append(out.Fields,
 		Field{"int8_peak_instruction", r.probe.Instruction},
-		Field{"decode_roof_share", decode * float64(w.WeightBytes) / 1e9 / out.Number(keyRead)},
+		Field{"decode_roof_share", r.share(decodeKey(0), keyRead, float64(w.WeightBytes)/1e9)},
 		Field{"prefill_peak_share_prompt", prompt},
-		Field{"prefill_peak_share", out.Number(prefillKey(prompt)) * float64(w.LayerMACs) / 1e9 / out.Number(keyPeak)},
+		Field{"prefill_peak_share", r.share(prefillKey(prompt), keyPeak, float64(w.LayerMACs)/1e9)},
 		Field{"attention_macs_per_token", float64(AttentionMACs(&r.Model.Config, 0, prompt)) / float64(max(1, prompt))},
-		Field{"contended_share", out.Number(keyContended) / decode},
+		Field{"contended_share", r.share(keyContended, decodeKey(0), 1)},
 	)
+	for _, n := range r.plan.Depths {
+		if n > 0 {
+			out.Fields = append(out.Fields, Field{depthShareKey(n), r.share(decodeKey(n), decodeKey(0), 1)})
+		}
+	}
+	for _, n := range r.plan.Batches {
+		if n > 1 && slices.Contains(r.plan.Batches, 1) {
+			out.Fields = append(out.Fields, Field{batchShareKey(n), r.share(batchKey(n), batchKey(1), 1)})
+		}
+	}
 	return out
+}
+
+// share is the median over the runs of one measurement times by over another of the same run; NaN if one was not taken.
+func (r *runner) share(of, to string, by float64) float64 {
+	var shares []float64
+	for i, v := range r.values[of] {
+		if i < len(r.values[to]) {
+			shares = append(shares, v*by/r.values[to][i])
+		}
+	}
+	_, median, _ := spread(shares)
+	return median
 }
 
 // keys lists the keys of all measurements: what a record always has, and what else was measured.
@@ -188,7 +213,7 @@ func (r *Result) Print(w io.Writer) error {
 func (r *Result) printShares(w io.Writer) {
 	line := func(key, format string, args ...any) {
 		if share := r.Number(key); !math.IsNaN(share) {
-			fmt.Fprintf(w, format+"\n", append([]any{100 * share}, args...)...)
+			fmt.Fprintf(w, format+"\n", append([]any{math.Floor(1000*share) / 10}, args...)...)
 		}
 	}
 	line("decode_roof_share", "decode is %.1f %% of the read bandwidth: %.1f MB of weights per token",
@@ -198,6 +223,14 @@ func (r *Result) printShares(w io.Writer) {
 		r.Number("prefill_peak_share_prompt"), r.Number("layer_macs_per_token")/1e6,
 		r.Number("attention_macs_per_token")/1e6, r.Number("head_macs_per_token")/1e6)
 	line("contended_share", "decode on a busy machine is %.1f %% of that alone")
+	for _, f := range r.Fields {
+		if of, ok := strings.CutSuffix(f.Key, "_depth_share"); ok {
+			line(f.Key, "decode is %.1f %% behind %s tokens of that behind none", strings.TrimPrefix(of, "decode_"))
+		}
+		if of, ok := strings.CutSuffix(f.Key, "_share_of_one"); ok {
+			line(f.Key, "decode is %.1f %% with %s at a time of that with one", strings.TrimPrefix(of, "batch_"))
+		}
+	}
 }
 
 // split makes words of a key: its name, and its unit.
