@@ -1497,6 +1497,34 @@ block:
 	VPAND      bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU    Y0, 192(CX)
 	VMOVDQU    Y1, 960(CX)
+	VMOVDQU    64(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VPSRLD     $0x04, Y0, Y1
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    Y0, 32(CX)
+	VMOVDQU    Y1, 800(CX)
+	VMOVDQU    128(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VPSRLD     $0x04, Y0, Y1
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    Y0, 96(CX)
+	VMOVDQU    Y1, 864(CX)
+	VMOVDQU    192(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VPSRLD     $0x04, Y0, Y1
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    Y0, 160(CX)
+	VMOVDQU    Y1, 928(CX)
+	VMOVDQU    256(AX), Y0
+	VPXOR      bytes80<>+0(SB), Y0, Y0
+	VPSRLD     $0x04, Y0, Y1
+	VPAND      bytes0f<>+0(SB), Y0, Y0
+	VPAND      bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU    Y0, 224(CX)
+	VMOVDQU    Y1, 992(CX)
 	PREFETCHT1 8480(AX)
 	VMOVDQU    288(AX), Y0
 	VPXOR      bytes80<>+0(SB), Y0, Y0
@@ -1529,34 +1557,6 @@ block:
 	VPAND      bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU    Y0, 448(CX)
 	VMOVDQU    Y1, 1216(CX)
-	VMOVDQU    64(AX), Y0
-	VPXOR      bytes80<>+0(SB), Y0, Y0
-	VPSRLD     $0x04, Y0, Y1
-	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU    Y0, 32(CX)
-	VMOVDQU    Y1, 800(CX)
-	VMOVDQU    128(AX), Y0
-	VPXOR      bytes80<>+0(SB), Y0, Y0
-	VPSRLD     $0x04, Y0, Y1
-	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU    Y0, 96(CX)
-	VMOVDQU    Y1, 864(CX)
-	VMOVDQU    192(AX), Y0
-	VPXOR      bytes80<>+0(SB), Y0, Y0
-	VPSRLD     $0x04, Y0, Y1
-	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU    Y0, 160(CX)
-	VMOVDQU    Y1, 928(CX)
-	VMOVDQU    256(AX), Y0
-	VPXOR      bytes80<>+0(SB), Y0, Y0
-	VPSRLD     $0x04, Y0, Y1
-	VPAND      bytes0f<>+0(SB), Y0, Y0
-	VPAND      bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU    Y0, 224(CX)
-	VMOVDQU    Y1, 992(CX)
 	VMOVDQU    320(AX), Y0
 	VPXOR      bytes80<>+0(SB), Y0, Y0
 	VPSRLD     $0x04, Y0, Y1
@@ -1716,46 +1716,6 @@ block:
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        Y0, 192(R12)
 	VMOVDQU        Y1, 960(R12)
-	VBROADCASTI128 18(AX), Y0
-	VINSERTI128    $0x01, 18(BX), Y0, Y0
-	VBROADCASTI128 18(AX)(CX*1), Y1
-	VINSERTI128    $0x01, 18(BX)(CX*1), Y1, Y1
-	VBROADCASTI128 18(AX)(CX*2), Y2
-	VINSERTI128    $0x01, 18(BX)(CX*2), Y2, Y2
-	VBROADCASTI128 18(AX)(DX*1), Y3
-	VINSERTI128    $0x01, 18(BX)(DX*1), Y3, Y3
-	VPUNPCKLDQ     Y1, Y0, Y4
-	VPUNPCKHDQ     Y1, Y0, Y0
-	VPUNPCKLDQ     Y3, Y2, Y1
-	VPUNPCKHDQ     Y3, Y2, Y2
-	VPUNPCKLQDQ    Y1, Y4, Y3
-	VPUNPCKHQDQ    Y1, Y4, Y1
-	VPUNPCKLQDQ    Y2, Y0, Y4
-	VPUNPCKHQDQ    Y2, Y0, Y0
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPSRLD         $0x04, Y3, Y2
-	VPAND          bytes0f<>+0(SB), Y3, Y3
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y3, 256(R12)
-	VMOVDQU        Y2, 1024(R12)
-	VPXOR          bytes80<>+0(SB), Y1, Y1
-	VPSRLD         $0x04, Y1, Y2
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VPAND          bytes0f<>+0(SB), Y2, Y2
-	VMOVDQU        Y1, 320(R12)
-	VMOVDQU        Y2, 1088(R12)
-	VPXOR          bytes80<>+0(SB), Y4, Y4
-	VPSRLD         $0x04, Y4, Y1
-	VPAND          bytes0f<>+0(SB), Y4, Y4
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y4, 384(R12)
-	VMOVDQU        Y1, 1152(R12)
-	VPXOR          bytes80<>+0(SB), Y0, Y0
-	VPSRLD         $0x04, Y0, Y1
-	VPAND          bytes0f<>+0(SB), Y0, Y0
-	VPAND          bytes0f<>+0(SB), Y1, Y1
-	VMOVDQU        Y0, 448(R12)
-	VMOVDQU        Y1, 1216(R12)
 	PREFETCHT0     2(SI)(R8*1)
 	PREFETCHT0     2(SI)(R9*1)
 	PREFETCHT0     2(SI)(R10*1)
@@ -1804,6 +1764,46 @@ block:
 	VPAND          bytes0f<>+0(SB), Y1, Y1
 	VMOVDQU        Y0, 224(R12)
 	VMOVDQU        Y1, 992(R12)
+	VBROADCASTI128 18(AX), Y0
+	VINSERTI128    $0x01, 18(BX), Y0, Y0
+	VBROADCASTI128 18(AX)(CX*1), Y1
+	VINSERTI128    $0x01, 18(BX)(CX*1), Y1, Y1
+	VBROADCASTI128 18(AX)(CX*2), Y2
+	VINSERTI128    $0x01, 18(BX)(CX*2), Y2, Y2
+	VBROADCASTI128 18(AX)(DX*1), Y3
+	VINSERTI128    $0x01, 18(BX)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPXOR          bytes80<>+0(SB), Y3, Y3
+	VPSRLD         $0x04, Y3, Y2
+	VPAND          bytes0f<>+0(SB), Y3, Y3
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        Y3, 256(R12)
+	VMOVDQU        Y2, 1024(R12)
+	VPXOR          bytes80<>+0(SB), Y1, Y1
+	VPSRLD         $0x04, Y1, Y2
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VPAND          bytes0f<>+0(SB), Y2, Y2
+	VMOVDQU        Y1, 320(R12)
+	VMOVDQU        Y2, 1088(R12)
+	VPXOR          bytes80<>+0(SB), Y4, Y4
+	VPSRLD         $0x04, Y4, Y1
+	VPAND          bytes0f<>+0(SB), Y4, Y4
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        Y4, 384(R12)
+	VMOVDQU        Y1, 1152(R12)
+	VPXOR          bytes80<>+0(SB), Y0, Y0
+	VPSRLD         $0x04, Y0, Y1
+	VPAND          bytes0f<>+0(SB), Y0, Y0
+	VPAND          bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU        Y0, 448(R12)
+	VMOVDQU        Y1, 1216(R12)
 	VBROADCASTI128 18(SI), Y0
 	VINSERTI128    $0x01, 18(DI), Y0, Y0
 	VBROADCASTI128 18(SI)(CX*1), Y1

@@ -88,8 +88,8 @@ block:
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPSLLD         $0x04, Y5, Y4
 	VPAND          bytesf0<>+0(SB), Y4, Y4
-	VPBROADCASTD   48(R9), Y8
 	VPBROADCASTD   (R9), Y7
+	VPBROADCASTD   48(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -163,8 +163,8 @@ block:
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPSLLD         $0x04, Y5, Y4
 	VPAND          bytesf0<>+0(SB), Y4, Y4
-	VPBROADCASTD   48(R9), Y8
 	VPBROADCASTD   (R9), Y7
+	VPBROADCASTD   48(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -384,14 +384,14 @@ block:
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPSLLD         $0x04, Y3, Y2
 	VPAND          bytesf0<>+0(SB), Y2, Y2
-	VPBROADCASTD   48(R9), Y6
 	VPBROADCASTD   (R9), Y5
+	VPBROADCASTD   48(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 112(R9), Y7
 	VPBROADCASTD 64(R9), Y5
+	VPBROADCASTD 112(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -508,14 +508,14 @@ block:
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPSLLD         $0x04, Y3, Y2
 	VPAND          bytesf0<>+0(SB), Y2, Y2
-	VPBROADCASTD   48(R9), Y6
 	VPBROADCASTD   (R9), Y5
+	VPBROADCASTD   48(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 112(R9), Y7
 	VPBROADCASTD 64(R9), Y5
+	VPBROADCASTD 112(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -731,8 +731,8 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   (R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -808,8 +808,8 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   (R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -997,14 +997,14 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y6, Y6, Y6
 	VPBROADCASTD   (R9), Y5
+	VPXOR          Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 64(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -1125,14 +1125,14 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y6, Y6, Y6
 	VPBROADCASTD   (R9), Y5
+	VPXOR          Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 64(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -1373,8 +1373,8 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y9, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y8, Y8
-	VPBROADCASTD   48(R9), Y10
 	VPBROADCASTD   (R9), Y9
+	VPBROADCASTD   48(R9), Y10
 
 	// VPDPBUSD Y9, Y8, Y10
 	LONG         $0x503d42c4
@@ -1508,8 +1508,8 @@ block:
 	VPCMPEQB       highBits<>+0(SB), Y9, Y9
 	VPAND          bytes80<>+0(SB), Y9, Y9
 	VPOR           Y9, Y8, Y8
-	VPBROADCASTD   48(R9), Y10
 	VPBROADCASTD   (R9), Y9
+	VPBROADCASTD   48(R9), Y10
 
 	// VPDPBUSD Y9, Y8, Y10
 	LONG         $0x503d42c4
@@ -1877,8 +1877,8 @@ block:
 	VPAND          highBits<>+0(SB), Y9, Y9
 	VPMINUB        bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y8, Y8
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   (R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y8, Y10
 	LONG         $0x503d42c4
@@ -2002,8 +2002,8 @@ block:
 	VPAND          highBits<>+0(SB), Y9, Y9
 	VPMINUB        bytes10<>+0(SB), Y9, Y9
 	VPOR           Y9, Y8, Y8
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   (R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y8, Y10
 	LONG         $0x503d42c4
@@ -2213,8 +2213,8 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPXOR          bytes80<>+0(SB), Y5, Y5
-	VPBROADCASTD   48(R9), Y7
 	VPBROADCASTD   (R9), Y4
+	VPBROADCASTD   48(R9), Y7
 
 	// VPDPBUSD Y4, Y5, Y7
 	LONG         $0x5055e2c4
@@ -2239,6 +2239,49 @@ block:
 	BYTE           $0xfb
 	PREFETCHT1     128(R8)
 	PREFETCHT1     192(R8)
+	VBROADCASTI128 2(SI), Y2
+	VINSERTI128    $0x01, 2(DI), Y2, Y2
+	VBROADCASTI128 2(SI)(CX*1), Y3
+	VINSERTI128    $0x01, 2(DI)(CX*1), Y3, Y3
+	VBROADCASTI128 2(SI)(CX*2), Y4
+	VINSERTI128    $0x01, 2(DI)(CX*2), Y4, Y4
+	VBROADCASTI128 2(SI)(DX*1), Y5
+	VINSERTI128    $0x01, 2(DI)(DX*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLDQ     Y5, Y4, Y3
+	VPUNPCKHDQ     Y5, Y4, Y4
+	VPUNPCKLQDQ    Y3, Y6, Y5
+	VPUNPCKHQDQ    Y3, Y6, Y3
+	VPUNPCKLQDQ    Y4, Y2, Y6
+	VPUNPCKHQDQ    Y4, Y2, Y2
+	VPXOR          bytes80<>+0(SB), Y5, Y5
+	VPBROADCASTD   (R9), Y4
+	VPBROADCASTD   48(R9), Y8
+
+	// VPDPBUSD Y4, Y5, Y8
+	LONG         $0x505562c4
+	BYTE         $0xc4
+	VPXOR        bytes80<>+0(SB), Y3, Y3
+	VPBROADCASTD 4(R9), Y4
+
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPXOR        bytes80<>+0(SB), Y6, Y6
+	VPBROADCASTD 8(R9), Y3
+
+	// VPDPBUSD Y3, Y6, Y8
+	LONG         $0x504d62c4
+	BYTE         $0xc3
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 12(R9), Y3
+
+	// VPDPBUSD Y3, Y2, Y8
+	LONG           $0x506d62c4
+	BYTE           $0xc3
+	PREFETCHT1     256(R8)
+	PREFETCHT1     320(R8)
 	VBROADCASTI128 18(AX), Y2
 	VINSERTI128    $0x01, 18(BX), Y2, Y2
 	VBROADCASTI128 18(AX)(CX*1), Y3
@@ -2283,49 +2326,6 @@ block:
 	VBROADCASTSS   32(R9), Y2
 	VMULPS         512(R11), Y2, Y2
 	VFMADD231PS    Y2, Y7, Y0
-	PREFETCHT1     256(R8)
-	PREFETCHT1     320(R8)
-	VBROADCASTI128 2(SI), Y2
-	VINSERTI128    $0x01, 2(DI), Y2, Y2
-	VBROADCASTI128 2(SI)(CX*1), Y3
-	VINSERTI128    $0x01, 2(DI)(CX*1), Y3, Y3
-	VBROADCASTI128 2(SI)(CX*2), Y4
-	VINSERTI128    $0x01, 2(DI)(CX*2), Y4, Y4
-	VBROADCASTI128 2(SI)(DX*1), Y5
-	VINSERTI128    $0x01, 2(DI)(DX*1), Y5, Y5
-	VPUNPCKLDQ     Y3, Y2, Y6
-	VPUNPCKHDQ     Y3, Y2, Y2
-	VPUNPCKLDQ     Y5, Y4, Y3
-	VPUNPCKHDQ     Y5, Y4, Y4
-	VPUNPCKLQDQ    Y3, Y6, Y5
-	VPUNPCKHQDQ    Y3, Y6, Y3
-	VPUNPCKLQDQ    Y4, Y2, Y6
-	VPUNPCKHQDQ    Y4, Y2, Y2
-	VPXOR          bytes80<>+0(SB), Y5, Y5
-	VPBROADCASTD   48(R9), Y7
-	VPBROADCASTD   (R9), Y4
-
-	// VPDPBUSD Y4, Y5, Y7
-	LONG         $0x5055e2c4
-	BYTE         $0xfc
-	VPXOR        bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD 4(R9), Y4
-
-	// VPDPBUSD Y4, Y3, Y7
-	LONG         $0x5065e2c4
-	BYTE         $0xfc
-	VPXOR        bytes80<>+0(SB), Y6, Y6
-	VPBROADCASTD 8(R9), Y3
-
-	// VPDPBUSD Y3, Y6, Y7
-	LONG         $0x504de2c4
-	BYTE         $0xfb
-	VPXOR        bytes80<>+0(SB), Y2, Y2
-	VPBROADCASTD 12(R9), Y3
-
-	// VPDPBUSD Y3, Y2, Y7
-	LONG           $0x506de2c4
-	BYTE           $0xfb
 	PREFETCHT1     384(R8)
 	PREFETCHT1     448(R8)
 	VBROADCASTI128 18(SI), Y2
@@ -2347,31 +2347,31 @@ block:
 	VPXOR          bytes80<>+0(SB), Y5, Y5
 	VPBROADCASTD   16(R9), Y4
 
-	// VPDPBUSD Y4, Y5, Y7
-	LONG         $0x5055e2c4
-	BYTE         $0xfc
+	// VPDPBUSD Y4, Y5, Y8
+	LONG         $0x505562c4
+	BYTE         $0xc4
 	VPXOR        bytes80<>+0(SB), Y3, Y3
 	VPBROADCASTD 20(R9), Y4
 
-	// VPDPBUSD Y4, Y3, Y7
-	LONG         $0x5065e2c4
-	BYTE         $0xfc
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
 	VPXOR        bytes80<>+0(SB), Y6, Y6
 	VPBROADCASTD 24(R9), Y3
 
-	// VPDPBUSD Y3, Y6, Y7
-	LONG         $0x504de2c4
-	BYTE         $0xfb
+	// VPDPBUSD Y3, Y6, Y8
+	LONG         $0x504d62c4
+	BYTE         $0xc3
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 28(R9), Y3
 
-	// VPDPBUSD Y3, Y2, Y7
-	LONG         $0x506de2c4
-	BYTE         $0xfb
-	VCVTDQ2PS    Y7, Y7
+	// VPDPBUSD Y3, Y2, Y8
+	LONG         $0x506d62c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 32(R9), Y2
 	VMULPS       544(R11), Y2, Y2
-	VFMADD231PS  Y2, Y7, Y1
+	VFMADD231PS  Y2, Y8, Y1
 	PREFETCHT1   512(R8)
 	ADDQ         $+544, R8
 	ADDQ         $+34, AX
@@ -2481,14 +2481,14 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD   48(R9), Y5
 	VPBROADCASTD   (R9), Y2
+	VPBROADCASTD   48(R9), Y5
 
 	// VPDPBUSD Y2, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xea
-	VPBROADCASTD 112(R9), Y6
 	VPBROADCASTD 64(R9), Y2
+	VPBROADCASTD 112(R9), Y6
 
 	// VPDPBUSD Y2, Y3, Y6
 	LONG         $0x5065e2c4
@@ -2528,6 +2528,70 @@ block:
 	BYTE           $0xf1
 	PREFETCHT1     128(R8)
 	PREFETCHT1     192(R8)
+	VBROADCASTI128 2(SI), Y0
+	VINSERTI128    $0x01, 2(DI), Y0, Y0
+	VBROADCASTI128 2(SI)(CX*1), Y1
+	VINSERTI128    $0x01, 2(DI)(CX*1), Y1, Y1
+	VBROADCASTI128 2(SI)(CX*2), Y2
+	VINSERTI128    $0x01, 2(DI)(CX*2), Y2, Y2
+	VBROADCASTI128 2(SI)(DX*1), Y3
+	VINSERTI128    $0x01, 2(DI)(DX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y1
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y1, Y4, Y3
+	VPUNPCKHQDQ    Y1, Y4, Y1
+	VPUNPCKLQDQ    Y2, Y0, Y4
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPXOR          bytes80<>+0(SB), Y3, Y3
+	VPBROADCASTD   (R9), Y2
+	VPBROADCASTD   48(R9), Y7
+
+	// VPDPBUSD Y2, Y3, Y7
+	LONG         $0x5065e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 64(R9), Y2
+	VPBROADCASTD 112(R9), Y8
+
+	// VPDPBUSD Y2, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPBROADCASTD 4(R9), Y2
+
+	// VPDPBUSD Y2, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfa
+	VPBROADCASTD 68(R9), Y2
+
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPXOR        bytes80<>+0(SB), Y4, Y4
+	VPBROADCASTD 8(R9), Y1
+
+	// VPDPBUSD Y1, Y4, Y7
+	LONG         $0x505de2c4
+	BYTE         $0xf9
+	VPBROADCASTD 72(R9), Y1
+
+	// VPDPBUSD Y1, Y4, Y8
+	LONG         $0x505d62c4
+	BYTE         $0xc1
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(R9), Y1
+
+	// VPDPBUSD Y1, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xf9
+	VPBROADCASTD 76(R9), Y1
+
+	// VPDPBUSD Y1, Y0, Y8
+	LONG           $0x507d62c4
+	BYTE           $0xc1
+	PREFETCHT1     256(R8)
+	PREFETCHT1     320(R8)
 	VBROADCASTI128 18(AX), Y0
 	VINSERTI128    $0x01, 18(BX), Y0, Y0
 	VBROADCASTI128 18(AX)(CX*1), Y1
@@ -2600,70 +2664,6 @@ block:
 	VMOVUPS        2880(R11), Y1
 	VFMADD231PS    Y0, Y6, Y1
 	VMOVUPS        Y1, 2880(R11)
-	PREFETCHT1     256(R8)
-	PREFETCHT1     320(R8)
-	VBROADCASTI128 2(SI), Y0
-	VINSERTI128    $0x01, 2(DI), Y0, Y0
-	VBROADCASTI128 2(SI)(CX*1), Y1
-	VINSERTI128    $0x01, 2(DI)(CX*1), Y1, Y1
-	VBROADCASTI128 2(SI)(CX*2), Y2
-	VINSERTI128    $0x01, 2(DI)(CX*2), Y2, Y2
-	VBROADCASTI128 2(SI)(DX*1), Y3
-	VINSERTI128    $0x01, 2(DI)(DX*1), Y3, Y3
-	VPUNPCKLDQ     Y1, Y0, Y4
-	VPUNPCKHDQ     Y1, Y0, Y0
-	VPUNPCKLDQ     Y3, Y2, Y1
-	VPUNPCKHDQ     Y3, Y2, Y2
-	VPUNPCKLQDQ    Y1, Y4, Y3
-	VPUNPCKHQDQ    Y1, Y4, Y1
-	VPUNPCKLQDQ    Y2, Y0, Y4
-	VPUNPCKHQDQ    Y2, Y0, Y0
-	VPXOR          bytes80<>+0(SB), Y3, Y3
-	VPBROADCASTD   48(R9), Y5
-	VPBROADCASTD   (R9), Y2
-
-	// VPDPBUSD Y2, Y3, Y5
-	LONG         $0x5065e2c4
-	BYTE         $0xea
-	VPBROADCASTD 112(R9), Y6
-	VPBROADCASTD 64(R9), Y2
-
-	// VPDPBUSD Y2, Y3, Y6
-	LONG         $0x5065e2c4
-	BYTE         $0xf2
-	VPXOR        bytes80<>+0(SB), Y1, Y1
-	VPBROADCASTD 4(R9), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 68(R9), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPXOR        bytes80<>+0(SB), Y4, Y4
-	VPBROADCASTD 8(R9), Y1
-
-	// VPDPBUSD Y1, Y4, Y5
-	LONG         $0x505de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 72(R9), Y1
-
-	// VPDPBUSD Y1, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf1
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 12(R9), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 76(R9), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG           $0x507de2c4
-	BYTE           $0xf1
 	PREFETCHT1     384(R8)
 	PREFETCHT1     448(R8)
 	VBROADCASTI128 18(SI), Y0
@@ -2685,58 +2685,58 @@ block:
 	VPXOR          bytes80<>+0(SB), Y3, Y3
 	VPBROADCASTD   16(R9), Y2
 
-	// VPDPBUSD Y2, Y3, Y5
+	// VPDPBUSD Y2, Y3, Y7
 	LONG         $0x5065e2c4
-	BYTE         $0xea
+	BYTE         $0xfa
 	VPBROADCASTD 80(R9), Y2
 
-	// VPDPBUSD Y2, Y3, Y6
-	LONG         $0x5065e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y2, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc2
 	VPXOR        bytes80<>+0(SB), Y1, Y1
 	VPBROADCASTD 20(R9), Y2
 
-	// VPDPBUSD Y2, Y1, Y5
+	// VPDPBUSD Y2, Y1, Y7
 	LONG         $0x5075e2c4
-	BYTE         $0xea
+	BYTE         $0xfa
 	VPBROADCASTD 84(R9), Y2
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
 	VPXOR        bytes80<>+0(SB), Y4, Y4
 	VPBROADCASTD 24(R9), Y1
 
-	// VPDPBUSD Y1, Y4, Y5
+	// VPDPBUSD Y1, Y4, Y7
 	LONG         $0x505de2c4
-	BYTE         $0xe9
+	BYTE         $0xf9
 	VPBROADCASTD 88(R9), Y1
 
-	// VPDPBUSD Y1, Y4, Y6
-	LONG         $0x505de2c4
-	BYTE         $0xf1
+	// VPDPBUSD Y1, Y4, Y8
+	LONG         $0x505d62c4
+	BYTE         $0xc1
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 28(R9), Y1
 
-	// VPDPBUSD Y1, Y0, Y5
+	// VPDPBUSD Y1, Y0, Y7
 	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
+	BYTE         $0xf9
+	VCVTDQ2PS    Y7, Y7
 	VBROADCASTSS 32(R9), Y1
 	VMULPS       544(R11), Y1, Y1
 	VMOVUPS      2848(R11), Y2
-	VFMADD231PS  Y1, Y5, Y2
+	VFMADD231PS  Y1, Y7, Y2
 	VMOVUPS      Y2, 2848(R11)
 	VPBROADCASTD 92(R9), Y1
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VCVTDQ2PS    Y6, Y6
+	// VPDPBUSD Y1, Y0, Y8
+	LONG         $0x507d62c4
+	BYTE         $0xc1
+	VCVTDQ2PS    Y8, Y8
 	VBROADCASTSS 96(R9), Y0
 	VMULPS       544(R11), Y0, Y0
 	VMOVUPS      2912(R11), Y1
-	VFMADD231PS  Y0, Y6, Y1
+	VFMADD231PS  Y0, Y8, Y1
 	VMOVUPS      Y1, 2912(R11)
 	PREFETCHT1   512(R8)
 	ADDQ         $+544, R8
@@ -2855,8 +2855,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   48(R9), Y8
 	VPBROADCASTD   (R9), Y7
+	VPBROADCASTD   48(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -2946,8 +2946,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   48(R9), Y8
 	VPBROADCASTD   (R9), Y7
+	VPBROADCASTD   48(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -3145,14 +3145,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   48(R9), Y6
 	VPBROADCASTD   (R9), Y5
+	VPBROADCASTD   48(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 112(R9), Y7
 	VPBROADCASTD 64(R9), Y5
+	VPBROADCASTD 112(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -3285,14 +3285,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   48(R9), Y6
 	VPBROADCASTD   (R9), Y5
+	VPBROADCASTD   48(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 112(R9), Y7
 	VPBROADCASTD 64(R9), Y5
+	VPBROADCASTD 112(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -3741,8 +3741,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   48(R9), Y8
 	VPBROADCASTD   (R9), Y7
+	VPBROADCASTD   48(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -3832,8 +3832,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   48(R9), Y8
 	VPBROADCASTD   (R9), Y7
+	VPBROADCASTD   48(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -3923,8 +3923,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   112(R9), Y8
 	VPBROADCASTD   64(R9), Y7
+	VPBROADCASTD   112(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4014,8 +4014,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   112(R9), Y8
 	VPBROADCASTD   64(R9), Y7
+	VPBROADCASTD   112(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4105,8 +4105,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   176(R9), Y8
 	VPBROADCASTD   128(R9), Y7
+	VPBROADCASTD   176(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4196,8 +4196,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   176(R9), Y8
 	VPBROADCASTD   128(R9), Y7
+	VPBROADCASTD   176(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4287,8 +4287,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   240(R9), Y8
 	VPBROADCASTD   192(R9), Y7
+	VPBROADCASTD   240(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4378,8 +4378,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   240(R9), Y8
 	VPBROADCASTD   192(R9), Y7
+	VPBROADCASTD   240(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4469,8 +4469,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   304(R9), Y8
 	VPBROADCASTD   256(R9), Y7
+	VPBROADCASTD   304(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4560,8 +4560,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   304(R9), Y8
 	VPBROADCASTD   256(R9), Y7
+	VPBROADCASTD   304(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4651,8 +4651,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   368(R9), Y8
 	VPBROADCASTD   320(R9), Y7
+	VPBROADCASTD   368(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4742,8 +4742,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   368(R9), Y8
 	VPBROADCASTD   320(R9), Y7
+	VPBROADCASTD   368(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4833,8 +4833,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   432(R9), Y8
 	VPBROADCASTD   384(R9), Y7
+	VPBROADCASTD   432(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -4924,8 +4924,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   432(R9), Y8
 	VPBROADCASTD   384(R9), Y7
+	VPBROADCASTD   432(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -5015,8 +5015,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   496(R9), Y8
 	VPBROADCASTD   448(R9), Y7
+	VPBROADCASTD   496(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -5106,8 +5106,8 @@ block:
 	VPAND          bytes0f<>+0(SB), Y5, Y4
 	VMOVDQU        nonlinear128<>+0(SB), Y7
 	VPSHUFB        Y4, Y7, Y4
-	VPBROADCASTD   496(R9), Y8
 	VPBROADCASTD   448(R9), Y7
+	VPBROADCASTD   496(R9), Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
@@ -5580,14 +5580,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   48(R9), Y6
 	VPBROADCASTD   (R9), Y5
+	VPBROADCASTD   48(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 112(R9), Y7
 	VPBROADCASTD 64(R9), Y5
+	VPBROADCASTD 112(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -5720,14 +5720,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   48(R9), Y6
 	VPBROADCASTD   (R9), Y5
+	VPBROADCASTD   48(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 112(R9), Y7
 	VPBROADCASTD 64(R9), Y5
+	VPBROADCASTD 112(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -5860,14 +5860,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   176(R9), Y6
 	VPBROADCASTD   128(R9), Y5
+	VPBROADCASTD   176(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 240(R9), Y7
 	VPBROADCASTD 192(R9), Y5
+	VPBROADCASTD 240(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6000,14 +6000,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   176(R9), Y6
 	VPBROADCASTD   128(R9), Y5
+	VPBROADCASTD   176(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 240(R9), Y7
 	VPBROADCASTD 192(R9), Y5
+	VPBROADCASTD 240(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6140,14 +6140,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   304(R9), Y6
 	VPBROADCASTD   256(R9), Y5
+	VPBROADCASTD   304(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 368(R9), Y7
 	VPBROADCASTD 320(R9), Y5
+	VPBROADCASTD 368(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6280,14 +6280,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   304(R9), Y6
 	VPBROADCASTD   256(R9), Y5
+	VPBROADCASTD   304(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 368(R9), Y7
 	VPBROADCASTD 320(R9), Y5
+	VPBROADCASTD 368(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6420,14 +6420,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   432(R9), Y6
 	VPBROADCASTD   384(R9), Y5
+	VPBROADCASTD   432(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 496(R9), Y7
 	VPBROADCASTD 448(R9), Y5
+	VPBROADCASTD 496(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6560,14 +6560,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   432(R9), Y6
 	VPBROADCASTD   384(R9), Y5
+	VPBROADCASTD   432(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 496(R9), Y7
 	VPBROADCASTD 448(R9), Y5
+	VPBROADCASTD 496(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6700,14 +6700,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   560(R9), Y6
 	VPBROADCASTD   512(R9), Y5
+	VPBROADCASTD   560(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 624(R9), Y7
 	VPBROADCASTD 576(R9), Y5
+	VPBROADCASTD 624(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6840,14 +6840,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   560(R9), Y6
 	VPBROADCASTD   512(R9), Y5
+	VPBROADCASTD   560(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 624(R9), Y7
 	VPBROADCASTD 576(R9), Y5
+	VPBROADCASTD 624(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -6980,14 +6980,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   688(R9), Y6
 	VPBROADCASTD   640(R9), Y5
+	VPBROADCASTD   688(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 752(R9), Y7
 	VPBROADCASTD 704(R9), Y5
+	VPBROADCASTD 752(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -7120,14 +7120,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   688(R9), Y6
 	VPBROADCASTD   640(R9), Y5
+	VPBROADCASTD   688(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 752(R9), Y7
 	VPBROADCASTD 704(R9), Y5
+	VPBROADCASTD 752(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -7260,14 +7260,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   816(R9), Y6
 	VPBROADCASTD   768(R9), Y5
+	VPBROADCASTD   816(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 880(R9), Y7
 	VPBROADCASTD 832(R9), Y5
+	VPBROADCASTD 880(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -7400,14 +7400,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   816(R9), Y6
 	VPBROADCASTD   768(R9), Y5
+	VPBROADCASTD   816(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 880(R9), Y7
 	VPBROADCASTD 832(R9), Y5
+	VPBROADCASTD 880(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -7540,14 +7540,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   944(R9), Y6
 	VPBROADCASTD   896(R9), Y5
+	VPBROADCASTD   944(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 1008(R9), Y7
 	VPBROADCASTD 960(R9), Y5
+	VPBROADCASTD 1008(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -7680,14 +7680,14 @@ block:
 	VPAND          bytes0f<>+0(SB), Y3, Y2
 	VMOVDQU        nonlinear128<>+0(SB), Y5
 	VPSHUFB        Y2, Y5, Y2
-	VPBROADCASTD   944(R9), Y6
 	VPBROADCASTD   896(R9), Y5
+	VPBROADCASTD   944(R9), Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 1008(R9), Y7
 	VPBROADCASTD 960(R9), Y5
+	VPBROADCASTD 1008(R9), Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
@@ -8103,16 +8103,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   (R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 64(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -8175,16 +8175,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   (R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y4, Y10
 	LONG         $0x505d42c4
 	BYTE         $0xd1
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 64(R9), Y5
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y5, Y4, Y9
 	LONG         $0x505d62c4
@@ -8411,16 +8411,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   128(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 192(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -8483,16 +8483,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   128(R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y4, Y10
 	LONG         $0x505d42c4
 	BYTE         $0xd1
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 192(R9), Y5
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y5, Y4, Y9
 	LONG         $0x505d62c4
@@ -8719,16 +8719,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   256(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 320(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -8791,16 +8791,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   256(R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y4, Y10
 	LONG         $0x505d42c4
 	BYTE         $0xd1
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 320(R9), Y5
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y5, Y4, Y9
 	LONG         $0x505d62c4
@@ -9027,16 +9027,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   384(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 448(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -9099,16 +9099,16 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes0f<>+0(SB), Y5, Y4
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   384(R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y4, Y10
 	LONG         $0x505d42c4
 	BYTE         $0xd1
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 448(R9), Y5
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y5, Y4, Y9
 	LONG         $0x505d62c4
@@ -9738,28 +9738,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y6, Y6, Y6
 	VPBROADCASTD   (R9), Y5
+	VPXOR          Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 64(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
 	BYTE         $0xfd
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 128(R9), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 192(R9), Y3
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y3, Y2, Y8
 	LONG         $0x506d62c4
@@ -9852,28 +9852,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   (R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y2, Y10
 	LONG         $0x506d42c4
 	BYTE         $0xd1
-	VPXOR        Y11, Y11, Y11
 	VPBROADCASTD 64(R9), Y9
+	VPXOR        Y11, Y11, Y11
 
 	// VPDPBUSD Y9, Y2, Y11
 	LONG         $0x506d42c4
 	BYTE         $0xd9
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 128(R9), Y3
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y3, Y2, Y9
 	LONG         $0x506d62c4
 	BYTE         $0xcb
-	VPXOR        Y12, Y12, Y12
 	VPBROADCASTD 192(R9), Y3
+	VPXOR        Y12, Y12, Y12
 
 	// VPDPBUSD Y3, Y2, Y12
 	LONG         $0x506d62c4
@@ -10250,28 +10250,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y6, Y6, Y6
 	VPBROADCASTD   256(R9), Y5
+	VPXOR          Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 320(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
 	BYTE         $0xfd
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 384(R9), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 448(R9), Y3
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y3, Y2, Y8
 	LONG         $0x506d62c4
@@ -10364,28 +10364,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   256(R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y2, Y10
 	LONG         $0x506d42c4
 	BYTE         $0xd1
-	VPXOR        Y11, Y11, Y11
 	VPBROADCASTD 320(R9), Y9
+	VPXOR        Y11, Y11, Y11
 
 	// VPDPBUSD Y9, Y2, Y11
 	LONG         $0x506d42c4
 	BYTE         $0xd9
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 384(R9), Y3
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y3, Y2, Y9
 	LONG         $0x506d62c4
 	BYTE         $0xcb
-	VPXOR        Y12, Y12, Y12
 	VPBROADCASTD 448(R9), Y3
+	VPXOR        Y12, Y12, Y12
 
 	// VPDPBUSD Y3, Y2, Y12
 	LONG         $0x506d62c4
@@ -10762,28 +10762,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y6, Y6, Y6
 	VPBROADCASTD   512(R9), Y5
+	VPXOR          Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 576(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
 	BYTE         $0xfd
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 640(R9), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 704(R9), Y3
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y3, Y2, Y8
 	LONG         $0x506d62c4
@@ -10876,28 +10876,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   512(R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y2, Y10
 	LONG         $0x506d42c4
 	BYTE         $0xd1
-	VPXOR        Y11, Y11, Y11
 	VPBROADCASTD 576(R9), Y9
+	VPXOR        Y11, Y11, Y11
 
 	// VPDPBUSD Y9, Y2, Y11
 	LONG         $0x506d42c4
 	BYTE         $0xd9
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 640(R9), Y3
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y3, Y2, Y9
 	LONG         $0x506d62c4
 	BYTE         $0xcb
-	VPXOR        Y12, Y12, Y12
 	VPBROADCASTD 704(R9), Y3
+	VPXOR        Y12, Y12, Y12
 
 	// VPDPBUSD Y3, Y2, Y12
 	LONG         $0x506d62c4
@@ -11274,28 +11274,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y6, Y6, Y6
 	VPBROADCASTD   768(R9), Y5
+	VPXOR          Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y2, Y6
 	LONG         $0x506de2c4
 	BYTE         $0xf5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 832(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y2, Y7
 	LONG         $0x506de2c4
 	BYTE         $0xfd
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 896(R9), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
 	BYTE         $0xeb
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 960(R9), Y3
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y3, Y2, Y8
 	LONG         $0x506d62c4
@@ -11388,28 +11388,28 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y4
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPAND          bytes0f<>+0(SB), Y3, Y2
-	VPXOR          Y10, Y10, Y10
 	VPBROADCASTD   768(R9), Y9
+	VPXOR          Y10, Y10, Y10
 
 	// VPDPBUSD Y9, Y2, Y10
 	LONG         $0x506d42c4
 	BYTE         $0xd1
-	VPXOR        Y11, Y11, Y11
 	VPBROADCASTD 832(R9), Y9
+	VPXOR        Y11, Y11, Y11
 
 	// VPDPBUSD Y9, Y2, Y11
 	LONG         $0x506d42c4
 	BYTE         $0xd9
 	VPSRLD       $0x04, Y3, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 896(R9), Y3
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y3, Y2, Y9
 	LONG         $0x506d62c4
 	BYTE         $0xcb
-	VPXOR        Y12, Y12, Y12
 	VPBROADCASTD 960(R9), Y3
+	VPXOR        Y12, Y12, Y12
 
 	// VPDPBUSD Y3, Y2, Y12
 	LONG         $0x506d62c4
@@ -12091,8 +12091,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   52(R9), Y12
 	VPBROADCASTD   (R9), Y11
+	VPBROADCASTD   52(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -12102,8 +12102,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 180(R9), Y11
 	VPBROADCASTD 128(R9), Y9
+	VPBROADCASTD 180(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -12197,8 +12197,8 @@ block:
 	VPSLLD         $0x04, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   116(R9), Y12
 	VPBROADCASTD   64(R9), Y11
+	VPBROADCASTD   116(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -12207,8 +12207,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 244(R9), Y9
 	VPBROADCASTD 192(R9), Y5
+	VPBROADCASTD 244(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -12317,8 +12317,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   56(R9), Y12
 	VPBROADCASTD   16(R9), Y11
+	VPBROADCASTD   56(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -12328,8 +12328,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 184(R9), Y11
 	VPBROADCASTD 144(R9), Y9
+	VPBROADCASTD 184(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -12423,8 +12423,8 @@ block:
 	VPSLLD         $0x04, Y5, Y12
 	VPAND          bytesc0<>+0(SB), Y12, Y12
 	VPOR           Y12, Y8, Y8
-	VPBROADCASTD   120(R9), Y13
 	VPBROADCASTD   80(R9), Y12
+	VPBROADCASTD   120(R9), Y13
 
 	// VPDPBUSD Y12, Y8, Y13
 	LONG         $0x503d42c4
@@ -12433,8 +12433,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 248(R9), Y9
 	VPBROADCASTD 208(R9), Y5
+	VPBROADCASTD 248(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -12551,8 +12551,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   52(R9), Y12
 	VPBROADCASTD   (R9), Y11
+	VPBROADCASTD   52(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -12562,8 +12562,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 180(R9), Y11
 	VPBROADCASTD 128(R9), Y9
+	VPBROADCASTD 180(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -12657,8 +12657,8 @@ block:
 	VPSLLD         $0x04, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   116(R9), Y12
 	VPBROADCASTD   64(R9), Y11
+	VPBROADCASTD   116(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -12667,8 +12667,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 244(R9), Y9
 	VPBROADCASTD 192(R9), Y5
+	VPBROADCASTD 244(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -12777,8 +12777,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   56(R9), Y12
 	VPBROADCASTD   16(R9), Y11
+	VPBROADCASTD   56(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -12788,8 +12788,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 184(R9), Y11
 	VPBROADCASTD 144(R9), Y9
+	VPBROADCASTD 184(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -12883,8 +12883,8 @@ block:
 	VPSLLD         $0x04, Y5, Y12
 	VPAND          bytesc0<>+0(SB), Y12, Y12
 	VPOR           Y12, Y8, Y8
-	VPBROADCASTD   120(R9), Y13
 	VPBROADCASTD   80(R9), Y12
+	VPBROADCASTD   120(R9), Y13
 
 	// VPDPBUSD Y12, Y8, Y13
 	LONG         $0x503d42c4
@@ -12893,8 +12893,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 248(R9), Y9
 	VPBROADCASTD 208(R9), Y5
+	VPBROADCASTD 248(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -13011,8 +13011,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   308(R9), Y12
 	VPBROADCASTD   256(R9), Y11
+	VPBROADCASTD   308(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -13022,8 +13022,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 436(R9), Y11
 	VPBROADCASTD 384(R9), Y9
+	VPBROADCASTD 436(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -13117,8 +13117,8 @@ block:
 	VPSLLD         $0x04, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   372(R9), Y12
 	VPBROADCASTD   320(R9), Y11
+	VPBROADCASTD   372(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -13127,8 +13127,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 500(R9), Y9
 	VPBROADCASTD 448(R9), Y5
+	VPBROADCASTD 500(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -13237,8 +13237,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   312(R9), Y12
 	VPBROADCASTD   272(R9), Y11
+	VPBROADCASTD   312(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -13248,8 +13248,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 440(R9), Y11
 	VPBROADCASTD 400(R9), Y9
+	VPBROADCASTD 440(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -13343,8 +13343,8 @@ block:
 	VPSLLD         $0x04, Y5, Y12
 	VPAND          bytesc0<>+0(SB), Y12, Y12
 	VPOR           Y12, Y8, Y8
-	VPBROADCASTD   376(R9), Y13
 	VPBROADCASTD   336(R9), Y12
+	VPBROADCASTD   376(R9), Y13
 
 	// VPDPBUSD Y12, Y8, Y13
 	LONG         $0x503d42c4
@@ -13353,8 +13353,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 504(R9), Y9
 	VPBROADCASTD 464(R9), Y5
+	VPBROADCASTD 504(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -13471,8 +13471,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   308(R9), Y12
 	VPBROADCASTD   256(R9), Y11
+	VPBROADCASTD   308(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -13482,8 +13482,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 436(R9), Y11
 	VPBROADCASTD 384(R9), Y9
+	VPBROADCASTD 436(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -13577,8 +13577,8 @@ block:
 	VPSLLD         $0x04, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   372(R9), Y12
 	VPBROADCASTD   320(R9), Y11
+	VPBROADCASTD   372(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -13587,8 +13587,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 500(R9), Y9
 	VPBROADCASTD 448(R9), Y5
+	VPBROADCASTD 500(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -13697,8 +13697,8 @@ block:
 	VPSLLD         $0x06, Y5, Y11
 	VPAND          bytesc0<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   312(R9), Y12
 	VPBROADCASTD   272(R9), Y11
+	VPBROADCASTD   312(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -13708,8 +13708,8 @@ block:
 	VPSLLD       $0x02, Y5, Y9
 	VPAND        bytesc0<>+0(SB), Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 440(R9), Y11
 	VPBROADCASTD 400(R9), Y9
+	VPBROADCASTD 440(R9), Y11
 
 	// VPDPBUSD Y9, Y8, Y11
 	LONG         $0x503d42c4
@@ -13803,8 +13803,8 @@ block:
 	VPSLLD         $0x04, Y5, Y12
 	VPAND          bytesc0<>+0(SB), Y12, Y12
 	VPOR           Y12, Y8, Y8
-	VPBROADCASTD   376(R9), Y13
 	VPBROADCASTD   336(R9), Y12
+	VPBROADCASTD   376(R9), Y13
 
 	// VPDPBUSD Y12, Y8, Y13
 	LONG         $0x503d42c4
@@ -13813,8 +13813,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y8, Y8
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 504(R9), Y9
 	VPBROADCASTD 464(R9), Y5
+	VPBROADCASTD 504(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -14263,14 +14263,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   52(R9), Y10
 	VPBROADCASTD   (R9), Y9
+	VPBROADCASTD   52(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 116(R9), Y11
 	VPBROADCASTD 64(R9), Y9
+	VPBROADCASTD 116(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -14280,14 +14280,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 308(R9), Y9
 	VPBROADCASTD 256(R9), Y7
+	VPBROADCASTD 308(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 372(R9), Y12
 	VPBROADCASTD 320(R9), Y7
+	VPBROADCASTD 372(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -14417,14 +14417,14 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   180(R9), Y10
 	VPBROADCASTD   128(R9), Y9
+	VPBROADCASTD   180(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 244(R9), Y11
 	VPBROADCASTD 192(R9), Y9
+	VPBROADCASTD 244(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -14433,14 +14433,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 436(R9), Y7
 	VPBROADCASTD 384(R9), Y3
+	VPBROADCASTD 436(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 500(R9), Y9
 	VPBROADCASTD 448(R9), Y3
+	VPBROADCASTD 500(R9), Y9
 
 	// VPDPBUSD Y3, Y6, Y9
 	LONG         $0x504d62c4
@@ -14585,14 +14585,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   56(R9), Y10
 	VPBROADCASTD   16(R9), Y9
+	VPBROADCASTD   56(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 120(R9), Y11
 	VPBROADCASTD 80(R9), Y9
+	VPBROADCASTD 120(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -14602,14 +14602,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 312(R9), Y9
 	VPBROADCASTD 272(R9), Y7
+	VPBROADCASTD 312(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 376(R9), Y12
 	VPBROADCASTD 336(R9), Y7
+	VPBROADCASTD 376(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -14743,14 +14743,14 @@ block:
 	VPSLLD         $0x04, Y3, Y10
 	VPAND          bytesc0<>+0(SB), Y10, Y10
 	VPOR           Y10, Y6, Y6
-	VPBROADCASTD   184(R9), Y11
 	VPBROADCASTD   144(R9), Y10
+	VPBROADCASTD   184(R9), Y11
 
 	// VPDPBUSD Y10, Y6, Y11
 	LONG         $0x504d42c4
 	BYTE         $0xda
-	VPBROADCASTD 248(R9), Y13
 	VPBROADCASTD 208(R9), Y10
+	VPBROADCASTD 248(R9), Y13
 
 	// VPDPBUSD Y10, Y6, Y13
 	LONG         $0x504d42c4
@@ -14759,14 +14759,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 440(R9), Y7
 	VPBROADCASTD 400(R9), Y3
+	VPBROADCASTD 440(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 504(R9), Y10
 	VPBROADCASTD 464(R9), Y3
+	VPBROADCASTD 504(R9), Y10
 
 	// VPDPBUSD Y3, Y6, Y10
 	LONG         $0x504d62c4
@@ -14939,14 +14939,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   52(R9), Y10
 	VPBROADCASTD   (R9), Y9
+	VPBROADCASTD   52(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 116(R9), Y11
 	VPBROADCASTD 64(R9), Y9
+	VPBROADCASTD 116(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -14956,14 +14956,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 308(R9), Y9
 	VPBROADCASTD 256(R9), Y7
+	VPBROADCASTD 308(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 372(R9), Y12
 	VPBROADCASTD 320(R9), Y7
+	VPBROADCASTD 372(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -15093,14 +15093,14 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   180(R9), Y10
 	VPBROADCASTD   128(R9), Y9
+	VPBROADCASTD   180(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 244(R9), Y11
 	VPBROADCASTD 192(R9), Y9
+	VPBROADCASTD 244(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -15109,14 +15109,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 436(R9), Y7
 	VPBROADCASTD 384(R9), Y3
+	VPBROADCASTD 436(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 500(R9), Y9
 	VPBROADCASTD 448(R9), Y3
+	VPBROADCASTD 500(R9), Y9
 
 	// VPDPBUSD Y3, Y6, Y9
 	LONG         $0x504d62c4
@@ -15261,14 +15261,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   56(R9), Y10
 	VPBROADCASTD   16(R9), Y9
+	VPBROADCASTD   56(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 120(R9), Y11
 	VPBROADCASTD 80(R9), Y9
+	VPBROADCASTD 120(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -15278,14 +15278,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 312(R9), Y9
 	VPBROADCASTD 272(R9), Y7
+	VPBROADCASTD 312(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 376(R9), Y12
 	VPBROADCASTD 336(R9), Y7
+	VPBROADCASTD 376(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -15419,14 +15419,14 @@ block:
 	VPSLLD         $0x04, Y3, Y10
 	VPAND          bytesc0<>+0(SB), Y10, Y10
 	VPOR           Y10, Y6, Y6
-	VPBROADCASTD   184(R9), Y11
 	VPBROADCASTD   144(R9), Y10
+	VPBROADCASTD   184(R9), Y11
 
 	// VPDPBUSD Y10, Y6, Y11
 	LONG         $0x504d42c4
 	BYTE         $0xda
-	VPBROADCASTD 248(R9), Y13
 	VPBROADCASTD 208(R9), Y10
+	VPBROADCASTD 248(R9), Y13
 
 	// VPDPBUSD Y10, Y6, Y13
 	LONG         $0x504d42c4
@@ -15435,14 +15435,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 440(R9), Y7
 	VPBROADCASTD 400(R9), Y3
+	VPBROADCASTD 440(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 504(R9), Y10
 	VPBROADCASTD 464(R9), Y3
+	VPBROADCASTD 504(R9), Y10
 
 	// VPDPBUSD Y3, Y6, Y10
 	LONG         $0x504d62c4
@@ -15615,14 +15615,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   564(R9), Y10
 	VPBROADCASTD   512(R9), Y9
+	VPBROADCASTD   564(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 628(R9), Y11
 	VPBROADCASTD 576(R9), Y9
+	VPBROADCASTD 628(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -15632,14 +15632,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 820(R9), Y9
 	VPBROADCASTD 768(R9), Y7
+	VPBROADCASTD 820(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 884(R9), Y12
 	VPBROADCASTD 832(R9), Y7
+	VPBROADCASTD 884(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -15769,14 +15769,14 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   692(R9), Y10
 	VPBROADCASTD   640(R9), Y9
+	VPBROADCASTD   692(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 756(R9), Y11
 	VPBROADCASTD 704(R9), Y9
+	VPBROADCASTD 756(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -15785,14 +15785,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 948(R9), Y7
 	VPBROADCASTD 896(R9), Y3
+	VPBROADCASTD 948(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 1012(R9), Y9
 	VPBROADCASTD 960(R9), Y3
+	VPBROADCASTD 1012(R9), Y9
 
 	// VPDPBUSD Y3, Y6, Y9
 	LONG         $0x504d62c4
@@ -15937,14 +15937,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   568(R9), Y10
 	VPBROADCASTD   528(R9), Y9
+	VPBROADCASTD   568(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 632(R9), Y11
 	VPBROADCASTD 592(R9), Y9
+	VPBROADCASTD 632(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -15954,14 +15954,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 824(R9), Y9
 	VPBROADCASTD 784(R9), Y7
+	VPBROADCASTD 824(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 888(R9), Y12
 	VPBROADCASTD 848(R9), Y7
+	VPBROADCASTD 888(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -16095,14 +16095,14 @@ block:
 	VPSLLD         $0x04, Y3, Y10
 	VPAND          bytesc0<>+0(SB), Y10, Y10
 	VPOR           Y10, Y6, Y6
-	VPBROADCASTD   696(R9), Y11
 	VPBROADCASTD   656(R9), Y10
+	VPBROADCASTD   696(R9), Y11
 
 	// VPDPBUSD Y10, Y6, Y11
 	LONG         $0x504d42c4
 	BYTE         $0xda
-	VPBROADCASTD 760(R9), Y13
 	VPBROADCASTD 720(R9), Y10
+	VPBROADCASTD 760(R9), Y13
 
 	// VPDPBUSD Y10, Y6, Y13
 	LONG         $0x504d42c4
@@ -16111,14 +16111,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 952(R9), Y7
 	VPBROADCASTD 912(R9), Y3
+	VPBROADCASTD 952(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 1016(R9), Y10
 	VPBROADCASTD 976(R9), Y3
+	VPBROADCASTD 1016(R9), Y10
 
 	// VPDPBUSD Y3, Y6, Y10
 	LONG         $0x504d62c4
@@ -16291,14 +16291,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   564(R9), Y10
 	VPBROADCASTD   512(R9), Y9
+	VPBROADCASTD   564(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 628(R9), Y11
 	VPBROADCASTD 576(R9), Y9
+	VPBROADCASTD 628(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -16308,14 +16308,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 820(R9), Y9
 	VPBROADCASTD 768(R9), Y7
+	VPBROADCASTD 820(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 884(R9), Y12
 	VPBROADCASTD 832(R9), Y7
+	VPBROADCASTD 884(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -16445,14 +16445,14 @@ block:
 	VPSLLD         $0x04, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   692(R9), Y10
 	VPBROADCASTD   640(R9), Y9
+	VPBROADCASTD   692(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 756(R9), Y11
 	VPBROADCASTD 704(R9), Y9
+	VPBROADCASTD 756(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -16461,14 +16461,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 948(R9), Y7
 	VPBROADCASTD 896(R9), Y3
+	VPBROADCASTD 948(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 1012(R9), Y9
 	VPBROADCASTD 960(R9), Y3
+	VPBROADCASTD 1012(R9), Y9
 
 	// VPDPBUSD Y3, Y6, Y9
 	LONG         $0x504d62c4
@@ -16613,14 +16613,14 @@ block:
 	VPSLLD         $0x06, Y3, Y9
 	VPAND          bytesc0<>+0(SB), Y9, Y9
 	VPOR           Y9, Y6, Y6
-	VPBROADCASTD   568(R9), Y10
 	VPBROADCASTD   528(R9), Y9
+	VPBROADCASTD   568(R9), Y10
 
 	// VPDPBUSD Y9, Y6, Y10
 	LONG         $0x504d42c4
 	BYTE         $0xd1
-	VPBROADCASTD 632(R9), Y11
 	VPBROADCASTD 592(R9), Y9
+	VPBROADCASTD 632(R9), Y11
 
 	// VPDPBUSD Y9, Y6, Y11
 	LONG         $0x504d42c4
@@ -16630,14 +16630,14 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytesc0<>+0(SB), Y7, Y7
 	VPOR         Y7, Y6, Y6
-	VPBROADCASTD 824(R9), Y9
 	VPBROADCASTD 784(R9), Y7
+	VPBROADCASTD 824(R9), Y9
 
 	// VPDPBUSD Y7, Y6, Y9
 	LONG         $0x504d62c4
 	BYTE         $0xcf
-	VPBROADCASTD 888(R9), Y12
 	VPBROADCASTD 848(R9), Y7
+	VPBROADCASTD 888(R9), Y12
 
 	// VPDPBUSD Y7, Y6, Y12
 	LONG         $0x504d62c4
@@ -16771,14 +16771,14 @@ block:
 	VPSLLD         $0x04, Y3, Y10
 	VPAND          bytesc0<>+0(SB), Y10, Y10
 	VPOR           Y10, Y6, Y6
-	VPBROADCASTD   696(R9), Y11
 	VPBROADCASTD   656(R9), Y10
+	VPBROADCASTD   696(R9), Y11
 
 	// VPDPBUSD Y10, Y6, Y11
 	LONG         $0x504d42c4
 	BYTE         $0xda
-	VPBROADCASTD 760(R9), Y13
 	VPBROADCASTD 720(R9), Y10
+	VPBROADCASTD 760(R9), Y13
 
 	// VPDPBUSD Y10, Y6, Y13
 	LONG         $0x504d42c4
@@ -16787,14 +16787,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y6, Y6
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y6, Y6
-	VPBROADCASTD 952(R9), Y7
 	VPBROADCASTD 912(R9), Y3
+	VPBROADCASTD 952(R9), Y7
 
 	// VPDPBUSD Y3, Y6, Y7
 	LONG         $0x504de2c4
 	BYTE         $0xfb
-	VPBROADCASTD 1016(R9), Y10
 	VPBROADCASTD 976(R9), Y3
+	VPBROADCASTD 1016(R9), Y10
 
 	// VPDPBUSD Y3, Y6, Y10
 	LONG         $0x504d62c4
@@ -17359,32 +17359,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   (R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 64(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 128(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 192(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -17501,32 +17501,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   16(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 80(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 144(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 208(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -17667,32 +17667,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   (R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 64(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 128(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 192(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -17809,32 +17809,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   16(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 80(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 144(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 208(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -17975,32 +17975,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   256(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 320(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 384(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 448(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -18117,32 +18117,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   272(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 336(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 400(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 464(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -18283,32 +18283,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   256(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 320(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 384(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 448(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -18425,32 +18425,32 @@ block:
 	VPUNPCKLQDQ    Y4, Y2, Y6
 	VPUNPCKHQDQ    Y4, Y2, Y2
 	VPAND          bytes03<>+0(SB), Y5, Y4
-	VPXOR          Y8, Y8, Y8
 	VPBROADCASTD   272(R9), Y7
+	VPXOR          Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y4, Y8
 	LONG         $0x505d62c4
 	BYTE         $0xc7
 	VPSRLD       $0x02, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 336(R9), Y7
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y7, Y4, Y9
 	LONG         $0x505d62c4
 	BYTE         $0xcf
 	VPSRLD       $0x04, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y10, Y10, Y10
 	VPBROADCASTD 400(R9), Y7
+	VPXOR        Y10, Y10, Y10
 
 	// VPDPBUSD Y7, Y4, Y10
 	LONG         $0x505d62c4
 	BYTE         $0xd7
 	VPSRLD       $0x06, Y5, Y4
 	VPAND        bytes03<>+0(SB), Y4, Y4
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 464(R9), Y5
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -18956,8 +18956,8 @@ block:
 	VPSLLD         $0x07, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   52(R9), Y12
 	VPBROADCASTD   (R9), Y11
+	VPBROADCASTD   52(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -18967,8 +18967,8 @@ block:
 	VPSLLD       $0x06, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 116(R9), Y13
 	VPBROADCASTD 64(R9), Y11
+	VPBROADCASTD 116(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -18978,8 +18978,8 @@ block:
 	VPSLLD       $0x05, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 180(R9), Y14
 	VPBROADCASTD 128(R9), Y11
+	VPBROADCASTD 180(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -18989,8 +18989,8 @@ block:
 	VPSLLD       $0x04, Y5, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 244(R9), Y9
 	VPBROADCASTD 192(R9), Y5
+	VPBROADCASTD 244(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -19168,8 +19168,8 @@ block:
 	VPSLLD         $0x07, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   56(R9), Y12
 	VPBROADCASTD   16(R9), Y11
+	VPBROADCASTD   56(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -19179,8 +19179,8 @@ block:
 	VPSLLD       $0x06, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 120(R9), Y13
 	VPBROADCASTD 80(R9), Y11
+	VPBROADCASTD 120(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -19190,8 +19190,8 @@ block:
 	VPSLLD       $0x05, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 184(R9), Y14
 	VPBROADCASTD 144(R9), Y11
+	VPBROADCASTD 184(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -19201,8 +19201,8 @@ block:
 	VPSLLD       $0x04, Y5, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 248(R9), Y9
 	VPBROADCASTD 208(R9), Y5
+	VPBROADCASTD 248(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -19388,8 +19388,8 @@ block:
 	VPSLLD         $0x07, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   52(R9), Y12
 	VPBROADCASTD   (R9), Y11
+	VPBROADCASTD   52(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -19399,8 +19399,8 @@ block:
 	VPSLLD       $0x06, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 116(R9), Y13
 	VPBROADCASTD 64(R9), Y11
+	VPBROADCASTD 116(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -19410,8 +19410,8 @@ block:
 	VPSLLD       $0x05, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 180(R9), Y14
 	VPBROADCASTD 128(R9), Y11
+	VPBROADCASTD 180(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -19421,8 +19421,8 @@ block:
 	VPSLLD       $0x04, Y5, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 244(R9), Y9
 	VPBROADCASTD 192(R9), Y5
+	VPBROADCASTD 244(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -19600,8 +19600,8 @@ block:
 	VPSLLD         $0x07, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   56(R9), Y12
 	VPBROADCASTD   16(R9), Y11
+	VPBROADCASTD   56(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -19611,8 +19611,8 @@ block:
 	VPSLLD       $0x06, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 120(R9), Y13
 	VPBROADCASTD 80(R9), Y11
+	VPBROADCASTD 120(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -19622,8 +19622,8 @@ block:
 	VPSLLD       $0x05, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 184(R9), Y14
 	VPBROADCASTD 144(R9), Y11
+	VPBROADCASTD 184(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -19633,8 +19633,8 @@ block:
 	VPSLLD       $0x04, Y5, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 248(R9), Y9
 	VPBROADCASTD 208(R9), Y5
+	VPBROADCASTD 248(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -19820,8 +19820,8 @@ block:
 	VPSLLD         $0x03, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   308(R9), Y12
 	VPBROADCASTD   256(R9), Y11
+	VPBROADCASTD   308(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -19831,8 +19831,8 @@ block:
 	VPSLLD       $0x02, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 372(R9), Y13
 	VPBROADCASTD 320(R9), Y11
+	VPBROADCASTD 372(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -19842,8 +19842,8 @@ block:
 	VPSLLD       $0x01, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 436(R9), Y14
 	VPBROADCASTD 384(R9), Y11
+	VPBROADCASTD 436(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -19852,8 +19852,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y8, Y8
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 500(R9), Y9
 	VPBROADCASTD 448(R9), Y5
+	VPBROADCASTD 500(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -20028,8 +20028,8 @@ block:
 	VPSLLD         $0x03, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   312(R9), Y12
 	VPBROADCASTD   272(R9), Y11
+	VPBROADCASTD   312(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -20039,8 +20039,8 @@ block:
 	VPSLLD       $0x02, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 376(R9), Y13
 	VPBROADCASTD 336(R9), Y11
+	VPBROADCASTD 376(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -20050,8 +20050,8 @@ block:
 	VPSLLD       $0x01, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 440(R9), Y14
 	VPBROADCASTD 400(R9), Y11
+	VPBROADCASTD 440(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -20060,8 +20060,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y8, Y8
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 504(R9), Y9
 	VPBROADCASTD 464(R9), Y5
+	VPBROADCASTD 504(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -20240,8 +20240,8 @@ block:
 	VPSLLD         $0x03, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   308(R9), Y12
 	VPBROADCASTD   256(R9), Y11
+	VPBROADCASTD   308(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -20251,8 +20251,8 @@ block:
 	VPSLLD       $0x02, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 372(R9), Y13
 	VPBROADCASTD 320(R9), Y11
+	VPBROADCASTD 372(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -20262,8 +20262,8 @@ block:
 	VPSLLD       $0x01, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 436(R9), Y14
 	VPBROADCASTD 384(R9), Y11
+	VPBROADCASTD 436(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -20272,8 +20272,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y8, Y8
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 500(R9), Y9
 	VPBROADCASTD 448(R9), Y5
+	VPBROADCASTD 500(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4
@@ -20444,8 +20444,8 @@ block:
 	VPSLLD         $0x03, Y5, Y11
 	VPAND          bytes80<>+0(SB), Y11, Y11
 	VPOR           Y11, Y8, Y8
-	VPBROADCASTD   312(R9), Y12
 	VPBROADCASTD   272(R9), Y11
+	VPBROADCASTD   312(R9), Y12
 
 	// VPDPBUSD Y11, Y8, Y12
 	LONG         $0x503d42c4
@@ -20455,8 +20455,8 @@ block:
 	VPSLLD       $0x02, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 376(R9), Y13
 	VPBROADCASTD 336(R9), Y11
+	VPBROADCASTD 376(R9), Y13
 
 	// VPDPBUSD Y11, Y8, Y13
 	LONG         $0x503d42c4
@@ -20466,8 +20466,8 @@ block:
 	VPSLLD       $0x01, Y5, Y11
 	VPAND        bytes80<>+0(SB), Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VPBROADCASTD 440(R9), Y14
 	VPBROADCASTD 400(R9), Y11
+	VPBROADCASTD 440(R9), Y14
 
 	// VPDPBUSD Y11, Y8, Y14
 	LONG         $0x503d42c4
@@ -20476,8 +20476,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y8, Y8
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y8, Y8
-	VPBROADCASTD 504(R9), Y9
 	VPBROADCASTD 464(R9), Y5
+	VPBROADCASTD 504(R9), Y9
 
 	// VPDPBUSD Y5, Y8, Y9
 	LONG         $0x503d62c4

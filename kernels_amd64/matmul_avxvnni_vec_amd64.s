@@ -31,8 +31,8 @@ block:
 	VMOVDQU      32(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
 	VPAND        bytesf0<>+0(SB), Y3, Y3
-	VPBROADCASTD 48(CX), Y5
 	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -95,8 +95,8 @@ block:
 	VMOVDQU      64(AX), Y2
 	VPSLLD       $0x04, Y2, Y3
 	VPAND        bytesf0<>+0(SB), Y3, Y3
-	VPBROADCASTD 48(CX), Y5
 	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -221,25 +221,25 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 48(CX), Y3
 	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
 	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -255,7 +255,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8288(AX)
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -280,7 +280,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8352(AX)
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -305,7 +305,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8416(AX)
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
@@ -345,14 +345,14 @@ block:
 	VMOVDQU      64(AX), Y0
 	VPSLLD       $0x04, Y0, Y1
 	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 48(CX), Y3
 	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
 	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -495,330 +495,306 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVDQU      64(AX), Y1
+	VPSLLD       $0x04, Y0, Y2
+	VPAND        bytesf0<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y1, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
+	// VPDPBUSD Y4, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xec
+	VPBROADCASTD 48(CX), Y6
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
+	// VPDPBUSD Y4, Y3, Y6
+	LONG         $0x5065e2c4
+	BYTE         $0xf4
+	VPBROADCASTD 64(CX), Y4
+	VPBROADCASTD 112(CX), Y7
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y4, Y2, Y7
+	LONG         $0x506de2c4
+	BYTE         $0xfc
+	VPBROADCASTD 112(CX), Y8
+
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPBROADCASTD 128(CX), Y4
+	VPBROADCASTD 176(CX), Y9
+
+	// VPDPBUSD Y4, Y2, Y9
+	LONG         $0x506d62c4
+	BYTE         $0xcc
+	VPBROADCASTD 176(CX), Y2
+
+	// VPDPBUSD Y4, Y3, Y2
+	LONG         $0x5065e2c4
+	BYTE         $0xd4
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 80(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8288(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 144(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      128(AX), Y1
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPSLLD       $0x04, Y1, Y4
+	VPAND        bytesf0<>+0(SB), Y4, Y4
+	VPBROADCASTD 4(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 68(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 132(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 84(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8352(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 148(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      192(AX), Y1
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPSLLD       $0x04, Y1, Y4
+	VPAND        bytesf0<>+0(SB), Y4, Y4
+	VPBROADCASTD 8(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 72(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 136(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 88(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8416(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 152(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      256(AX), Y1
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPSLLD       $0x04, Y1, Y4
+	VPAND        bytesf0<>+0(SB), Y4, Y4
+	VPBROADCASTD 12(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 76(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 140(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y3, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      2944(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2944(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3008(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3008(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
+	BYTE         $0xeb
 	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      2944(BX), Y10
+	VFMADD231PS  Y4, Y5, Y10
+	VMOVUPS      Y10, 2944(BX)
+
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      2976(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, 2976(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3008(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VMOVUPS      Y5, 3008(BX)
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3040(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVUPS      Y4, 3040(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 160(CX), Y0
 	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3072(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 3072(BX)
-	VMOVDQU      64(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVUPS      3072(BX), Y4
+	VFMADD231PS  Y0, Y9, Y4
+	VMOVUPS      Y4, 3072(BX)
 
-	// VPDPBUSD Y2, Y1, Y3
+	// VPDPBUSD Y3, Y1, Y2
 	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      128(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 4(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      192(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 8(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      256(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 12(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      2976(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2976(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3040(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3040(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
+	BYTE         $0xd3
+	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 160(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      3104(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
+	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 3104(BX)
 	ADDQ         $+288, AX
 	ADDQ         stride+48(FP), CX
@@ -870,424 +846,392 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMULPS       sixteenth<>+0(SB), Y0, Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVDQU      64(AX), Y1
+	VPSLLD       $0x04, Y0, Y2
+	VPAND        bytesf0<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y1, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
+	// VPDPBUSD Y4, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xec
+	VPBROADCASTD 48(CX), Y6
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
+	// VPDPBUSD Y4, Y3, Y6
+	LONG         $0x5065e2c4
+	BYTE         $0xf4
+	VPBROADCASTD 64(CX), Y4
+	VPBROADCASTD 112(CX), Y7
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 240(CX), Y6
-	VPBROADCASTD 192(CX), Y2
+	// VPDPBUSD Y4, Y2, Y7
+	LONG         $0x506de2c4
+	BYTE         $0xfc
+	VPBROADCASTD 112(CX), Y8
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPBROADCASTD 128(CX), Y4
+	VPBROADCASTD 176(CX), Y9
+
+	// VPDPBUSD Y4, Y2, Y9
+	LONG         $0x506d62c4
+	BYTE         $0xcc
+	VPBROADCASTD 176(CX), Y10
+
+	// VPDPBUSD Y4, Y3, Y10
+	LONG         $0x506562c4
+	BYTE         $0xd4
+	VPBROADCASTD 192(CX), Y4
+	VPBROADCASTD 240(CX), Y11
+
+	// VPDPBUSD Y4, Y2, Y11
+	LONG         $0x506d62c4
+	BYTE         $0xdc
+	VPBROADCASTD 240(CX), Y2
+
+	// VPDPBUSD Y4, Y3, Y2
+	LONG         $0x5065e2c4
+	BYTE         $0xd4
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 80(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 208(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8288(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 144(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 208(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      128(AX), Y1
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPSLLD       $0x04, Y1, Y4
+	VPAND        bytesf0<>+0(SB), Y4, Y4
+	VPBROADCASTD 4(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 68(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 196(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 132(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 196(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 84(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 212(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8352(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 148(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 212(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      192(AX), Y1
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPSLLD       $0x04, Y1, Y4
+	VPAND        bytesf0<>+0(SB), Y4, Y4
+	VPBROADCASTD 8(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 72(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 200(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 136(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 200(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 88(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 216(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8416(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 152(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 216(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      256(AX), Y1
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        bytesf0<>+0(SB), Y3, Y3
+	VPSLLD       $0x04, Y1, Y4
+	VPAND        bytesf0<>+0(SB), Y4, Y4
+	VPBROADCASTD 12(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 76(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 204(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 140(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 204(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
+	VPAND        bytesf0<>+0(SB), Y1, Y1
+	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y3, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3072(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3072(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3136(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3136(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
+	BYTE         $0xeb
 	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3200(BX), Y2
-	VFMADD231PS  Y1, Y5, Y2
-	VMOVUPS      Y2, 3200(BX)
-	VPBROADCASTD 220(CX), Y1
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3072(BX), Y12
+	VFMADD231PS  Y4, Y5, Y12
+	VMOVUPS      Y12, 3072(BX)
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
 	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3104(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, 3104(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3136(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VMOVUPS      Y5, 3136(BX)
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3168(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVUPS      Y4, 3168(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 160(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3200(BX), Y5
+	VFMADD231PS  Y4, Y9, Y5
+	VMOVUPS      Y5, 3200(BX)
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 160(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3232(BX), Y4
+	VFMADD231PS  Y3, Y10, Y4
+	VMOVUPS      Y4, 3232(BX)
+	VPBROADCASTD 220(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG         $0x507d62c4
+	BYTE         $0xdb
+	VCVTDQ2PS    Y11, Y11
 	VBROADCASTSS 224(CX), Y0
 	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3264(BX), Y1
-	VFMADD231PS  Y0, Y6, Y1
-	VMOVUPS      Y1, 3264(BX)
-	VMOVDQU      64(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVUPS      3264(BX), Y4
+	VFMADD231PS  Y0, Y11, Y4
+	VMOVUPS      Y4, 3264(BX)
 
-	// VPDPBUSD Y2, Y1, Y3
+	// VPDPBUSD Y3, Y1, Y2
 	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 240(CX), Y6
-	VPBROADCASTD 192(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 208(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      128(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 4(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 196(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 212(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      192(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 8(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 200(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 216(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      256(AX), Y0
-	VPSLLD       $0x04, Y0, Y1
-	VPAND        bytesf0<>+0(SB), Y1, Y1
-	VPBROADCASTD 12(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 204(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPAND        bytesf0<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3104(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3104(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3168(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3168(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3232(BX), Y2
-	VFMADD231PS  Y1, Y5, Y2
-	VMOVUPS      Y2, 3232(BX)
-	VPBROADCASTD 220(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xd3
+	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 224(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      3296(BX), Y1
-	VFMADD231PS  Y0, Y6, Y1
+	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 3296(BX)
 	ADDQ         $+288, AX
 	ADDQ         stride+48(FP), CX
@@ -1350,8 +1294,8 @@ block:
 	PREFETCHT1   8256(AX)
 	VMOVDQU      64(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD (CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -1416,8 +1360,8 @@ block:
 	VFMADD231PS  640(BX), Y2, Y0
 	VMOVDQU      96(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD (CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -1527,9 +1471,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1537,17 +1481,17 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT1   8256(AX)
+	PREFETCHT1   16448(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
 	VPBROADCASTD (CX), Y2
+	VPXOR        Y3, Y3, Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 64(CX), Y2
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -1564,7 +1508,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8320(AX)
+	PREFETCHT1   16512(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y2
@@ -1589,7 +1533,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8384(AX)
+	PREFETCHT1   16576(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y2
@@ -1614,7 +1558,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8448(AX)
+	PREFETCHT1   16640(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y2
@@ -1657,14 +1601,14 @@ block:
 	VMOVUPS      Y1, 2880(BX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
 	VPBROADCASTD (CX), Y2
+	VPXOR        Y3, Y3, Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 64(CX), Y2
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -1812,9 +1756,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -1822,333 +1766,309 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT1   8256(AX)
+	PREFETCHT1   16448(AX)
 	VMOVDQU      64(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
-	VPBROADCASTD (CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
+	VMOVDQU      96(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y2
+	VPAND        bytes0f<>+0(SB), Y1, Y3
+	VPBROADCASTD (CX), Y4
 	VPXOR        Y5, Y5, Y5
-	VPBROADCASTD 128(CX), Y2
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y4, Y2, Y5
+	LONG  $0x506de2c4
+	BYTE  $0xec
+	VPXOR Y6, Y6, Y6
+
+	// VPDPBUSD Y4, Y3, Y6
+	LONG         $0x5065e2c4
+	BYTE         $0xf4
+	VPBROADCASTD 64(CX), Y4
+	VPXOR        Y7, Y7, Y7
+
+	// VPDPBUSD Y4, Y2, Y7
+	LONG  $0x506de2c4
+	BYTE  $0xfc
+	VPXOR Y8, Y8, Y8
+
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPBROADCASTD 128(CX), Y4
+	VPXOR        Y9, Y9, Y9
+
+	// VPDPBUSD Y4, Y2, Y9
+	LONG  $0x506d62c4
+	BYTE  $0xcc
+	VPXOR Y2, Y2, Y2
+
+	// VPDPBUSD Y4, Y3, Y2
+	LONG         $0x5065e2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 80(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8320(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 144(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16512(AX)
 	VMOVDQU      128(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      160(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VPBROADCASTD 4(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 68(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 132(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 84(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8384(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 148(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16576(AX)
 	VMOVDQU      192(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      224(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VPBROADCASTD 8(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 72(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 136(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 88(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8448(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 152(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16640(AX)
 	VMOVDQU      256(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      288(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VPBROADCASTD 12(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 76(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 140(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y3, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      2944(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VBROADCASTSS 36(CX), Y1
-	VFMADD231PS  640(BX), Y1, Y2
-	VMOVUPS      Y2, 2944(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3008(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VBROADCASTSS 100(CX), Y1
-	VFMADD231PS  640(BX), Y1, Y2
-	VMOVUPS      Y2, 3008(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
+	BYTE         $0xeb
 	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      2944(BX), Y10
+	VFMADD231PS  Y4, Y5, Y10
+	VBROADCASTSS 36(CX), Y4
+	VFMADD231PS  640(BX), Y4, Y10
+	VMOVUPS      Y10, 2944(BX)
+
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      2976(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VBROADCASTSS 36(CX), Y3
+	VFMADD231PS  672(BX), Y3, Y4
+	VMOVUPS      Y4, 2976(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3008(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VBROADCASTSS 100(CX), Y4
+	VFMADD231PS  640(BX), Y4, Y5
+	VMOVUPS      Y5, 3008(BX)
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3040(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VBROADCASTSS 100(CX), Y3
+	VFMADD231PS  672(BX), Y3, Y4
+	VMOVUPS      Y4, 3040(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 160(CX), Y0
 	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3072(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
+	VMOVUPS      3072(BX), Y4
+	VFMADD231PS  Y0, Y9, Y4
 	VBROADCASTSS 164(CX), Y0
-	VFMADD231PS  640(BX), Y0, Y1
-	VMOVUPS      Y1, 3072(BX)
-	VMOVDQU      96(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
-	VPBROADCASTD (CX), Y2
+	VFMADD231PS  640(BX), Y0, Y4
+	VMOVUPS      Y4, 3072(BX)
 
-	// VPDPBUSD Y2, Y1, Y3
+	// VPDPBUSD Y3, Y1, Y2
 	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPXOR        Y5, Y5, Y5
-	VPBROADCASTD 128(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      160(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 4(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      224(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 8(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      288(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 12(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      2976(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VBROADCASTSS 36(CX), Y1
-	VFMADD231PS  672(BX), Y1, Y2
-	VMOVUPS      Y2, 2976(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3040(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VBROADCASTSS 100(CX), Y1
-	VFMADD231PS  672(BX), Y1, Y2
-	VMOVUPS      Y2, 3040(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
+	BYTE         $0xd3
+	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 160(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      3104(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
+	VFMADD231PS  Y0, Y2, Y1
 	VBROADCASTSS 164(CX), Y0
 	VFMADD231PS  672(BX), Y0, Y1
 	VMOVUPS      Y1, 3104(BX)
@@ -2202,9 +2122,9 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VCVTPH2PS    32(AX), Y1
 	VMOVUPS      Y0, 512(BX)
 	VMOVUPS      Y1, 640(BX)
@@ -2212,431 +2132,399 @@ block:
 	VCVTPH2PS    48(AX), Y1
 	VMOVUPS      Y0, 544(BX)
 	VMOVUPS      Y1, 672(BX)
-	PREFETCHT1   8256(AX)
+	PREFETCHT1   16448(AX)
 	VMOVDQU      64(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
-	VPBROADCASTD (CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
+	VMOVDQU      96(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y2
+	VPAND        bytes0f<>+0(SB), Y1, Y3
+	VPBROADCASTD (CX), Y4
 	VPXOR        Y5, Y5, Y5
-	VPBROADCASTD 128(CX), Y2
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPXOR        Y6, Y6, Y6
-	VPBROADCASTD 192(CX), Y2
+	// VPDPBUSD Y4, Y2, Y5
+	LONG  $0x506de2c4
+	BYTE  $0xec
+	VPXOR Y6, Y6, Y6
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y4, Y3, Y6
+	LONG         $0x5065e2c4
+	BYTE         $0xf4
+	VPBROADCASTD 64(CX), Y4
+	VPXOR        Y7, Y7, Y7
+
+	// VPDPBUSD Y4, Y2, Y7
+	LONG  $0x506de2c4
+	BYTE  $0xfc
+	VPXOR Y8, Y8, Y8
+
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPBROADCASTD 128(CX), Y4
+	VPXOR        Y9, Y9, Y9
+
+	// VPDPBUSD Y4, Y2, Y9
+	LONG  $0x506d62c4
+	BYTE  $0xcc
+	VPXOR Y10, Y10, Y10
+
+	// VPDPBUSD Y4, Y3, Y10
+	LONG         $0x506562c4
+	BYTE         $0xd4
+	VPBROADCASTD 192(CX), Y4
+	VPXOR        Y11, Y11, Y11
+
+	// VPDPBUSD Y4, Y2, Y11
+	LONG  $0x506d62c4
+	BYTE  $0xdc
+	VPXOR Y2, Y2, Y2
+
+	// VPDPBUSD Y4, Y3, Y2
+	LONG         $0x5065e2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 80(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 208(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8320(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 144(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 208(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16512(AX)
 	VMOVDQU      128(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      160(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VPBROADCASTD 4(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 68(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 196(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 132(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 196(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 84(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 212(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8384(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 148(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 212(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16576(AX)
 	VMOVDQU      192(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      224(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VPBROADCASTD 8(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 72(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 200(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 136(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 200(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 88(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 216(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8448(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 152(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 216(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16640(AX)
 	VMOVDQU      256(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      288(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VPBROADCASTD 12(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 76(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 204(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 140(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 204(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y3, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3072(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VBROADCASTSS 36(CX), Y1
-	VFMADD231PS  640(BX), Y1, Y2
-	VMOVUPS      Y2, 3072(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3136(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VBROADCASTSS 100(CX), Y1
-	VFMADD231PS  640(BX), Y1, Y2
-	VMOVUPS      Y2, 3136(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
+	BYTE         $0xeb
 	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3200(BX), Y2
-	VFMADD231PS  Y1, Y5, Y2
-	VBROADCASTSS 164(CX), Y1
-	VFMADD231PS  640(BX), Y1, Y2
-	VMOVUPS      Y2, 3200(BX)
-	VPBROADCASTD 220(CX), Y1
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3072(BX), Y12
+	VFMADD231PS  Y4, Y5, Y12
+	VBROADCASTSS 36(CX), Y4
+	VFMADD231PS  640(BX), Y4, Y12
+	VMOVUPS      Y12, 3072(BX)
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
 	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3104(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VBROADCASTSS 36(CX), Y3
+	VFMADD231PS  672(BX), Y3, Y4
+	VMOVUPS      Y4, 3104(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3136(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VBROADCASTSS 100(CX), Y4
+	VFMADD231PS  640(BX), Y4, Y5
+	VMOVUPS      Y5, 3136(BX)
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3168(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VBROADCASTSS 100(CX), Y3
+	VFMADD231PS  672(BX), Y3, Y4
+	VMOVUPS      Y4, 3168(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 160(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3200(BX), Y5
+	VFMADD231PS  Y4, Y9, Y5
+	VBROADCASTSS 164(CX), Y4
+	VFMADD231PS  640(BX), Y4, Y5
+	VMOVUPS      Y5, 3200(BX)
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 160(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3232(BX), Y4
+	VFMADD231PS  Y3, Y10, Y4
+	VBROADCASTSS 164(CX), Y3
+	VFMADD231PS  672(BX), Y3, Y4
+	VMOVUPS      Y4, 3232(BX)
+	VPBROADCASTD 220(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG         $0x507d62c4
+	BYTE         $0xdb
+	VCVTDQ2PS    Y11, Y11
 	VBROADCASTSS 224(CX), Y0
 	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3264(BX), Y1
-	VFMADD231PS  Y0, Y6, Y1
+	VMOVUPS      3264(BX), Y4
+	VFMADD231PS  Y0, Y11, Y4
 	VBROADCASTSS 228(CX), Y0
-	VFMADD231PS  640(BX), Y0, Y1
-	VMOVUPS      Y1, 3264(BX)
-	VMOVDQU      96(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
-	VPBROADCASTD (CX), Y2
+	VFMADD231PS  640(BX), Y0, Y4
+	VMOVUPS      Y4, 3264(BX)
 
-	// VPDPBUSD Y2, Y1, Y3
+	// VPDPBUSD Y3, Y1, Y2
 	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPXOR        Y5, Y5, Y5
-	VPBROADCASTD 128(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPXOR        Y6, Y6, Y6
-	VPBROADCASTD 192(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 208(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      160(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 4(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 196(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 212(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      224(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 8(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 200(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 216(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      288(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPBROADCASTD 12(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 204(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3104(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VBROADCASTSS 36(CX), Y1
-	VFMADD231PS  672(BX), Y1, Y2
-	VMOVUPS      Y2, 3104(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3168(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VBROADCASTSS 100(CX), Y1
-	VFMADD231PS  672(BX), Y1, Y2
-	VMOVUPS      Y2, 3168(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3232(BX), Y2
-	VFMADD231PS  Y1, Y5, Y2
-	VBROADCASTSS 164(CX), Y1
-	VFMADD231PS  672(BX), Y1, Y2
-	VMOVUPS      Y2, 3232(BX)
-	VPBROADCASTD 220(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xd3
+	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 224(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      3296(BX), Y1
-	VFMADD231PS  Y0, Y6, Y1
+	VFMADD231PS  Y0, Y2, Y1
 	VBROADCASTSS 228(CX), Y0
 	VFMADD231PS  672(BX), Y0, Y1
 	VMOVUPS      Y1, 3296(BX)
@@ -2707,8 +2595,8 @@ block:
 	VPCMPEQB     highBits<>+0(SB), Y6, Y6
 	VPAND        bytes80<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPBROADCASTD 48(CX), Y7
 	VPBROADCASTD (CX), Y6
+	VPBROADCASTD 48(CX), Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -2817,8 +2705,8 @@ block:
 	VPCMPEQB     highBits<>+0(SB), Y6, Y6
 	VPAND        bytes80<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPBROADCASTD 48(CX), Y7
 	VPBROADCASTD (CX), Y6
+	VPBROADCASTD 48(CX), Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -3107,8 +2995,8 @@ block:
 	VPAND        highBits<>+0(SB), Y6, Y6
 	VPMINUB      bytes10<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD (CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -3207,8 +3095,8 @@ block:
 	VPAND        highBits<>+0(SB), Y6, Y6
 	VPMINUB      bytes10<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD (CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -3351,8 +3239,8 @@ block:
 	PREFETCHT1   8224(AX)
 	VMOVDQU      32(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
-	VPBROADCASTD 48(CX), Y4
 	VPBROADCASTD (CX), Y3
+	VPBROADCASTD 48(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -3381,6 +3269,35 @@ block:
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
+	VMOVDQU      64(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD (CX), Y3
+	VPBROADCASTD 48(CX), Y5
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      128(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 4(CX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      192(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 8(CX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
+	VMOVDQU      256(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 12(CX), Y3
+
+	// VPDPBUSD Y3, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xeb
 	PREFETCHT1   8480(AX)
 	VMOVDQU      288(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
@@ -3417,67 +3334,38 @@ block:
 	VBROADCASTSS 32(CX), Y2
 	VMULPS       512(BX), Y2, Y2
 	VFMADD231PS  Y2, Y4, Y0
-	VMOVDQU      64(AX), Y2
-	VPXOR        bytes80<>+0(SB), Y2, Y2
-	VPBROADCASTD 48(CX), Y4
-	VPBROADCASTD (CX), Y3
-
-	// VPDPBUSD Y3, Y2, Y4
-	LONG         $0x506de2c4
-	BYTE         $0xe3
-	VMOVDQU      128(AX), Y2
-	VPXOR        bytes80<>+0(SB), Y2, Y2
-	VPBROADCASTD 4(CX), Y3
-
-	// VPDPBUSD Y3, Y2, Y4
-	LONG         $0x506de2c4
-	BYTE         $0xe3
-	VMOVDQU      192(AX), Y2
-	VPXOR        bytes80<>+0(SB), Y2, Y2
-	VPBROADCASTD 8(CX), Y3
-
-	// VPDPBUSD Y3, Y2, Y4
-	LONG         $0x506de2c4
-	BYTE         $0xe3
-	VMOVDQU      256(AX), Y2
-	VPXOR        bytes80<>+0(SB), Y2, Y2
-	VPBROADCASTD 12(CX), Y3
-
-	// VPDPBUSD Y3, Y2, Y4
-	LONG         $0x506de2c4
-	BYTE         $0xe3
 	VMOVDQU      320(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y3, Y2, Y4
+	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
-	BYTE         $0xe3
+	BYTE         $0xeb
 	VMOVDQU      384(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y3, Y2, Y4
+	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
-	BYTE         $0xe3
+	BYTE         $0xeb
 	VMOVDQU      448(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y3, Y2, Y4
+	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
-	BYTE         $0xe3
+	BYTE         $0xeb
 	VMOVDQU      512(AX), Y2
 	VPXOR        bytes80<>+0(SB), Y2, Y2
 	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y3, Y2, Y4
+	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
-	BYTE         $0xe3
-	VCVTDQ2PS    Y4, Y4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 32(CX), Y2
 	VMULPS       544(BX), Y2, Y2
-	VFMADD231PS  Y2, Y4, Y1
+	VFMADD231PS  Y2, Y5, Y1
 	ADDQ         $+544, AX
 	ADDQ         stride+48(FP), CX
 	DECQ         DX
@@ -3510,27 +3398,27 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 48(CX), Y2
 	VPBROADCASTD (CX), Y1
+	VPBROADCASTD 48(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 112(CX), Y3
 	VPBROADCASTD 64(CX), Y1
+	VPBROADCASTD 112(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8288(AX)
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 4(CX), Y1
@@ -3543,7 +3431,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8352(AX)
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(CX), Y1
@@ -3556,7 +3444,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8416(AX)
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 12(CX), Y1
@@ -3569,7 +3457,57 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8480(AX)
+	VMOVDQU      64(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD (CX), Y1
+	VPBROADCASTD 48(CX), Y4
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 64(CX), Y1
+	VPBROADCASTD 112(CX), Y5
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      128(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 4(CX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 68(CX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      192(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 8(CX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 72(CX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	VMOVDQU      256(AX), Y0
+	VPXOR        bytes80<>+0(SB), Y0, Y0
+	VPBROADCASTD 12(CX), Y1
+
+	// VPDPBUSD Y1, Y0, Y4
+	LONG         $0x507de2c4
+	BYTE         $0xe1
+	VPBROADCASTD 76(CX), Y1
+
+	// VPDPBUSD Y1, Y0, Y5
+	LONG         $0x507de2c4
+	BYTE         $0xe9
+	PREFETCHT1   16672(AX)
 	VMOVDQU      288(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 16(CX), Y1
@@ -3582,7 +3520,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8544(AX)
+	PREFETCHT1   16736(AX)
 	VMOVDQU      352(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 20(CX), Y1
@@ -3595,7 +3533,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8608(AX)
+	PREFETCHT1   16800(AX)
 	VMOVDQU      416(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 24(CX), Y1
@@ -3608,7 +3546,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8672(AX)
+	PREFETCHT1   16864(AX)
 	VMOVDQU      480(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 28(CX), Y1
@@ -3619,9 +3557,9 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 32(CX), Y1
 	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      2816(BX), Y4
-	VFMADD231PS  Y1, Y2, Y4
-	VMOVUPS      Y4, 2816(BX)
+	VMOVUPS      2816(BX), Y6
+	VFMADD231PS  Y1, Y2, Y6
+	VMOVUPS      Y6, 2816(BX)
 	VPBROADCASTD 92(CX), Y1
 
 	// VPDPBUSD Y1, Y0, Y3
@@ -3633,115 +3571,65 @@ block:
 	VMOVUPS      2880(BX), Y1
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 2880(BX)
-	VMOVDQU      64(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 48(CX), Y2
-	VPBROADCASTD (CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 112(CX), Y3
-	VPBROADCASTD 64(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VMOVDQU      128(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 4(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 68(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VMOVDQU      192(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 8(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 72(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VMOVDQU      256(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 12(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 76(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
 	VMOVDQU      320(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 16(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
-	BYTE         $0xd1
+	BYTE         $0xe1
 	VPBROADCASTD 80(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
+	BYTE         $0xe9
 	VMOVDQU      384(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 20(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
-	BYTE         $0xd1
+	BYTE         $0xe1
 	VPBROADCASTD 84(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
+	BYTE         $0xe9
 	VMOVDQU      448(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 24(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
-	BYTE         $0xd1
+	BYTE         $0xe1
 	VPBROADCASTD 88(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
+	BYTE         $0xe9
 	VMOVDQU      512(AX), Y0
 	VPXOR        bytes80<>+0(SB), Y0, Y0
 	VPBROADCASTD 28(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VCVTDQ2PS    Y2, Y2
+	BYTE         $0xe1
+	VCVTDQ2PS    Y4, Y4
 	VBROADCASTSS 32(CX), Y1
 	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      2848(BX), Y4
-	VFMADD231PS  Y1, Y2, Y4
-	VMOVUPS      Y4, 2848(BX)
+	VMOVUPS      2848(BX), Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VMOVUPS      Y2, 2848(BX)
 	VPBROADCASTD 92(CX), Y1
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
+	BYTE         $0xe9
+	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS 96(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      2912(BX), Y1
-	VFMADD231PS  Y0, Y3, Y1
+	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 2912(BX)
 	ADDQ         $+544, AX
 	ADDQ         stride+48(FP), CX
@@ -3786,333 +3674,309 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
+	VMOVDQU      64(AX), Y1
 	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 48(CX), Y2
-	VPBROADCASTD (CX), Y1
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y2, Y0, Y3
 	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 112(CX), Y3
-	VPBROADCASTD 64(CX), Y1
+	BYTE         $0xda
+	VPBROADCASTD 48(CX), Y4
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 176(CX), Y4
-	VPBROADCASTD 128(CX), Y1
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y5
 
-	// VPDPBUSD Y1, Y0, Y4
+	// VPDPBUSD Y2, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8288(AX)
-	VMOVDQU      96(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 4(CX), Y1
+	BYTE         $0xea
+	VPBROADCASTD 112(CX), Y6
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 68(CX), Y1
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPBROADCASTD 128(CX), Y2
+	VPBROADCASTD 176(CX), Y7
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y2, Y0, Y7
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 132(CX), Y1
+	BYTE         $0xfa
+	VPBROADCASTD 176(CX), Y0
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8352(AX)
-	VMOVDQU      160(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 8(CX), Y1
+	// VPDPBUSD Y2, Y1, Y0
+	LONG         $0x5075e2c4
+	BYTE         $0xc2
+	PREFETCHT1   16480(AX)
+	VMOVDQU      96(AX), Y1
+	VMOVDQU      128(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 4(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 72(CX), Y1
+	// VPDPBUSD Y8, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xd8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 136(CX), Y1
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VPBROADCASTD 68(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8416(AX)
-	VMOVDQU      224(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 12(CX), Y1
+	// VPDPBUSD Y8, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xe8
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 76(CX), Y1
+	// VPDPBUSD Y8, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf0
+	VPBROADCASTD 132(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 140(CX), Y1
+	// VPDPBUSD Y8, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xf8
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8480(AX)
-	VMOVDQU      288(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
+	// VPDPBUSD Y8, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc0
+	PREFETCHT1   16544(AX)
+	VMOVDQU      160(AX), Y1
+	VMOVDQU      192(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 8(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y8, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xd8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VPBROADCASTD 72(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8544(AX)
-	VMOVDQU      352(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
+	// VPDPBUSD Y8, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xe8
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y8, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf0
+	VPBROADCASTD 136(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y8, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xf8
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8608(AX)
-	VMOVDQU      416(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
+	// VPDPBUSD Y8, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc0
+	PREFETCHT1   16608(AX)
+	VMOVDQU      224(AX), Y1
+	VMOVDQU      256(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 12(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y8, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xd8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VPBROADCASTD 76(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	PREFETCHT1   8672(AX)
-	VMOVDQU      480(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
+	// VPDPBUSD Y8, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xe8
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      2944(BX), Y5
-	VFMADD231PS  Y1, Y2, Y5
-	VMOVUPS      Y5, 2944(BX)
-	VPBROADCASTD 92(CX), Y1
+	// VPDPBUSD Y8, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf0
+	VPBROADCASTD 140(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
+	// VPDPBUSD Y8, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xf8
+
+	// VPDPBUSD Y8, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc0
+	PREFETCHT1   16672(AX)
+	VMOVDQU      288(AX), Y1
+	VMOVDQU      320(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 16(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xd8
+
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VPBROADCASTD 80(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xe8
+
+	// VPDPBUSD Y8, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf0
+	VPBROADCASTD 144(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xf8
+
+	// VPDPBUSD Y8, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc0
+	PREFETCHT1   16736(AX)
+	VMOVDQU      352(AX), Y1
+	VMOVDQU      384(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 20(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xd8
+
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VPBROADCASTD 84(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xe8
+
+	// VPDPBUSD Y8, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf0
+	VPBROADCASTD 148(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xf8
+
+	// VPDPBUSD Y8, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc0
+	PREFETCHT1   16800(AX)
+	VMOVDQU      416(AX), Y1
+	VMOVDQU      448(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 24(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xd8
+
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VPBROADCASTD 88(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xe8
+
+	// VPDPBUSD Y8, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf0
+	VPBROADCASTD 152(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xf8
+
+	// VPDPBUSD Y8, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc0
+	PREFETCHT1   16864(AX)
+	VMOVDQU      480(AX), Y1
+	VMOVDQU      512(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 28(CX), Y8
+
+	// VPDPBUSD Y8, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xd8
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 96(CX), Y1
+	VBROADCASTSS 32(CX), Y9
+	VMULPS       512(BX), Y9, Y9
+	VMOVUPS      2944(BX), Y10
+	VFMADD231PS  Y9, Y3, Y10
+	VMOVUPS      Y10, 2944(BX)
+
+	// VPDPBUSD Y8, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe0
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      2976(BX), Y8
+	VFMADD231PS  Y3, Y4, Y8
+	VMOVUPS      Y8, 2976(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3008(BX), Y8
+	VFMADD231PS  Y4, Y5, Y8
+	VMOVUPS      Y8, 3008(BX)
+
+	// VPDPBUSD Y3, Y2, Y6
+	LONG         $0x506de2c4
+	BYTE         $0xf3
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3040(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, 3040(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 160(CX), Y1
 	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3008(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3008(BX)
-	VPBROADCASTD 156(CX), Y1
+	VMOVUPS      3072(BX), Y4
+	VFMADD231PS  Y1, Y7, Y4
+	VMOVUPS      Y4, 3072(BX)
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 160(CX), Y0
-	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3072(BX), Y1
-	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 3072(BX)
-	VMOVDQU      64(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 48(CX), Y2
-	VPBROADCASTD (CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 112(CX), Y3
-	VPBROADCASTD 64(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 176(CX), Y4
-	VPBROADCASTD 128(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      128(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 4(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 68(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 132(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      192(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 8(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 72(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 136(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      256(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 12(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 76(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 140(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      320(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      384(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      448(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VMOVDQU      512(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS 32(CX), Y1
+	// VPDPBUSD Y3, Y2, Y0
+	LONG         $0x506de2c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS 160(CX), Y1
 	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      2976(BX), Y5
-	VFMADD231PS  Y1, Y2, Y5
-	VMOVUPS      Y5, 2976(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3040(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3040(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 160(CX), Y0
-	VMULPS       544(BX), Y0, Y0
-	VMOVUPS      3104(BX), Y1
-	VFMADD231PS  Y0, Y4, Y1
-	VMOVUPS      Y1, 3104(BX)
+	VMOVUPS      3104(BX), Y2
+	VFMADD231PS  Y1, Y0, Y2
+	VMOVUPS      Y2, 3104(BX)
 	ADDQ         $+544, AX
 	ADDQ         stride+48(FP), CX
 	DECQ         DX
@@ -4163,427 +4027,395 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
+	VMOVDQU      64(AX), Y1
 	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 48(CX), Y2
-	VPBROADCASTD (CX), Y1
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y2, Y0, Y3
 	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 112(CX), Y3
-	VPBROADCASTD 64(CX), Y1
+	BYTE         $0xda
+	VPBROADCASTD 48(CX), Y4
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 176(CX), Y4
-	VPBROADCASTD 128(CX), Y1
+	// VPDPBUSD Y2, Y1, Y4
+	LONG         $0x5075e2c4
+	BYTE         $0xe2
+	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y5
 
-	// VPDPBUSD Y1, Y0, Y4
+	// VPDPBUSD Y2, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 240(CX), Y5
-	VPBROADCASTD 192(CX), Y1
+	BYTE         $0xea
+	VPBROADCASTD 112(CX), Y6
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8288(AX)
-	VMOVDQU      96(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 4(CX), Y1
+	// VPDPBUSD Y2, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf2
+	VPBROADCASTD 128(CX), Y2
+	VPBROADCASTD 176(CX), Y7
 
-	// VPDPBUSD Y1, Y0, Y2
+	// VPDPBUSD Y2, Y0, Y7
 	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 68(CX), Y1
+	BYTE         $0xfa
+	VPBROADCASTD 176(CX), Y8
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 132(CX), Y1
+	// VPDPBUSD Y2, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc2
+	VPBROADCASTD 192(CX), Y2
+	VPBROADCASTD 240(CX), Y9
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 196(CX), Y1
+	// VPDPBUSD Y2, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xca
+	VPBROADCASTD 240(CX), Y0
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8352(AX)
-	VMOVDQU      160(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 8(CX), Y1
+	// VPDPBUSD Y2, Y1, Y0
+	LONG         $0x5075e2c4
+	BYTE         $0xc2
+	PREFETCHT1   16480(AX)
+	VMOVDQU      96(AX), Y1
+	VMOVDQU      128(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 4(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 72(CX), Y1
+	// VPDPBUSD Y10, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xda
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 136(CX), Y1
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
+	VPBROADCASTD 68(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 200(CX), Y1
+	// VPDPBUSD Y10, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8416(AX)
-	VMOVDQU      224(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 12(CX), Y1
+	// VPDPBUSD Y10, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 132(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 76(CX), Y1
+	// VPDPBUSD Y10, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xfa
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 140(CX), Y1
+	// VPDPBUSD Y10, Y2, Y8
+	LONG         $0x506d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 196(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 204(CX), Y1
+	// VPDPBUSD Y10, Y1, Y9
+	LONG $0x507542c4
+	BYTE $0xca
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8480(AX)
-	VMOVDQU      288(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
+	// VPDPBUSD Y10, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc2
+	PREFETCHT1   16544(AX)
+	VMOVDQU      160(AX), Y1
+	VMOVDQU      192(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 8(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y10, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xda
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
+	VPBROADCASTD 72(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 208(CX), Y1
+	// VPDPBUSD Y10, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8544(AX)
-	VMOVDQU      352(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
+	// VPDPBUSD Y10, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 136(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y10, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xfa
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y10, Y2, Y8
+	LONG         $0x506d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 200(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 212(CX), Y1
+	// VPDPBUSD Y10, Y1, Y9
+	LONG $0x507542c4
+	BYTE $0xca
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8608(AX)
-	VMOVDQU      416(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
+	// VPDPBUSD Y10, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc2
+	PREFETCHT1   16608(AX)
+	VMOVDQU      224(AX), Y1
+	VMOVDQU      256(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 12(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y10, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xda
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
+	VPBROADCASTD 76(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 216(CX), Y1
+	// VPDPBUSD Y10, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8672(AX)
-	VMOVDQU      480(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
+	// VPDPBUSD Y10, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 140(CX), Y10
 
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3072(BX), Y6
-	VFMADD231PS  Y1, Y2, Y6
-	VMOVUPS      Y6, 3072(BX)
-	VPBROADCASTD 92(CX), Y1
+	// VPDPBUSD Y10, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xfa
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
+	// VPDPBUSD Y10, Y2, Y8
+	LONG         $0x506d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 204(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y9
+	LONG $0x507542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc2
+	PREFETCHT1   16672(AX)
+	VMOVDQU      288(AX), Y1
+	VMOVDQU      320(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 16(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xda
+
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
+	VPBROADCASTD 80(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xea
+
+	// VPDPBUSD Y10, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 144(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y2, Y8
+	LONG         $0x506d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 208(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y9
+	LONG $0x507542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc2
+	PREFETCHT1   16736(AX)
+	VMOVDQU      352(AX), Y1
+	VMOVDQU      384(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 20(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xda
+
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
+	VPBROADCASTD 84(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xea
+
+	// VPDPBUSD Y10, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 148(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y2, Y8
+	LONG         $0x506d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 212(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y9
+	LONG $0x507542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc2
+	PREFETCHT1   16800(AX)
+	VMOVDQU      416(AX), Y1
+	VMOVDQU      448(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 24(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG $0x5075c2c4
+	BYTE $0xda
+
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
+	VPBROADCASTD 88(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y5
+	LONG $0x5075c2c4
+	BYTE $0xea
+
+	// VPDPBUSD Y10, Y2, Y6
+	LONG         $0x506dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 152(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y7
+	LONG $0x5075c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y2, Y8
+	LONG         $0x506d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 216(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y9
+	LONG $0x507542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y2, Y0
+	LONG         $0x506dc2c4
+	BYTE         $0xc2
+	PREFETCHT1   16864(AX)
+	VMOVDQU      480(AX), Y1
+	VMOVDQU      512(AX), Y2
+	VPXOR        bytes80<>+0(SB), Y1, Y1
+	VPXOR        bytes80<>+0(SB), Y2, Y2
+	VPBROADCASTD 28(CX), Y10
+
+	// VPDPBUSD Y10, Y1, Y3
+	LONG         $0x5075c2c4
+	BYTE         $0xda
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3136(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3136(BX)
-	VPBROADCASTD 156(CX), Y1
+	VBROADCASTSS 32(CX), Y11
+	VMULPS       512(BX), Y11, Y11
+	VMOVUPS      3072(BX), Y12
+	VFMADD231PS  Y11, Y3, Y12
+	VMOVUPS      Y12, 3072(BX)
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
+	// VPDPBUSD Y10, Y2, Y4
+	LONG         $0x506dc2c4
+	BYTE         $0xe2
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 160(CX), Y1
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3104(BX), Y10
+	VFMADD231PS  Y3, Y4, Y10
+	VMOVUPS      Y10, 3104(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y1, Y5
+	LONG         $0x5075e2c4
+	BYTE         $0xeb
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3136(BX), Y10
+	VFMADD231PS  Y4, Y5, Y10
+	VMOVUPS      Y10, 3136(BX)
+
+	// VPDPBUSD Y3, Y2, Y6
+	LONG         $0x506de2c4
+	BYTE         $0xf3
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3168(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, 3168(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y1, Y7
+	LONG         $0x5075e2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 160(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3200(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VMOVUPS      Y5, 3200(BX)
+
+	// VPDPBUSD Y3, Y2, Y8
+	LONG         $0x506d62c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 160(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3232(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVUPS      Y4, 3232(BX)
+	VPBROADCASTD 220(CX), Y3
+
+	// VPDPBUSD Y3, Y1, Y9
+	LONG         $0x507562c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 224(CX), Y1
 	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3200(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3200(BX)
-	VPBROADCASTD 220(CX), Y1
+	VMOVUPS      3264(BX), Y4
+	VFMADD231PS  Y1, Y9, Y4
+	VMOVUPS      Y4, 3264(BX)
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 224(CX), Y0
-	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3264(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 3264(BX)
-	VMOVDQU      64(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 48(CX), Y2
-	VPBROADCASTD (CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 112(CX), Y3
-	VPBROADCASTD 64(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 176(CX), Y4
-	VPBROADCASTD 128(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 240(CX), Y5
-	VPBROADCASTD 192(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      128(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 4(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 68(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 132(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 196(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      192(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 8(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 72(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 136(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 200(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      256(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 12(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 76(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 140(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 204(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      320(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 208(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      384(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 212(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      448(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 216(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      512(AX), Y0
-	VPXOR        bytes80<>+0(SB), Y0, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y2
-	LONG         $0x507de2c4
-	BYTE         $0xd1
-	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS 32(CX), Y1
+	// VPDPBUSD Y3, Y2, Y0
+	LONG         $0x506de2c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS 224(CX), Y1
 	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3104(BX), Y6
-	VFMADD231PS  Y1, Y2, Y6
-	VMOVUPS      Y6, 3104(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3168(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3168(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3232(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3232(BX)
-	VPBROADCASTD 220(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 224(CX), Y0
-	VMULPS       544(BX), Y0, Y0
-	VMOVUPS      3296(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 3296(BX)
+	VMOVUPS      3296(BX), Y2
+	VFMADD231PS  Y1, Y0, Y2
+	VMOVUPS      Y2, 3296(BX)
 	ADDQ         $+544, AX
 	ADDQ         stride+48(FP), CX
 	DECQ         DX
@@ -4642,8 +4474,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 48(CX), Y5
 	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -4722,8 +4554,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 48(CX), Y5
 	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -4845,24 +4677,24 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
 	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
 	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -4881,7 +4713,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8288(AX)
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4910,7 +4742,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8352(AX)
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4939,7 +4771,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8416(AX)
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -4984,14 +4816,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
 	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
 	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -5149,360 +4981,336 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVDQU      64(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPAND        bytes0f<>+0(SB), Y1, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
+	// VPDPBUSD Y4, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xec
+	VPBROADCASTD 48(CX), Y6
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
+	// VPDPBUSD Y4, Y3, Y6
+	LONG         $0x5065e2c4
+	BYTE         $0xf4
+	VPBROADCASTD 64(CX), Y4
+	VPBROADCASTD 112(CX), Y7
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y4, Y2, Y7
+	LONG         $0x506de2c4
+	BYTE         $0xfc
+	VPBROADCASTD 112(CX), Y8
+
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPBROADCASTD 128(CX), Y4
+	VPBROADCASTD 176(CX), Y9
+
+	// VPDPBUSD Y4, Y2, Y9
+	LONG         $0x506d62c4
+	BYTE         $0xcc
+	VPBROADCASTD 176(CX), Y2
+
+	// VPDPBUSD Y4, Y3, Y2
+	LONG         $0x5065e2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 16(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 80(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8288(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 144(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      128(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VMOVDQU      nonlinear128<>+0(SB), Y10
+	VPSHUFB      Y4, Y10, Y4
+	VPBROADCASTD 4(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 68(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 132(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 20(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 84(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8352(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 148(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      192(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VMOVDQU      nonlinear128<>+0(SB), Y10
+	VPSHUFB      Y4, Y10, Y4
+	VPBROADCASTD 8(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 72(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 136(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 24(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 88(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	PREFETCHT1   8416(AX)
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 152(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      256(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VMOVDQU      nonlinear128<>+0(SB), Y10
+	VPSHUFB      Y4, Y10, Y4
+	VPBROADCASTD 12(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
+	// VPDPBUSD Y10, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xea
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
+	// VPDPBUSD Y10, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf2
+	VPBROADCASTD 76(CX), Y10
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
+	// VPDPBUSD Y10, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfa
+
+	// VPDPBUSD Y10, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc2
+	VPBROADCASTD 140(CX), Y10
+
+	// VPDPBUSD Y10, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xca
+
+	// VPDPBUSD Y10, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 28(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y3, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      2944(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2944(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3008(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3008(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
+	BYTE         $0xeb
 	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      2944(BX), Y10
+	VFMADD231PS  Y4, Y5, Y10
+	VMOVUPS      Y10, 2944(BX)
+
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      2976(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, 2976(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3008(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VMOVUPS      Y5, 3008(BX)
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3040(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVUPS      Y4, 3040(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS 160(CX), Y0
 	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3072(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
-	VMOVUPS      Y1, 3072(BX)
-	VMOVDQU      64(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVUPS      3072(BX), Y4
+	VFMADD231PS  Y0, Y9, Y4
+	VMOVUPS      Y4, 3072(BX)
 
-	// VPDPBUSD Y2, Y1, Y3
+	// VPDPBUSD Y3, Y1, Y2
 	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      128(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 4(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      192(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 8(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VMOVDQU      256(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 12(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      2976(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 2976(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3040(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3040(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
+	BYTE         $0xd3
+	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 160(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      3104(BX), Y1
-	VFMADD231PS  Y0, Y5, Y1
+	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 3104(BX)
 	ADDQ         $+288, AX
 	ADDQ         stride+48(FP), CX
@@ -5554,454 +5362,422 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VMOVUPS      Y0, 512(BX)
 	VCVTPH2PS    16(AX), Y0
 	VMOVUPS      Y0, 544(BX)
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VMOVDQU      32(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVDQU      64(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y2
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y2, Y3, Y2
+	VPAND        bytes0f<>+0(SB), Y1, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
+	// VPDPBUSD Y4, Y2, Y5
+	LONG         $0x506de2c4
+	BYTE         $0xec
+	VPBROADCASTD 48(CX), Y6
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
+	// VPDPBUSD Y4, Y3, Y6
+	LONG         $0x5065e2c4
+	BYTE         $0xf4
+	VPBROADCASTD 64(CX), Y4
+	VPBROADCASTD 112(CX), Y7
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 240(CX), Y6
-	VPBROADCASTD 192(CX), Y2
+	// VPDPBUSD Y4, Y2, Y7
+	LONG         $0x506de2c4
+	BYTE         $0xfc
+	VPBROADCASTD 112(CX), Y8
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y4, Y3, Y8
+	LONG         $0x506562c4
+	BYTE         $0xc4
+	VPBROADCASTD 128(CX), Y4
+	VPBROADCASTD 176(CX), Y9
+
+	// VPDPBUSD Y4, Y2, Y9
+	LONG         $0x506d62c4
+	BYTE         $0xcc
+	VPBROADCASTD 176(CX), Y10
+
+	// VPDPBUSD Y4, Y3, Y10
+	LONG         $0x506562c4
+	BYTE         $0xd4
+	VPBROADCASTD 192(CX), Y4
+	VPBROADCASTD 240(CX), Y11
+
+	// VPDPBUSD Y4, Y2, Y11
+	LONG         $0x506d62c4
+	BYTE         $0xdc
+	VPBROADCASTD 240(CX), Y2
+
+	// VPDPBUSD Y4, Y3, Y2
+	LONG         $0x5065e2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 16(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 16(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 80(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 208(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8288(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 144(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 208(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16480(AX)
 	VMOVDQU      96(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      128(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VMOVDQU      nonlinear128<>+0(SB), Y12
+	VPSHUFB      Y4, Y12, Y4
+	VPBROADCASTD 4(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 68(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 196(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 132(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 196(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 20(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 20(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 84(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 212(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8352(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 148(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 212(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16544(AX)
 	VMOVDQU      160(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      192(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VMOVDQU      nonlinear128<>+0(SB), Y12
+	VPSHUFB      Y4, Y12, Y4
+	VPBROADCASTD 8(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 72(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 200(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 136(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 200(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 24(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 24(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
+	// VPDPBUSD Y3, Y0, Y5
+	LONG $0x507de2c4
+	BYTE $0xeb
 
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
+	VPBROADCASTD 88(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 216(CX), Y1
+	// VPDPBUSD Y3, Y0, Y7
+	LONG $0x507de2c4
+	BYTE $0xfb
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	PREFETCHT1   8416(AX)
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VPBROADCASTD 152(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG $0x507d62c4
+	BYTE $0xcb
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VPBROADCASTD 216(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG $0x507d62c4
+	BYTE $0xdb
+
+	// VPDPBUSD Y3, Y1, Y2
+	LONG         $0x5075e2c4
+	BYTE         $0xd3
+	PREFETCHT1   16608(AX)
 	VMOVDQU      224(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      256(AX), Y1
+	VPAND        bytes0f<>+0(SB), Y0, Y3
+	VMOVDQU      nonlinear128<>+0(SB), Y4
+	VPSHUFB      Y3, Y4, Y3
+	VPAND        bytes0f<>+0(SB), Y1, Y4
+	VMOVDQU      nonlinear128<>+0(SB), Y12
+	VPSHUFB      Y4, Y12, Y4
+	VPBROADCASTD 12(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
+	// VPDPBUSD Y12, Y3, Y5
+	LONG $0x5065c2c4
+	BYTE $0xec
 
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
+	// VPDPBUSD Y12, Y4, Y6
+	LONG         $0x505dc2c4
+	BYTE         $0xf4
+	VPBROADCASTD 76(CX), Y12
 
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 204(CX), Y2
+	// VPDPBUSD Y12, Y3, Y7
+	LONG $0x5065c2c4
+	BYTE $0xfc
 
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
+	// VPDPBUSD Y12, Y4, Y8
+	LONG         $0x505d42c4
+	BYTE         $0xc4
+	VPBROADCASTD 140(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y9
+	LONG $0x506542c4
+	BYTE $0xcc
+
+	// VPDPBUSD Y12, Y4, Y10
+	LONG         $0x505d42c4
+	BYTE         $0xd4
+	VPBROADCASTD 204(CX), Y12
+
+	// VPDPBUSD Y12, Y3, Y11
+	LONG $0x506542c4
+	BYTE $0xdc
+
+	// VPDPBUSD Y12, Y4, Y2
+	LONG         $0x505dc2c4
+	BYTE         $0xd4
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 28(CX), Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y0, Y3, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        bytes0f<>+0(SB), Y1, Y1
+	VMOVDQU      nonlinear128<>+0(SB), Y3
+	VPSHUFB      Y1, Y3, Y1
+	VPBROADCASTD 28(CX), Y3
 
-	// VPDPBUSD Y1, Y0, Y3
+	// VPDPBUSD Y3, Y0, Y5
 	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3072(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3072(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3136(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3136(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
+	BYTE         $0xeb
 	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       512(BX), Y1, Y1
-	VMOVUPS      3200(BX), Y2
-	VFMADD231PS  Y1, Y5, Y2
-	VMOVUPS      Y2, 3200(BX)
-	VPBROADCASTD 220(CX), Y1
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3072(BX), Y12
+	VFMADD231PS  Y4, Y5, Y12
+	VMOVUPS      Y12, 3072(BX)
 
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
+	// VPDPBUSD Y3, Y1, Y6
+	LONG         $0x5075e2c4
+	BYTE         $0xf3
 	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 32(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3104(BX), Y4
+	VFMADD231PS  Y3, Y6, Y4
+	VMOVUPS      Y4, 3104(BX)
+	VPBROADCASTD 92(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y7
+	LONG         $0x507de2c4
+	BYTE         $0xfb
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 96(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3136(BX), Y5
+	VFMADD231PS  Y4, Y7, Y5
+	VMOVUPS      Y5, 3136(BX)
+
+	// VPDPBUSD Y3, Y1, Y8
+	LONG         $0x507562c4
+	BYTE         $0xc3
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS 96(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3168(BX), Y4
+	VFMADD231PS  Y3, Y8, Y4
+	VMOVUPS      Y4, 3168(BX)
+	VPBROADCASTD 156(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y9
+	LONG         $0x507d62c4
+	BYTE         $0xcb
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 160(CX), Y4
+	VMULPS       512(BX), Y4, Y4
+	VMOVUPS      3200(BX), Y5
+	VFMADD231PS  Y4, Y9, Y5
+	VMOVUPS      Y5, 3200(BX)
+
+	// VPDPBUSD Y3, Y1, Y10
+	LONG         $0x507562c4
+	BYTE         $0xd3
+	VCVTDQ2PS    Y10, Y10
+	VBROADCASTSS 160(CX), Y3
+	VMULPS       544(BX), Y3, Y3
+	VMOVUPS      3232(BX), Y4
+	VFMADD231PS  Y3, Y10, Y4
+	VMOVUPS      Y4, 3232(BX)
+	VPBROADCASTD 220(CX), Y3
+
+	// VPDPBUSD Y3, Y0, Y11
+	LONG         $0x507d62c4
+	BYTE         $0xdb
+	VCVTDQ2PS    Y11, Y11
 	VBROADCASTSS 224(CX), Y0
 	VMULPS       512(BX), Y0, Y0
-	VMOVUPS      3264(BX), Y1
-	VFMADD231PS  Y0, Y6, Y1
-	VMOVUPS      Y1, 3264(BX)
-	VMOVDQU      64(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
-	VPBROADCASTD (CX), Y2
+	VMOVUPS      3264(BX), Y4
+	VFMADD231PS  Y0, Y11, Y4
+	VMOVUPS      Y4, 3264(BX)
 
-	// VPDPBUSD Y2, Y1, Y3
+	// VPDPBUSD Y3, Y1, Y2
 	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
-	VPBROADCASTD 64(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 176(CX), Y5
-	VPBROADCASTD 128(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 240(CX), Y6
-	VPBROADCASTD 192(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 16(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 80(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 144(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 208(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      128(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 4(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 68(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 132(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 196(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 20(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 84(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 148(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 212(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      192(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 8(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 72(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 136(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 200(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 24(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VPBROADCASTD 88(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VPBROADCASTD 152(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VPBROADCASTD 216(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VMOVDQU      256(AX), Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VMOVDQU      nonlinear128<>+0(SB), Y2
-	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 12(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y3
-	LONG         $0x5075e2c4
-	BYTE         $0xda
-	VPBROADCASTD 76(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y4
-	LONG         $0x5075e2c4
-	BYTE         $0xe2
-	VPBROADCASTD 140(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y5
-	LONG         $0x5075e2c4
-	BYTE         $0xea
-	VPBROADCASTD 204(CX), Y2
-
-	// VPDPBUSD Y2, Y1, Y6
-	LONG         $0x5075e2c4
-	BYTE         $0xf2
-	VPSRLD       $0x04, Y0, Y0
-	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VMOVDQU      nonlinear128<>+0(SB), Y1
-	VPSHUFB      Y0, Y1, Y0
-	VPBROADCASTD 28(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y3
-	LONG         $0x507de2c4
-	BYTE         $0xd9
-	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 32(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3104(BX), Y2
-	VFMADD231PS  Y1, Y3, Y2
-	VMOVUPS      Y2, 3104(BX)
-	VPBROADCASTD 92(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y4
-	LONG         $0x507de2c4
-	BYTE         $0xe1
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 96(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3168(BX), Y2
-	VFMADD231PS  Y1, Y4, Y2
-	VMOVUPS      Y2, 3168(BX)
-	VPBROADCASTD 156(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y5
-	LONG         $0x507de2c4
-	BYTE         $0xe9
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(CX), Y1
-	VMULPS       544(BX), Y1, Y1
-	VMOVUPS      3232(BX), Y2
-	VFMADD231PS  Y1, Y5, Y2
-	VMOVUPS      Y2, 3232(BX)
-	VPBROADCASTD 220(CX), Y1
-
-	// VPDPBUSD Y1, Y0, Y6
-	LONG         $0x507de2c4
-	BYTE         $0xf1
-	VCVTDQ2PS    Y6, Y6
+	BYTE         $0xd3
+	VCVTDQ2PS    Y2, Y2
 	VBROADCASTSS 224(CX), Y0
 	VMULPS       544(BX), Y0, Y0
 	VMOVUPS      3296(BX), Y1
-	VFMADD231PS  Y0, Y6, Y1
+	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 3296(BX)
 	ADDQ         $+288, AX
 	ADDQ         stride+48(FP), CX
@@ -6224,8 +6000,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 48(CX), Y5
 	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6304,8 +6080,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 48(CX), Y5
 	VPBROADCASTD (CX), Y4
+	VPBROADCASTD 48(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6382,8 +6158,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 112(CX), Y5
 	VPBROADCASTD 64(CX), Y4
+	VPBROADCASTD 112(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6462,8 +6238,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 112(CX), Y5
 	VPBROADCASTD 64(CX), Y4
+	VPBROADCASTD 112(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6540,8 +6316,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 176(CX), Y5
 	VPBROADCASTD 128(CX), Y4
+	VPBROADCASTD 176(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6620,8 +6396,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 176(CX), Y5
 	VPBROADCASTD 128(CX), Y4
+	VPBROADCASTD 176(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6698,8 +6474,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 240(CX), Y5
 	VPBROADCASTD 192(CX), Y4
+	VPBROADCASTD 240(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6778,8 +6554,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 240(CX), Y5
 	VPBROADCASTD 192(CX), Y4
+	VPBROADCASTD 240(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6856,8 +6632,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 304(CX), Y5
 	VPBROADCASTD 256(CX), Y4
+	VPBROADCASTD 304(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -6936,8 +6712,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 304(CX), Y5
 	VPBROADCASTD 256(CX), Y4
+	VPBROADCASTD 304(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7014,8 +6790,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 368(CX), Y5
 	VPBROADCASTD 320(CX), Y4
+	VPBROADCASTD 368(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7094,8 +6870,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 368(CX), Y5
 	VPBROADCASTD 320(CX), Y4
+	VPBROADCASTD 368(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7172,8 +6948,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 432(CX), Y5
 	VPBROADCASTD 384(CX), Y4
+	VPBROADCASTD 432(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7252,8 +7028,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 432(CX), Y5
 	VPBROADCASTD 384(CX), Y4
+	VPBROADCASTD 432(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7330,8 +7106,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 496(CX), Y5
 	VPBROADCASTD 448(CX), Y4
+	VPBROADCASTD 496(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7410,8 +7186,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y3
 	VMOVDQU      nonlinear128<>+0(SB), Y4
 	VPSHUFB      Y3, Y4, Y3
-	VPBROADCASTD 496(CX), Y5
 	VPBROADCASTD 448(CX), Y4
+	VPBROADCASTD 496(CX), Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
@@ -7569,10 +7345,10 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
 	VPMOVZXWD    32(AX), Y1
-	PREFETCHT1   8256(AX)
+	PREFETCHT1   16448(AX)
 	VMOVDQU      64(AX), Y2
 	VPSRLD       $0x00, Y2, Y3
 	VPAND        int15<>+0(SB), Y3, Y3
@@ -7737,19 +7513,19 @@ block:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y0, Y2, Y2
 	VMOVUPS      Y2, 2336(BX)
-	PREFETCHT1   8320(AX)
+	PREFETCHT1   16512(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
 	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
 	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -7768,7 +7544,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8384(AX)
+	PREFETCHT1   16576(AX)
 	VMOVDQU      192(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7797,7 +7573,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8448(AX)
+	PREFETCHT1   16640(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7826,7 +7602,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8512(AX)
+	PREFETCHT1   16704(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -7871,14 +7647,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 48(CX), Y3
 	VPBROADCASTD (CX), Y2
+	VPBROADCASTD 48(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 112(CX), Y4
 	VPBROADCASTD 64(CX), Y2
+	VPBROADCASTD 112(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -7993,19 +7769,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   8576(AX)
+	PREFETCHT1   16768(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 176(CX), Y3
 	VPBROADCASTD 128(CX), Y2
+	VPBROADCASTD 176(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 240(CX), Y4
 	VPBROADCASTD 192(CX), Y2
+	VPBROADCASTD 240(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8024,7 +7800,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8640(AX)
+	PREFETCHT1   16832(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8053,7 +7829,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8704(AX)
+	PREFETCHT1   16896(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8082,7 +7858,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8768(AX)
+	PREFETCHT1   16960(AX)
 	VMOVDQU      576(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8127,14 +7903,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 176(CX), Y3
 	VPBROADCASTD 128(CX), Y2
+	VPBROADCASTD 176(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 240(CX), Y4
 	VPBROADCASTD 192(CX), Y2
+	VPBROADCASTD 240(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8249,19 +8025,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   8832(AX)
+	PREFETCHT1   17024(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 304(CX), Y3
 	VPBROADCASTD 256(CX), Y2
+	VPBROADCASTD 304(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 368(CX), Y4
 	VPBROADCASTD 320(CX), Y2
+	VPBROADCASTD 368(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8280,7 +8056,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8896(AX)
+	PREFETCHT1   17088(AX)
 	VMOVDQU      704(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8309,7 +8085,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   8960(AX)
+	PREFETCHT1   17152(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8338,7 +8114,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9024(AX)
+	PREFETCHT1   17216(AX)
 	VMOVDQU      832(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8383,14 +8159,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 304(CX), Y3
 	VPBROADCASTD 256(CX), Y2
+	VPBROADCASTD 304(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 368(CX), Y4
 	VPBROADCASTD 320(CX), Y2
+	VPBROADCASTD 368(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8505,19 +8281,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9088(AX)
+	PREFETCHT1   17280(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 432(CX), Y3
 	VPBROADCASTD 384(CX), Y2
+	VPBROADCASTD 432(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 496(CX), Y4
 	VPBROADCASTD 448(CX), Y2
+	VPBROADCASTD 496(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8536,7 +8312,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9152(AX)
+	PREFETCHT1   17344(AX)
 	VMOVDQU      960(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8565,7 +8341,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9216(AX)
+	PREFETCHT1   17408(AX)
 	VMOVDQU      1024(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8594,7 +8370,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9280(AX)
+	PREFETCHT1   17472(AX)
 	VMOVDQU      1088(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8639,14 +8415,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 432(CX), Y3
 	VPBROADCASTD 384(CX), Y2
+	VPBROADCASTD 432(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 496(CX), Y4
 	VPBROADCASTD 448(CX), Y2
+	VPBROADCASTD 496(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8761,19 +8537,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9344(AX)
+	PREFETCHT1   17536(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 560(CX), Y3
 	VPBROADCASTD 512(CX), Y2
+	VPBROADCASTD 560(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 624(CX), Y4
 	VPBROADCASTD 576(CX), Y2
+	VPBROADCASTD 624(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -8792,7 +8568,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9408(AX)
+	PREFETCHT1   17600(AX)
 	VMOVDQU      1216(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8821,7 +8597,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9472(AX)
+	PREFETCHT1   17664(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8850,7 +8626,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9536(AX)
+	PREFETCHT1   17728(AX)
 	VMOVDQU      1344(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -8895,14 +8671,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 560(CX), Y3
 	VPBROADCASTD 512(CX), Y2
+	VPBROADCASTD 560(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 624(CX), Y4
 	VPBROADCASTD 576(CX), Y2
+	VPBROADCASTD 624(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9017,19 +8793,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9600(AX)
+	PREFETCHT1   17792(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 688(CX), Y3
 	VPBROADCASTD 640(CX), Y2
+	VPBROADCASTD 688(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 752(CX), Y4
 	VPBROADCASTD 704(CX), Y2
+	VPBROADCASTD 752(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9048,7 +8824,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9664(AX)
+	PREFETCHT1   17856(AX)
 	VMOVDQU      1472(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9077,7 +8853,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9728(AX)
+	PREFETCHT1   17920(AX)
 	VMOVDQU      1536(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9106,7 +8882,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9792(AX)
+	PREFETCHT1   17984(AX)
 	VMOVDQU      1600(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9151,14 +8927,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 688(CX), Y3
 	VPBROADCASTD 640(CX), Y2
+	VPBROADCASTD 688(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 752(CX), Y4
 	VPBROADCASTD 704(CX), Y2
+	VPBROADCASTD 752(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9273,19 +9049,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9856(AX)
+	PREFETCHT1   18048(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 816(CX), Y3
 	VPBROADCASTD 768(CX), Y2
+	VPBROADCASTD 816(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 880(CX), Y4
 	VPBROADCASTD 832(CX), Y2
+	VPBROADCASTD 880(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9304,7 +9080,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9920(AX)
+	PREFETCHT1   18112(AX)
 	VMOVDQU      1728(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9333,7 +9109,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   9984(AX)
+	PREFETCHT1   18176(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9362,7 +9138,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   10048(AX)
+	PREFETCHT1   18240(AX)
 	VMOVDQU      1856(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9407,14 +9183,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 816(CX), Y3
 	VPBROADCASTD 768(CX), Y2
+	VPBROADCASTD 816(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 880(CX), Y4
 	VPBROADCASTD 832(CX), Y2
+	VPBROADCASTD 880(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9529,19 +9305,19 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y4, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   10112(AX)
+	PREFETCHT1   18304(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 944(CX), Y3
 	VPBROADCASTD 896(CX), Y2
+	VPBROADCASTD 944(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 1008(CX), Y4
 	VPBROADCASTD 960(CX), Y2
+	VPBROADCASTD 1008(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9560,7 +9336,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   10176(AX)
+	PREFETCHT1   18368(AX)
 	VMOVDQU      1984(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9589,7 +9365,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   10240(AX)
+	PREFETCHT1   18432(AX)
 	VMOVDQU      2048(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9618,7 +9394,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	PREFETCHT1   10304(AX)
+	PREFETCHT1   18496(AX)
 	VMOVDQU      2112(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
@@ -9663,14 +9439,14 @@ block:
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VMOVDQU      nonlinear128<>+0(SB), Y2
 	VPSHUFB      Y1, Y2, Y1
-	VPBROADCASTD 944(CX), Y3
 	VPBROADCASTD 896(CX), Y2
+	VPBROADCASTD 944(CX), Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPBROADCASTD 1008(CX), Y4
 	VPBROADCASTD 960(CX), Y2
+	VPBROADCASTD 1008(CX), Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
@@ -9993,16 +9769,16 @@ block:
 	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD (CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 64(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -10054,16 +9830,16 @@ block:
 	BYTE         $0xe3
 	VMOVDQU      288(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD (CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfe
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 64(CX), Y3
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
@@ -10253,16 +10029,16 @@ block:
 	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 128(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 192(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -10314,16 +10090,16 @@ block:
 	BYTE         $0xe3
 	VMOVDQU      800(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 128(CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfe
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 192(CX), Y3
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
@@ -10513,16 +10289,16 @@ block:
 	PREFETCHT1   9472(AX)
 	VMOVDQU      1280(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 256(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 320(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -10574,16 +10350,16 @@ block:
 	BYTE         $0xe3
 	VMOVDQU      1312(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 256(CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfe
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 320(CX), Y3
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
@@ -10773,16 +10549,16 @@ block:
 	PREFETCHT1   9984(AX)
 	VMOVDQU      1792(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 384(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 448(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -10834,16 +10610,16 @@ block:
 	BYTE         $0xe3
 	VMOVDQU      1824(AX), Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 384(CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfe
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        bytes0f<>+0(SB), Y2, Y2
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 448(CX), Y3
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y3, Y2, Y6
 	LONG         $0x506de2c4
@@ -11188,16 +10964,16 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VCVTPH2PS    (AX), Y0
-	PREFETCHT1   8224(AX)
+	PREFETCHT1   16416(AX)
 	VCVTPH2PS    32(AX), Y1
 	VXORPS       sign32<>+0(SB), Y1, Y1
-	PREFETCHT1   8256(AX)
+	PREFETCHT1   16448(AX)
 	VMOVDQU      64(AX), Y2
-	PREFETCHT1   8320(AX)
+	PREFETCHT1   16512(AX)
 	VMOVDQU      128(AX), Y3
-	PREFETCHT1   8384(AX)
+	PREFETCHT1   16576(AX)
 	VMOVDQU      192(AX), Y4
 	VPAND        bytes0f<>+0(SB), Y4, Y5
 	VPSRLD       $0x04, Y4, Y4
@@ -11355,36 +11131,36 @@ block:
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, 2464(BX)
-	PREFETCHT1   8448(AX)
+	PREFETCHT1   16640(AX)
 	VMOVDQU      256(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
 	VPBROADCASTD (CX), Y2
+	VPXOR        Y3, Y3, Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 64(CX), Y2
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
 	BYTE         $0xe2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y2, Y2, Y2
 	VPBROADCASTD 128(CX), Y1
+	VPXOR        Y2, Y2, Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 192(CX), Y1
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   8512(AX)
+	PREFETCHT1   16704(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 4(CX), Y6
@@ -11409,7 +11185,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   8576(AX)
+	PREFETCHT1   16768(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 8(CX), Y6
@@ -11434,7 +11210,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   8640(AX)
+	PREFETCHT1   16832(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 12(CX), Y6
@@ -11461,28 +11237,28 @@ block:
 	BYTE         $0xe9
 	VMOVDQU      288(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD (CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y1, Y7
 	LONG         $0x5075e2c4
 	BYTE         $0xfe
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 64(CX), Y6
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y6, Y1, Y8
 	LONG         $0x507562c4
 	BYTE         $0xc6
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 128(CX), Y1
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 192(CX), Y1
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
@@ -11559,7 +11335,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT1   8704(AX)
+	PREFETCHT1   16896(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 16(CX), Y10
@@ -11584,7 +11360,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   8768(AX)
+	PREFETCHT1   16960(AX)
 	VMOVDQU      576(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 20(CX), Y10
@@ -11609,7 +11385,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   8832(AX)
+	PREFETCHT1   17024(AX)
 	VMOVDQU      640(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 24(CX), Y10
@@ -11634,7 +11410,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   8896(AX)
+	PREFETCHT1   17088(AX)
 	VMOVDQU      704(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 28(CX), Y10
@@ -11819,36 +11595,36 @@ block:
 	VBROADCASTSS 228(CX), Y0
 	VFMADD231PS  928(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   8960(AX)
+	PREFETCHT1   17152(AX)
 	VMOVDQU      768(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
 	VPBROADCASTD 256(CX), Y2
+	VPXOR        Y3, Y3, Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 320(CX), Y2
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
 	BYTE         $0xe2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y2, Y2, Y2
 	VPBROADCASTD 384(CX), Y1
+	VPXOR        Y2, Y2, Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 448(CX), Y1
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9024(AX)
+	PREFETCHT1   17216(AX)
 	VMOVDQU      832(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 260(CX), Y6
@@ -11873,7 +11649,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9088(AX)
+	PREFETCHT1   17280(AX)
 	VMOVDQU      896(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 264(CX), Y6
@@ -11898,7 +11674,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9152(AX)
+	PREFETCHT1   17344(AX)
 	VMOVDQU      960(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 268(CX), Y6
@@ -11925,28 +11701,28 @@ block:
 	BYTE         $0xe9
 	VMOVDQU      800(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 256(CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y1, Y7
 	LONG         $0x5075e2c4
 	BYTE         $0xfe
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 320(CX), Y6
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y6, Y1, Y8
 	LONG         $0x507562c4
 	BYTE         $0xc6
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 384(CX), Y1
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 448(CX), Y1
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
@@ -12023,7 +11799,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT1   9216(AX)
+	PREFETCHT1   17408(AX)
 	VMOVDQU      1024(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 272(CX), Y10
@@ -12048,7 +11824,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9280(AX)
+	PREFETCHT1   17472(AX)
 	VMOVDQU      1088(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 276(CX), Y10
@@ -12073,7 +11849,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9344(AX)
+	PREFETCHT1   17536(AX)
 	VMOVDQU      1152(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 280(CX), Y10
@@ -12098,7 +11874,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9408(AX)
+	PREFETCHT1   17600(AX)
 	VMOVDQU      1216(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 284(CX), Y10
@@ -12283,36 +12059,36 @@ block:
 	VBROADCASTSS 484(CX), Y0
 	VFMADD231PS  1440(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9472(AX)
+	PREFETCHT1   17664(AX)
 	VMOVDQU      1280(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
 	VPBROADCASTD 512(CX), Y2
+	VPXOR        Y3, Y3, Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 576(CX), Y2
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
 	BYTE         $0xe2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y2, Y2, Y2
 	VPBROADCASTD 640(CX), Y1
+	VPXOR        Y2, Y2, Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 704(CX), Y1
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9536(AX)
+	PREFETCHT1   17728(AX)
 	VMOVDQU      1344(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 516(CX), Y6
@@ -12337,7 +12113,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9600(AX)
+	PREFETCHT1   17792(AX)
 	VMOVDQU      1408(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 520(CX), Y6
@@ -12362,7 +12138,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9664(AX)
+	PREFETCHT1   17856(AX)
 	VMOVDQU      1472(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 524(CX), Y6
@@ -12389,28 +12165,28 @@ block:
 	BYTE         $0xe9
 	VMOVDQU      1312(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 512(CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y1, Y7
 	LONG         $0x5075e2c4
 	BYTE         $0xfe
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 576(CX), Y6
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y6, Y1, Y8
 	LONG         $0x507562c4
 	BYTE         $0xc6
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 640(CX), Y1
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 704(CX), Y1
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
@@ -12487,7 +12263,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT1   9728(AX)
+	PREFETCHT1   17920(AX)
 	VMOVDQU      1536(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 528(CX), Y10
@@ -12512,7 +12288,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9792(AX)
+	PREFETCHT1   17984(AX)
 	VMOVDQU      1600(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 532(CX), Y10
@@ -12537,7 +12313,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9856(AX)
+	PREFETCHT1   18048(AX)
 	VMOVDQU      1664(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 536(CX), Y10
@@ -12562,7 +12338,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9920(AX)
+	PREFETCHT1   18112(AX)
 	VMOVDQU      1728(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 540(CX), Y10
@@ -12747,36 +12523,36 @@ block:
 	VBROADCASTSS 740(CX), Y0
 	VFMADD231PS  1952(BX), Y0, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9984(AX)
+	PREFETCHT1   18176(AX)
 	VMOVDQU      1792(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y3, Y3, Y3
 	VPBROADCASTD 768(CX), Y2
+	VPXOR        Y3, Y3, Y3
 
 	// VPDPBUSD Y2, Y1, Y3
 	LONG         $0x5075e2c4
 	BYTE         $0xda
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 832(CX), Y2
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y2, Y1, Y4
 	LONG         $0x5075e2c4
 	BYTE         $0xe2
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y2, Y2, Y2
 	VPBROADCASTD 896(CX), Y1
+	VPXOR        Y2, Y2, Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 960(CX), Y1
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10048(AX)
+	PREFETCHT1   18240(AX)
 	VMOVDQU      1856(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 772(CX), Y6
@@ -12801,7 +12577,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10112(AX)
+	PREFETCHT1   18304(AX)
 	VMOVDQU      1920(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 776(CX), Y6
@@ -12826,7 +12602,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10176(AX)
+	PREFETCHT1   18368(AX)
 	VMOVDQU      1984(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 780(CX), Y6
@@ -12853,28 +12629,28 @@ block:
 	BYTE         $0xe9
 	VMOVDQU      1824(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 768(CX), Y6
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y6, Y1, Y7
 	LONG         $0x5075e2c4
 	BYTE         $0xfe
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 832(CX), Y6
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y6, Y1, Y8
 	LONG         $0x507562c4
 	BYTE         $0xc6
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y0
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 896(CX), Y1
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y1, Y0, Y6
 	LONG         $0x507de2c4
 	BYTE         $0xf1
-	VPXOR        Y9, Y9, Y9
 	VPBROADCASTD 960(CX), Y1
+	VPXOR        Y9, Y9, Y9
 
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
@@ -12951,7 +12727,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y9
 	LONG         $0x507d62c4
 	BYTE         $0xc9
-	PREFETCHT1   10240(AX)
+	PREFETCHT1   18432(AX)
 	VMOVDQU      2048(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 784(CX), Y10
@@ -12976,7 +12752,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10304(AX)
+	PREFETCHT1   18496(AX)
 	VMOVDQU      2112(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 788(CX), Y10
@@ -13001,7 +12777,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10368(AX)
+	PREFETCHT1   18560(AX)
 	VMOVDQU      2176(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 792(CX), Y10
@@ -13026,7 +12802,7 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10432(AX)
+	PREFETCHT1   18624(AX)
 	VMOVDQU      2240(AX), Y0
 	VPAND        bytes0f<>+0(SB), Y0, Y1
 	VPBROADCASTD 796(CX), Y10
@@ -13424,8 +13200,8 @@ block:
 	VPSLLD       $0x04, Y3, Y5
 	VPAND        bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD (CX), Y5
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -13435,8 +13211,8 @@ block:
 	VPSLLD       $0x03, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 64(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -13516,8 +13292,8 @@ block:
 	VPSLLD       $0x04, Y3, Y7
 	VPAND        bytes10<>+0(SB), Y7, Y7
 	VPOR         Y7, Y5, Y5
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD (CX), Y7
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y5, Y8
 	LONG         $0x505562c4
@@ -13527,8 +13303,8 @@ block:
 	VPSLLD       $0x03, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 64(CX), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -13804,8 +13580,8 @@ block:
 	VPSLLD       $0x02, Y3, Y5
 	VPAND        bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 128(CX), Y5
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -13815,8 +13591,8 @@ block:
 	VPSLLD       $0x01, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 192(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -13896,8 +13672,8 @@ block:
 	VPSLLD       $0x02, Y3, Y7
 	VPAND        bytes10<>+0(SB), Y7, Y7
 	VPOR         Y7, Y5, Y5
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 128(CX), Y7
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y5, Y8
 	LONG         $0x505562c4
@@ -13907,8 +13683,8 @@ block:
 	VPSLLD       $0x01, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 192(CX), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -14183,8 +13959,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y4
 	VPAND        bytes10<>+0(SB), Y3, Y5
 	VPOR         Y5, Y4, Y4
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 256(CX), Y5
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -14194,8 +13970,8 @@ block:
 	VPSRLD       $0x01, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 320(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -14271,8 +14047,8 @@ block:
 	VPAND        bytes0f<>+0(SB), Y2, Y5
 	VPAND        bytes10<>+0(SB), Y3, Y7
 	VPOR         Y7, Y5, Y5
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 256(CX), Y7
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y5, Y8
 	LONG         $0x505562c4
@@ -14282,8 +14058,8 @@ block:
 	VPSRLD       $0x01, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 320(CX), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -14548,8 +14324,8 @@ block:
 	VPSRLD       $0x02, Y3, Y5
 	VPAND        bytes10<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 384(CX), Y5
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -14559,8 +14335,8 @@ block:
 	VPSRLD       $0x03, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 448(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -14640,8 +14416,8 @@ block:
 	VPSRLD       $0x02, Y3, Y7
 	VPAND        bytes10<>+0(SB), Y7, Y7
 	VPOR         Y7, Y5, Y5
-	VPXOR        Y8, Y8, Y8
 	VPBROADCASTD 384(CX), Y7
+	VPXOR        Y8, Y8, Y8
 
 	// VPDPBUSD Y7, Y5, Y8
 	LONG         $0x505562c4
@@ -14651,8 +14427,8 @@ block:
 	VPSRLD       $0x03, Y3, Y3
 	VPAND        bytes10<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 448(CX), Y3
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -15127,8 +14903,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 52(CX), Y6
 	VPBROADCASTD (CX), Y5
+	VPBROADCASTD 52(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15138,8 +14914,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 180(CX), Y4
 	VPBROADCASTD 128(CX), Y3
+	VPBROADCASTD 180(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -15231,8 +15007,8 @@ block:
 	VPSLLD       $0x04, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 116(CX), Y6
 	VPBROADCASTD 64(CX), Y5
+	VPBROADCASTD 116(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15241,8 +15017,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 244(CX), Y4
 	VPBROADCASTD 192(CX), Y3
+	VPBROADCASTD 244(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -15331,8 +15107,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 56(CX), Y6
 	VPBROADCASTD 16(CX), Y5
+	VPBROADCASTD 56(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15342,8 +15118,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 184(CX), Y4
 	VPBROADCASTD 144(CX), Y3
+	VPBROADCASTD 184(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -15435,8 +15211,8 @@ block:
 	VPSLLD       $0x04, Y3, Y6
 	VPAND        bytesc0<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPBROADCASTD 120(CX), Y7
 	VPBROADCASTD 80(CX), Y6
+	VPBROADCASTD 120(CX), Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -15445,8 +15221,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 248(CX), Y5
 	VPBROADCASTD 208(CX), Y3
+	VPBROADCASTD 248(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -15541,8 +15317,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 52(CX), Y6
 	VPBROADCASTD (CX), Y5
+	VPBROADCASTD 52(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15552,8 +15328,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 180(CX), Y4
 	VPBROADCASTD 128(CX), Y3
+	VPBROADCASTD 180(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -15637,8 +15413,8 @@ block:
 	VPSLLD       $0x04, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 116(CX), Y6
 	VPBROADCASTD 64(CX), Y5
+	VPBROADCASTD 116(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15647,8 +15423,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 244(CX), Y4
 	VPBROADCASTD 192(CX), Y3
+	VPBROADCASTD 244(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -15729,8 +15505,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 56(CX), Y6
 	VPBROADCASTD 16(CX), Y5
+	VPBROADCASTD 56(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15740,8 +15516,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 184(CX), Y4
 	VPBROADCASTD 144(CX), Y3
+	VPBROADCASTD 184(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -15825,8 +15601,8 @@ block:
 	VPSLLD       $0x04, Y3, Y6
 	VPAND        bytesc0<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPBROADCASTD 120(CX), Y7
 	VPBROADCASTD 80(CX), Y6
+	VPBROADCASTD 120(CX), Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -15835,8 +15611,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 248(CX), Y5
 	VPBROADCASTD 208(CX), Y3
+	VPBROADCASTD 248(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -15927,8 +15703,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 308(CX), Y6
 	VPBROADCASTD 256(CX), Y5
+	VPBROADCASTD 308(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -15938,8 +15714,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 436(CX), Y4
 	VPBROADCASTD 384(CX), Y3
+	VPBROADCASTD 436(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -16031,8 +15807,8 @@ block:
 	VPSLLD       $0x04, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 372(CX), Y6
 	VPBROADCASTD 320(CX), Y5
+	VPBROADCASTD 372(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -16041,8 +15817,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 500(CX), Y4
 	VPBROADCASTD 448(CX), Y3
+	VPBROADCASTD 500(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -16131,8 +15907,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 312(CX), Y6
 	VPBROADCASTD 272(CX), Y5
+	VPBROADCASTD 312(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -16142,8 +15918,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 440(CX), Y4
 	VPBROADCASTD 400(CX), Y3
+	VPBROADCASTD 440(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -16235,8 +16011,8 @@ block:
 	VPSLLD       $0x04, Y3, Y6
 	VPAND        bytesc0<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPBROADCASTD 376(CX), Y7
 	VPBROADCASTD 336(CX), Y6
+	VPBROADCASTD 376(CX), Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -16245,8 +16021,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 504(CX), Y5
 	VPBROADCASTD 464(CX), Y3
+	VPBROADCASTD 504(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -16341,8 +16117,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 308(CX), Y6
 	VPBROADCASTD 256(CX), Y5
+	VPBROADCASTD 308(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -16352,8 +16128,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 436(CX), Y4
 	VPBROADCASTD 384(CX), Y3
+	VPBROADCASTD 436(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -16437,8 +16213,8 @@ block:
 	VPSLLD       $0x04, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 372(CX), Y6
 	VPBROADCASTD 320(CX), Y5
+	VPBROADCASTD 372(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -16447,8 +16223,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 500(CX), Y4
 	VPBROADCASTD 448(CX), Y3
+	VPBROADCASTD 500(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -16529,8 +16305,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 312(CX), Y6
 	VPBROADCASTD 272(CX), Y5
+	VPBROADCASTD 312(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -16540,8 +16316,8 @@ block:
 	VPSLLD       $0x02, Y3, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 440(CX), Y4
 	VPBROADCASTD 400(CX), Y3
+	VPBROADCASTD 440(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -16625,8 +16401,8 @@ block:
 	VPSLLD       $0x04, Y3, Y6
 	VPAND        bytesc0<>+0(SB), Y6, Y6
 	VPOR         Y6, Y5, Y5
-	VPBROADCASTD 376(CX), Y7
 	VPBROADCASTD 336(CX), Y6
+	VPBROADCASTD 376(CX), Y7
 
 	// VPDPBUSD Y6, Y5, Y7
 	LONG         $0x5055e2c4
@@ -16635,8 +16411,8 @@ block:
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 504(CX), Y5
 	VPBROADCASTD 464(CX), Y3
+	VPBROADCASTD 504(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -16804,10 +16580,10 @@ group:
 	MOVQ    blocks+32(FP), DX
 
 block:
-	PREFETCHT1   11520(AX)
+	PREFETCHT1   19712(AX)
 	VCVTPH2PS    3328(AX), Y0
 	VMULPS       quarter<>+0(SB), Y0, Y0
-	PREFETCHT1   11264(AX)
+	PREFETCHT1   19456(AX)
 	VMOVDQU      3072(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16828,7 +16604,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 832(BX)
-	PREFETCHT1   11328(AX)
+	PREFETCHT1   19520(AX)
 	VMOVDQU      3136(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16849,7 +16625,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 1344(BX)
-	PREFETCHT1   11392(AX)
+	PREFETCHT1   19584(AX)
 	VMOVDQU      3200(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16870,7 +16646,7 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 1856(BX)
-	PREFETCHT1   11456(AX)
+	PREFETCHT1   19648(AX)
 	VMOVDQU      3264(AX), Y1
 	VPSLLD       $0x18, Y1, Y2
 	VPSRAD       $0x18, Y2, Y2
@@ -16973,23 +16749,23 @@ block:
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y0, Y1, Y1
 	VMOVUPS      Y1, 2400(BX)
-	PREFETCHT1   8192(AX)
+	PREFETCHT1   16384(AX)
 	VMOVDQU      (AX), Y0
-	PREFETCHT1   10240(AX)
+	PREFETCHT1   18432(AX)
 	VMOVDQU      2048(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 52(CX), Y4
 	VPBROADCASTD (CX), Y3
+	VPBROADCASTD 52(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 116(CX), Y5
 	VPBROADCASTD 64(CX), Y3
+	VPBROADCASTD 116(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -16999,21 +16775,21 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 308(CX), Y2
 	VPBROADCASTD 256(CX), Y1
+	VPBROADCASTD 308(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 372(CX), Y3
 	VPBROADCASTD 320(CX), Y1
+	VPBROADCASTD 372(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8256(AX)
+	PREFETCHT1   16448(AX)
 	VMOVDQU      64(AX), Y0
-	PREFETCHT1   10304(AX)
+	PREFETCHT1   18496(AX)
 	VMOVDQU      2112(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17045,9 +16821,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8320(AX)
+	PREFETCHT1   16512(AX)
 	VMOVDQU      128(AX), Y0
-	PREFETCHT1   10368(AX)
+	PREFETCHT1   18560(AX)
 	VMOVDQU      2176(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17079,9 +16855,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8384(AX)
+	PREFETCHT1   16576(AX)
 	VMOVDQU      192(AX), Y0
-	PREFETCHT1   10432(AX)
+	PREFETCHT1   18624(AX)
 	VMOVDQU      2240(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17125,23 +16901,23 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1024(BX), Y3, Y3
 	VMOVUPS      Y3, 2752(BX)
-	PREFETCHT1   8704(AX)
+	PREFETCHT1   16896(AX)
 	VMOVDQU      512(AX), Y0
-	PREFETCHT1   10240(AX)
+	PREFETCHT1   18432(AX)
 	VMOVDQU      2048(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPSLLD       $0x04, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 180(CX), Y4
 	VPBROADCASTD 128(CX), Y3
+	VPBROADCASTD 180(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 244(CX), Y5
 	VPBROADCASTD 192(CX), Y3
+	VPBROADCASTD 244(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -17150,21 +16926,21 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 436(CX), Y2
 	VPBROADCASTD 384(CX), Y1
+	VPBROADCASTD 436(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 500(CX), Y3
 	VPBROADCASTD 448(CX), Y1
+	VPBROADCASTD 500(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8768(AX)
+	PREFETCHT1   16960(AX)
 	VMOVDQU      576(AX), Y0
-	PREFETCHT1   10304(AX)
+	PREFETCHT1   18496(AX)
 	VMOVDQU      2112(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17195,9 +16971,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8832(AX)
+	PREFETCHT1   17024(AX)
 	VMOVDQU      640(AX), Y0
-	PREFETCHT1   10368(AX)
+	PREFETCHT1   18560(AX)
 	VMOVDQU      2176(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17228,9 +17004,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8896(AX)
+	PREFETCHT1   17088(AX)
 	VMOVDQU      704(AX), Y0
-	PREFETCHT1   10432(AX)
+	PREFETCHT1   18624(AX)
 	VMOVDQU      2240(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17273,23 +17049,23 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       1280(BX), Y3, Y3
 	VMOVUPS      Y3, 2784(BX)
-	PREFETCHT1   8448(AX)
+	PREFETCHT1   16640(AX)
 	VMOVDQU      256(AX), Y0
-	PREFETCHT1   10496(AX)
+	PREFETCHT1   18688(AX)
 	VMOVDQU      2304(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 56(CX), Y4
 	VPBROADCASTD 16(CX), Y3
+	VPBROADCASTD 56(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 120(CX), Y5
 	VPBROADCASTD 80(CX), Y3
+	VPBROADCASTD 120(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -17299,21 +17075,21 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 312(CX), Y2
 	VPBROADCASTD 272(CX), Y1
+	VPBROADCASTD 312(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 376(CX), Y3
 	VPBROADCASTD 336(CX), Y1
+	VPBROADCASTD 376(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8512(AX)
+	PREFETCHT1   16704(AX)
 	VMOVDQU      320(AX), Y0
-	PREFETCHT1   10560(AX)
+	PREFETCHT1   18752(AX)
 	VMOVDQU      2368(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17345,9 +17121,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8576(AX)
+	PREFETCHT1   16768(AX)
 	VMOVDQU      384(AX), Y0
-	PREFETCHT1   10624(AX)
+	PREFETCHT1   18816(AX)
 	VMOVDQU      2432(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17379,9 +17155,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   8640(AX)
+	PREFETCHT1   16832(AX)
 	VMOVDQU      448(AX), Y0
-	PREFETCHT1   10688(AX)
+	PREFETCHT1   18880(AX)
 	VMOVDQU      2496(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -17429,23 +17205,23 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	PREFETCHT1   8960(AX)
+	PREFETCHT1   17152(AX)
 	VMOVDQU      768(AX), Y0
-	PREFETCHT1   10496(AX)
+	PREFETCHT1   18688(AX)
 	VMOVDQU      2304(AX), Y1
 	VPSLLD       $0x02, Y0, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
 	VPSLLD       $0x04, Y1, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 184(CX), Y6
 	VPBROADCASTD 144(CX), Y5
+	VPBROADCASTD 184(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 248(CX), Y7
 	VPBROADCASTD 208(CX), Y5
+	VPBROADCASTD 248(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -17454,21 +17230,21 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 440(CX), Y4
 	VPBROADCASTD 400(CX), Y1
+	VPBROADCASTD 440(CX), Y4
 
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	VPBROADCASTD 504(CX), Y5
 	VPBROADCASTD 464(CX), Y1
+	VPBROADCASTD 504(CX), Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9024(AX)
+	PREFETCHT1   17216(AX)
 	VMOVDQU      832(AX), Y0
-	PREFETCHT1   10560(AX)
+	PREFETCHT1   18752(AX)
 	VMOVDQU      2368(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -17499,9 +17275,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9088(AX)
+	PREFETCHT1   17280(AX)
 	VMOVDQU      896(AX), Y0
-	PREFETCHT1   10624(AX)
+	PREFETCHT1   18816(AX)
 	VMOVDQU      2432(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -17532,9 +17308,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   9152(AX)
+	PREFETCHT1   17344(AX)
 	VMOVDQU      960(AX), Y0
-	PREFETCHT1   10688(AX)
+	PREFETCHT1   18880(AX)
 	VMOVDQU      2496(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -17612,14 +17388,14 @@ block:
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 52(CX), Y4
 	VPBROADCASTD (CX), Y3
+	VPBROADCASTD 52(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 116(CX), Y5
 	VPBROADCASTD 64(CX), Y3
+	VPBROADCASTD 116(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -17629,14 +17405,14 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 308(CX), Y2
 	VPBROADCASTD 256(CX), Y1
+	VPBROADCASTD 308(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 372(CX), Y3
 	VPBROADCASTD 320(CX), Y1
+	VPBROADCASTD 372(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
@@ -17756,14 +17532,14 @@ block:
 	VPSLLD       $0x04, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 180(CX), Y4
 	VPBROADCASTD 128(CX), Y3
+	VPBROADCASTD 180(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 244(CX), Y5
 	VPBROADCASTD 192(CX), Y3
+	VPBROADCASTD 244(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -17772,14 +17548,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 436(CX), Y2
 	VPBROADCASTD 384(CX), Y1
+	VPBROADCASTD 436(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 500(CX), Y3
 	VPBROADCASTD 448(CX), Y1
+	VPBROADCASTD 500(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
@@ -17896,14 +17672,14 @@ block:
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 56(CX), Y4
 	VPBROADCASTD 16(CX), Y3
+	VPBROADCASTD 56(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 120(CX), Y5
 	VPBROADCASTD 80(CX), Y3
+	VPBROADCASTD 120(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -17913,14 +17689,14 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 312(CX), Y2
 	VPBROADCASTD 272(CX), Y1
+	VPBROADCASTD 312(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 376(CX), Y3
 	VPBROADCASTD 336(CX), Y1
+	VPBROADCASTD 376(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
@@ -18044,14 +17820,14 @@ block:
 	VPSLLD       $0x04, Y1, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 184(CX), Y6
 	VPBROADCASTD 144(CX), Y5
+	VPBROADCASTD 184(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 248(CX), Y7
 	VPBROADCASTD 208(CX), Y5
+	VPBROADCASTD 248(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -18060,14 +17836,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 440(CX), Y4
 	VPBROADCASTD 400(CX), Y1
+	VPBROADCASTD 440(CX), Y4
 
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	VPBROADCASTD 504(CX), Y5
 	VPBROADCASTD 464(CX), Y1
+	VPBROADCASTD 504(CX), Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
@@ -18205,23 +17981,23 @@ block:
 	VMOVUPS      2912(BX), Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 2912(BX)
-	PREFETCHT1   9216(AX)
+	PREFETCHT1   17408(AX)
 	VMOVDQU      1024(AX), Y0
-	PREFETCHT1   10752(AX)
+	PREFETCHT1   18944(AX)
 	VMOVDQU      2560(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 564(CX), Y4
 	VPBROADCASTD 512(CX), Y3
+	VPBROADCASTD 564(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 628(CX), Y5
 	VPBROADCASTD 576(CX), Y3
+	VPBROADCASTD 628(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -18231,21 +18007,21 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 820(CX), Y2
 	VPBROADCASTD 768(CX), Y1
+	VPBROADCASTD 820(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 884(CX), Y3
 	VPBROADCASTD 832(CX), Y1
+	VPBROADCASTD 884(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9280(AX)
+	PREFETCHT1   17472(AX)
 	VMOVDQU      1088(AX), Y0
-	PREFETCHT1   10816(AX)
+	PREFETCHT1   19008(AX)
 	VMOVDQU      2624(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18277,9 +18053,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9344(AX)
+	PREFETCHT1   17536(AX)
 	VMOVDQU      1152(AX), Y0
-	PREFETCHT1   10880(AX)
+	PREFETCHT1   19072(AX)
 	VMOVDQU      2688(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18311,9 +18087,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9408(AX)
+	PREFETCHT1   17600(AX)
 	VMOVDQU      1216(AX), Y0
-	PREFETCHT1   10944(AX)
+	PREFETCHT1   19136(AX)
 	VMOVDQU      2752(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18357,23 +18133,23 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2048(BX), Y3, Y3
 	VMOVUPS      Y3, 2752(BX)
-	PREFETCHT1   9728(AX)
+	PREFETCHT1   17920(AX)
 	VMOVDQU      1536(AX), Y0
-	PREFETCHT1   10752(AX)
+	PREFETCHT1   18944(AX)
 	VMOVDQU      2560(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPSLLD       $0x04, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 692(CX), Y4
 	VPBROADCASTD 640(CX), Y3
+	VPBROADCASTD 692(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 756(CX), Y5
 	VPBROADCASTD 704(CX), Y3
+	VPBROADCASTD 756(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -18382,21 +18158,21 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 948(CX), Y2
 	VPBROADCASTD 896(CX), Y1
+	VPBROADCASTD 948(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 1012(CX), Y3
 	VPBROADCASTD 960(CX), Y1
+	VPBROADCASTD 1012(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9792(AX)
+	PREFETCHT1   17984(AX)
 	VMOVDQU      1600(AX), Y0
-	PREFETCHT1   10816(AX)
+	PREFETCHT1   19008(AX)
 	VMOVDQU      2624(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18427,9 +18203,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9856(AX)
+	PREFETCHT1   18048(AX)
 	VMOVDQU      1664(AX), Y0
-	PREFETCHT1   10880(AX)
+	PREFETCHT1   19072(AX)
 	VMOVDQU      2688(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18460,9 +18236,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9920(AX)
+	PREFETCHT1   18112(AX)
 	VMOVDQU      1728(AX), Y0
-	PREFETCHT1   10944(AX)
+	PREFETCHT1   19136(AX)
 	VMOVDQU      2752(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18505,23 +18281,23 @@ block:
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       2304(BX), Y3, Y3
 	VMOVUPS      Y3, 2784(BX)
-	PREFETCHT1   9472(AX)
+	PREFETCHT1   17664(AX)
 	VMOVDQU      1280(AX), Y0
-	PREFETCHT1   11008(AX)
+	PREFETCHT1   19200(AX)
 	VMOVDQU      2816(AX), Y1
 	VPSLLD       $0x02, Y0, Y2
 	VPAND        bytes3c<>+0(SB), Y2, Y2
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 568(CX), Y4
 	VPBROADCASTD 528(CX), Y3
+	VPBROADCASTD 568(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 632(CX), Y5
 	VPBROADCASTD 592(CX), Y3
+	VPBROADCASTD 632(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -18531,21 +18307,21 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 824(CX), Y2
 	VPBROADCASTD 784(CX), Y1
+	VPBROADCASTD 824(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 888(CX), Y3
 	VPBROADCASTD 848(CX), Y1
+	VPBROADCASTD 888(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9536(AX)
+	PREFETCHT1   17728(AX)
 	VMOVDQU      1344(AX), Y0
-	PREFETCHT1   11072(AX)
+	PREFETCHT1   19264(AX)
 	VMOVDQU      2880(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18577,9 +18353,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9600(AX)
+	PREFETCHT1   17792(AX)
 	VMOVDQU      1408(AX), Y0
-	PREFETCHT1   11136(AX)
+	PREFETCHT1   19328(AX)
 	VMOVDQU      2944(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18611,9 +18387,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
 	BYTE         $0xd9
-	PREFETCHT1   9664(AX)
+	PREFETCHT1   17856(AX)
 	VMOVDQU      1472(AX), Y0
-	PREFETCHT1   11200(AX)
+	PREFETCHT1   19392(AX)
 	VMOVDQU      3008(AX), Y1
 	VPSLLD       $0x02, Y0, Y6
 	VPAND        bytes3c<>+0(SB), Y6, Y6
@@ -18661,23 +18437,23 @@ block:
 	LONG         $0x507de2c4
 	BYTE         $0xd9
 	VCVTDQ2PS    Y3, Y3
-	PREFETCHT1   9984(AX)
+	PREFETCHT1   18176(AX)
 	VMOVDQU      1792(AX), Y0
-	PREFETCHT1   11008(AX)
+	PREFETCHT1   19200(AX)
 	VMOVDQU      2816(AX), Y1
 	VPSLLD       $0x02, Y0, Y4
 	VPAND        bytes3c<>+0(SB), Y4, Y4
 	VPSLLD       $0x04, Y1, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 696(CX), Y6
 	VPBROADCASTD 656(CX), Y5
+	VPBROADCASTD 696(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 760(CX), Y7
 	VPBROADCASTD 720(CX), Y5
+	VPBROADCASTD 760(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -18686,21 +18462,21 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 952(CX), Y4
 	VPBROADCASTD 912(CX), Y1
+	VPBROADCASTD 952(CX), Y4
 
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	VPBROADCASTD 1016(CX), Y5
 	VPBROADCASTD 976(CX), Y1
+	VPBROADCASTD 1016(CX), Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10048(AX)
+	PREFETCHT1   18240(AX)
 	VMOVDQU      1856(AX), Y0
-	PREFETCHT1   11072(AX)
+	PREFETCHT1   19264(AX)
 	VMOVDQU      2880(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -18731,9 +18507,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10112(AX)
+	PREFETCHT1   18304(AX)
 	VMOVDQU      1920(AX), Y0
-	PREFETCHT1   11136(AX)
+	PREFETCHT1   19328(AX)
 	VMOVDQU      2944(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -18764,9 +18540,9 @@ block:
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
 	BYTE         $0xe9
-	PREFETCHT1   10176(AX)
+	PREFETCHT1   18368(AX)
 	VMOVDQU      1984(AX), Y0
-	PREFETCHT1   11200(AX)
+	PREFETCHT1   19392(AX)
 	VMOVDQU      3008(AX), Y1
 	VPSLLD       $0x02, Y0, Y8
 	VPAND        bytes3c<>+0(SB), Y8, Y8
@@ -18844,14 +18620,14 @@ block:
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 564(CX), Y4
 	VPBROADCASTD 512(CX), Y3
+	VPBROADCASTD 564(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 628(CX), Y5
 	VPBROADCASTD 576(CX), Y3
+	VPBROADCASTD 628(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -18861,14 +18637,14 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 820(CX), Y2
 	VPBROADCASTD 768(CX), Y1
+	VPBROADCASTD 820(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 884(CX), Y3
 	VPBROADCASTD 832(CX), Y1
+	VPBROADCASTD 884(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
@@ -18988,14 +18764,14 @@ block:
 	VPSLLD       $0x04, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 692(CX), Y4
 	VPBROADCASTD 640(CX), Y3
+	VPBROADCASTD 692(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 756(CX), Y5
 	VPBROADCASTD 704(CX), Y3
+	VPBROADCASTD 756(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -19004,14 +18780,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 948(CX), Y2
 	VPBROADCASTD 896(CX), Y1
+	VPBROADCASTD 948(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 1012(CX), Y3
 	VPBROADCASTD 960(CX), Y1
+	VPBROADCASTD 1012(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
@@ -19128,14 +18904,14 @@ block:
 	VPSLLD       $0x06, Y1, Y3
 	VPAND        bytesc0<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 568(CX), Y4
 	VPBROADCASTD 528(CX), Y3
+	VPBROADCASTD 568(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
 	BYTE         $0xe3
-	VPBROADCASTD 632(CX), Y5
 	VPBROADCASTD 592(CX), Y3
+	VPBROADCASTD 632(CX), Y5
 
 	// VPDPBUSD Y3, Y2, Y5
 	LONG         $0x506de2c4
@@ -19145,14 +18921,14 @@ block:
 	VPSLLD       $0x02, Y1, Y1
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 824(CX), Y2
 	VPBROADCASTD 784(CX), Y1
+	VPBROADCASTD 824(CX), Y2
 
 	// VPDPBUSD Y1, Y0, Y2
 	LONG         $0x507de2c4
 	BYTE         $0xd1
-	VPBROADCASTD 888(CX), Y3
 	VPBROADCASTD 848(CX), Y1
+	VPBROADCASTD 888(CX), Y3
 
 	// VPDPBUSD Y1, Y0, Y3
 	LONG         $0x507de2c4
@@ -19276,14 +19052,14 @@ block:
 	VPSLLD       $0x04, Y1, Y5
 	VPAND        bytesc0<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 696(CX), Y6
 	VPBROADCASTD 656(CX), Y5
+	VPBROADCASTD 696(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
 	BYTE         $0xf5
-	VPBROADCASTD 760(CX), Y7
 	VPBROADCASTD 720(CX), Y5
+	VPBROADCASTD 760(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -19292,14 +19068,14 @@ block:
 	VPAND        bytes3c<>+0(SB), Y0, Y0
 	VPAND        bytesc0<>+0(SB), Y1, Y1
 	VPOR         Y1, Y0, Y0
-	VPBROADCASTD 952(CX), Y4
 	VPBROADCASTD 912(CX), Y1
+	VPBROADCASTD 952(CX), Y4
 
 	// VPDPBUSD Y1, Y0, Y4
 	LONG         $0x507de2c4
 	BYTE         $0xe1
-	VPBROADCASTD 1016(CX), Y5
 	VPBROADCASTD 976(CX), Y1
+	VPBROADCASTD 1016(CX), Y5
 
 	// VPDPBUSD Y1, Y0, Y5
 	LONG         $0x507de2c4
@@ -19778,32 +19554,32 @@ block:
 	PREFETCHT1   8448(AX)
 	VMOVDQU      256(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD (CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 64(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 128(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 192(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -19910,32 +19686,32 @@ block:
 	PREFETCHT1   8704(AX)
 	VMOVDQU      512(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 16(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 80(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 144(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 208(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -20065,32 +19841,32 @@ block:
 	VFMADD231PS  1472(BX), Y2, Y0
 	VMOVDQU      288(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD (CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 64(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 128(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 192(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -20193,32 +19969,32 @@ block:
 	VMOVUPS      Y4, 2656(BX)
 	VMOVDQU      544(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 16(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 80(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 144(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 208(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -20346,32 +20122,32 @@ block:
 	PREFETCHT1   8960(AX)
 	VMOVDQU      768(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 256(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 320(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 384(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 448(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -20478,32 +20254,32 @@ block:
 	PREFETCHT1   9216(AX)
 	VMOVDQU      1024(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 272(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 336(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 400(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 464(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -20633,32 +20409,32 @@ block:
 	VFMADD231PS  2496(BX), Y2, Y0
 	VMOVDQU      800(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 256(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 320(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 384(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 448(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -20761,32 +20537,32 @@ block:
 	VMOVUPS      Y4, 2656(BX)
 	VMOVDQU      1056(AX), Y2
 	VPAND        bytes03<>+0(SB), Y2, Y3
-	VPXOR        Y5, Y5, Y5
 	VPBROADCASTD 272(CX), Y4
+	VPXOR        Y5, Y5, Y5
 
 	// VPDPBUSD Y4, Y3, Y5
 	LONG         $0x5065e2c4
 	BYTE         $0xec
 	VPSRLD       $0x02, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y6, Y6, Y6
 	VPBROADCASTD 336(CX), Y4
+	VPXOR        Y6, Y6, Y6
 
 	// VPDPBUSD Y4, Y3, Y6
 	LONG         $0x5065e2c4
 	BYTE         $0xf4
 	VPSRLD       $0x04, Y2, Y3
 	VPAND        bytes03<>+0(SB), Y3, Y3
-	VPXOR        Y7, Y7, Y7
 	VPBROADCASTD 400(CX), Y4
+	VPXOR        Y7, Y7, Y7
 
 	// VPDPBUSD Y4, Y3, Y7
 	LONG         $0x5065e2c4
 	BYTE         $0xfc
 	VPSRLD       $0x06, Y2, Y2
 	VPAND        bytes03<>+0(SB), Y2, Y2
-	VPXOR        Y4, Y4, Y4
 	VPBROADCASTD 464(CX), Y3
+	VPXOR        Y4, Y4, Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -21175,8 +20951,8 @@ block:
 	VPSLLD       $0x07, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 52(CX), Y6
 	VPBROADCASTD (CX), Y5
+	VPBROADCASTD 52(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -21186,8 +20962,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 116(CX), Y7
 	VPBROADCASTD 64(CX), Y5
+	VPBROADCASTD 116(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -21197,8 +20973,8 @@ block:
 	VPSLLD       $0x05, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 180(CX), Y8
 	VPBROADCASTD 128(CX), Y5
+	VPBROADCASTD 180(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -21208,8 +20984,8 @@ block:
 	VPSLLD       $0x04, Y3, Y3
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 244(CX), Y4
 	VPBROADCASTD 192(CX), Y3
+	VPBROADCASTD 244(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -21367,8 +21143,8 @@ block:
 	VPSLLD       $0x07, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 56(CX), Y6
 	VPBROADCASTD 16(CX), Y5
+	VPBROADCASTD 56(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -21378,8 +21154,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 120(CX), Y7
 	VPBROADCASTD 80(CX), Y5
+	VPBROADCASTD 120(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -21389,8 +21165,8 @@ block:
 	VPSLLD       $0x05, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 184(CX), Y8
 	VPBROADCASTD 144(CX), Y5
+	VPBROADCASTD 184(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -21400,8 +21176,8 @@ block:
 	VPSLLD       $0x04, Y3, Y3
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 248(CX), Y4
 	VPBROADCASTD 208(CX), Y3
+	VPBROADCASTD 248(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -21565,8 +21341,8 @@ block:
 	VPSLLD       $0x07, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 52(CX), Y6
 	VPBROADCASTD (CX), Y5
+	VPBROADCASTD 52(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -21576,8 +21352,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 116(CX), Y7
 	VPBROADCASTD 64(CX), Y5
+	VPBROADCASTD 116(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -21587,8 +21363,8 @@ block:
 	VPSLLD       $0x05, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 180(CX), Y8
 	VPBROADCASTD 128(CX), Y5
+	VPBROADCASTD 180(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -21598,8 +21374,8 @@ block:
 	VPSLLD       $0x04, Y3, Y3
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 244(CX), Y4
 	VPBROADCASTD 192(CX), Y3
+	VPBROADCASTD 244(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -21749,8 +21525,8 @@ block:
 	VPSLLD       $0x07, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 56(CX), Y6
 	VPBROADCASTD 16(CX), Y5
+	VPBROADCASTD 56(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -21760,8 +21536,8 @@ block:
 	VPSLLD       $0x06, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 120(CX), Y7
 	VPBROADCASTD 80(CX), Y5
+	VPBROADCASTD 120(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -21771,8 +21547,8 @@ block:
 	VPSLLD       $0x05, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 184(CX), Y8
 	VPBROADCASTD 144(CX), Y5
+	VPBROADCASTD 184(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -21782,8 +21558,8 @@ block:
 	VPSLLD       $0x04, Y3, Y3
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 248(CX), Y4
 	VPBROADCASTD 208(CX), Y3
+	VPBROADCASTD 248(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -21943,8 +21719,8 @@ block:
 	VPSLLD       $0x03, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 308(CX), Y6
 	VPBROADCASTD 256(CX), Y5
+	VPBROADCASTD 308(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -21954,8 +21730,8 @@ block:
 	VPSLLD       $0x02, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 372(CX), Y7
 	VPBROADCASTD 320(CX), Y5
+	VPBROADCASTD 372(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -21965,8 +21741,8 @@ block:
 	VPSLLD       $0x01, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 436(CX), Y8
 	VPBROADCASTD 384(CX), Y5
+	VPBROADCASTD 436(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -21975,8 +21751,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y2, Y2
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 500(CX), Y4
 	VPBROADCASTD 448(CX), Y3
+	VPBROADCASTD 500(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -22131,8 +21907,8 @@ block:
 	VPSLLD       $0x03, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 312(CX), Y6
 	VPBROADCASTD 272(CX), Y5
+	VPBROADCASTD 312(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -22142,8 +21918,8 @@ block:
 	VPSLLD       $0x02, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 376(CX), Y7
 	VPBROADCASTD 336(CX), Y5
+	VPBROADCASTD 376(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -22153,8 +21929,8 @@ block:
 	VPSLLD       $0x01, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 440(CX), Y8
 	VPBROADCASTD 400(CX), Y5
+	VPBROADCASTD 440(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -22163,8 +21939,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y2, Y2
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 504(CX), Y4
 	VPBROADCASTD 464(CX), Y3
+	VPBROADCASTD 504(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -22325,8 +22101,8 @@ block:
 	VPSLLD       $0x03, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 308(CX), Y6
 	VPBROADCASTD 256(CX), Y5
+	VPBROADCASTD 308(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -22336,8 +22112,8 @@ block:
 	VPSLLD       $0x02, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 372(CX), Y7
 	VPBROADCASTD 320(CX), Y5
+	VPBROADCASTD 372(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -22347,8 +22123,8 @@ block:
 	VPSLLD       $0x01, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 436(CX), Y8
 	VPBROADCASTD 384(CX), Y5
+	VPBROADCASTD 436(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -22357,8 +22133,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y2, Y2
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 500(CX), Y4
 	VPBROADCASTD 448(CX), Y3
+	VPBROADCASTD 500(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4
@@ -22505,8 +22281,8 @@ block:
 	VPSLLD       $0x03, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 312(CX), Y6
 	VPBROADCASTD 272(CX), Y5
+	VPBROADCASTD 312(CX), Y6
 
 	// VPDPBUSD Y5, Y4, Y6
 	LONG         $0x505de2c4
@@ -22516,8 +22292,8 @@ block:
 	VPSLLD       $0x02, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 376(CX), Y7
 	VPBROADCASTD 336(CX), Y5
+	VPBROADCASTD 376(CX), Y7
 
 	// VPDPBUSD Y5, Y4, Y7
 	LONG         $0x505de2c4
@@ -22527,8 +22303,8 @@ block:
 	VPSLLD       $0x01, Y3, Y5
 	VPAND        bytes80<>+0(SB), Y5, Y5
 	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 440(CX), Y8
 	VPBROADCASTD 400(CX), Y5
+	VPBROADCASTD 440(CX), Y8
 
 	// VPDPBUSD Y5, Y4, Y8
 	LONG         $0x505d62c4
@@ -22537,8 +22313,8 @@ block:
 	VPAND        bytes60<>+0(SB), Y2, Y2
 	VPAND        bytes80<>+0(SB), Y3, Y3
 	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 504(CX), Y4
 	VPBROADCASTD 464(CX), Y3
+	VPBROADCASTD 504(CX), Y4
 
 	// VPDPBUSD Y3, Y2, Y4
 	LONG         $0x506de2c4

@@ -47,7 +47,11 @@ func (w weights) mostRows(packed bool) int {
 // matVec generates the product of rows with n activation rows: weights are multiplied as they are unpacked and never stored, so
 // that memory is read without a pause.
 func matVec(a *asm, f weights, vnni, packed bool, n int) {
-	u := &unpacker{source: source{asm: a, packed: packed, bytes: f.size, ahead: packedAhead}, weights: f, vnni: vnni, each: scaleBytes}
+	ahead := packedAhead
+	if n > 1 {
+		ahead = fewAhead
+	}
+	u := &unpacker{source: source{asm: a, packed: packed, bytes: f.size, ahead: ahead}, weights: f, vnni: vnni, each: scaleBytes, together: n > 2}
 	kind, stride := "Packed", ""
 	if !packed {
 		kind, stride = "Plain", "rowStride, "
@@ -134,9 +138,10 @@ type vecSink struct {
 	product
 	n      int // activation rows
 	acts   reg.Register
-	sums   pair // of a single row
-	kept   Mem  // of several rows: registers are for what is unpacked
-	halves Mem  // first halves of columns, scaled, (t, block)
+	sums   pair      // of a single row
+	kept   Mem       // of several rows: registers are for what is unpacked
+	halves Mem       // first halves of columns, scaled, (t, block)
+	held   [2]factor // weights under way, of rows 0..7 and 8..15
 	state  map[rowPart]*partial
 	next   map[[2]int]int // by h and t, the block whose product comes next, since the order of floats is fixed
 }
@@ -204,39 +209,66 @@ func (v *vecSink) partial(part rowPart) *partial {
 	return p
 }
 
-// unsigned multiplies weights below 64, or any with VPDPBUSD.
-func (v *vecSink) unsigned(block, j, h int, w vector) {
+// factor is weights of four columns of rows 8h..8h+7.
+type factor struct {
+	h       int
+	w, size vector // size: magnitudes of signed weights
+}
+
+// multiply calls step for each activation row, with the same columns b of it and a vector for the result, which may be b. Where
+// the weights of 16 rows come together it waits for all of them, so that activations are loaded once: with four rows of Q4_1 in a
+// cache of a Zen 4 17.9 instead of 15.4 GB/s.
+func (v *vecSink) multiply(block, j int, f factor, step func(part rowPart, f factor, b, x vector)) {
+	factors := []factor{f}
+	if v.held[f.h] = f; v.together {
+		if f.h == 0 {
+			return
+		}
+		factors = v.held[:]
+	}
 	for t := range v.n {
-		v.unsignedRow(rowPart{block, h, t}, j, w)
+		b := v.YMM()
+		v.VPBROADCASTD(v.at(block, t, 4*j), b)
+		for i, f := range factors {
+			x := b
+			if i+1 < len(factors) {
+				x = v.YMM()
+			}
+			step(rowPart{block, f.h, t}, f, b, x)
+		}
 	}
 }
 
-func (v *vecSink) unsignedRow(part rowPart, j int, w vector) {
-	p, x := v.partial(part), v.YMM()
+// unsigned multiplies weights below 64, or any with VPDPBUSD.
+func (v *vecSink) unsigned(block, j, h int, w vector) {
 	if v.unpacker.vnni {
-		if p.sum == nil {
-			p.sum = v.start(part, j/4)
-		}
-		v.VPBROADCASTD(v.at(part.block, part.t, 4*j), x)
-		v.VPDPBUSD(x, w, p.sum)
-		v.count(part, p)
+		v.multiply(block, j, factor{h: h, w: w}, func(part rowPart, f factor, b, _ vector) {
+			p := v.partial(part)
+			if p.sum == nil {
+				p.sum = v.start(part, j/4)
+			}
+			v.VPDPBUSD(b, f.w, p.sum)
+			v.count(part, p)
+		})
 		return
 	}
-	v.VPBROADCASTD(v.at(part.block, part.t, 4*j), x)
-	v.VPMADDUBSW(x, w, x)
-	if p.pairs == nil {
-		p.pairs = x
-	} else {
-		v.VPADDW(x, p.pairs, p.pairs)
-	}
-	p.fit++
 	r := v.product.halves[0][0]
-	if p.fit == len(r.steps) {
-		v.VPMADDWD(v.constant(fmt.Sprintf("times%d", r.times), 0x00010001*uint32(r.times)), p.pairs, p.pairs)
-		p.add(v.asm, p.pairs)
-		p.pairs, p.fit = nil, 0
-	}
-	v.count(part, p)
+	v.multiply(block, j, factor{h: h, w: w}, func(part rowPart, f factor, b, x vector) {
+		p := v.partial(part)
+		v.VPMADDUBSW(b, f.w, x)
+		if p.pairs == nil {
+			p.pairs = x
+		} else {
+			v.VPADDW(x, p.pairs, p.pairs)
+		}
+		p.fit++
+		if p.fit == len(r.steps) {
+			v.VPMADDWD(v.constant(fmt.Sprintf("times%d", r.times), 0x00010001*uint32(r.times)), p.pairs, p.pairs)
+			p.add(v.asm, p.pairs)
+			p.pairs, p.fit = nil, 0
+		}
+		v.count(part, p)
+	})
 }
 
 // start returns the first value of a sum of VPDPBUSD.
@@ -258,18 +290,16 @@ func (v *vecSink) signed(block, j, h int, w vector) {
 		v.unsigned(block, j, h, w)
 		return
 	}
-	size := v.YMM()
-	v.VPABSB(w, size)
-	for t := range v.n {
-		part := rowPart{block, h, t}
-		p, x := v.partial(part), v.YMM()
-		v.VPBROADCASTD(v.at(block, t, 4*j), x)
-		v.VPSIGNB(w, x, x)
-		v.VPMADDUBSW(x, size, x)
+	f := factor{h: h, w: w, size: v.YMM()}
+	v.VPABSB(w, f.size)
+	v.multiply(block, j, f, func(part rowPart, f factor, b, x vector) {
+		p := v.partial(part)
+		v.VPSIGNB(f.w, b, x)
+		v.VPMADDUBSW(x, f.size, x)
 		v.VPMADDWD(v.constant("times1", 0x00010001), x, x)
 		p.add(v.asm, x)
 		v.count(part, p)
-	}
+	})
 }
 
 func (v *vecSink) nonlinear(block, j, h int, w vector) {

@@ -16,6 +16,8 @@ type unpacker struct {
 	// scales is where the record of the first block is; only its scales are written here.
 	scales reg.Register
 	each   int // bytes from record to record
+	// together: the sink gets the same columns of all 16 packed rows one after the other.
+	together bool
 }
 
 // weights is a format: where its parts lie in a block (ggml-common.h) and how it is unpacked.
@@ -87,12 +89,34 @@ func (u *unpacker) nibbles(off int) {
 	if u.kind == "U4" {
 		left = u.left(8)
 	}
-	for h := range 2 {
-		w := u.words(off, 4, h)
-		for j := range 4 {
-			v := w(j)
-			u.out.unsigned(0, j, h, u.field(v, 0, 4, left))
-			u.out.unsigned(0, j+4, h, u.field(v, 4, 4, left))
+	u.fourWords(off, func(j, h int, v vector) {
+		u.out.unsigned(0, j, h, u.field(v, 0, 4, left))
+	}, func(j, h int, v vector) {
+		u.out.unsigned(0, j+4, h, u.field(v, 4, 4, left))
+	})
+}
+
+// fourWords calls each step with word j, of 4, of rows 8h..8h+7.
+func (u *unpacker) fourWords(off int, steps ...func(j, h int, v vector)) {
+	if !u.together {
+		for h := range 2 {
+			w := u.words(off, 4, h)
+			for j := range 4 {
+				v := w(j)
+				for _, step := range steps {
+					step(j, h, v)
+				}
+			}
+		}
+		return
+	}
+	halves := [2]func(int) vector{u.words(off, 4, 0), u.words(off, 4, 1)}
+	for j := range 4 {
+		v := [2]vector{halves[0](j), halves[1](j)}
+		for _, step := range steps {
+			for h := range v {
+				step(j, h, v[h])
+			}
 		}
 	}
 }
@@ -137,27 +161,18 @@ func (u *unpacker) fifth(bits, low vector, j, left int, v vector) vector {
 
 // bytesAt unpacks 32 signed bytes.
 func (u *unpacker) bytesAt(off int) {
-	for h := range 2 {
-		for i := range 2 {
-			w := u.words(off+16*i, 4, h)
-			for j := range 4 {
-				u.out.signed(0, 4*i+j, h, w(j))
-			}
-		}
+	for i := range 2 {
+		u.fourWords(off+16*i, func(j, h int, v vector) { u.out.signed(0, 4*i+j, h, v) })
 	}
 }
 
 // table unpacks 16 bytes like nibbles, which are numbers of values in the table kvalues_iq4nl.
 func (u *unpacker) table(block, off int) {
-	for h := range 2 {
-		w := u.words(off, 4, h)
-		for j := range 4 {
-			v := w(j)
-			for i := range 2 {
-				u.out.nonlinear(block, j+4*i, h, u.field(v, 4*i, 4, 0))
-			}
-		}
-	}
+	u.fourWords(off, func(j, h int, v vector) {
+		u.out.nonlinear(block, j, h, u.field(v, 0, 4, 0))
+	}, func(j, h int, v vector) {
+		u.out.nonlinear(block, j+4, h, u.field(v, 4, 4, 0))
+	})
 }
 
 // nonlinear4 is the table kvalues_iq4nl of ggml-common.h.
