@@ -212,17 +212,22 @@ func (p *tileProduct) group(w []byte, stride, t, n int, tile *byte, sums *[sumTo
 		blocks := min(tileCols/actLen, p.blocks-b)
 		from := &w[b*actLen/cols*size]
 		act, actStride := &p.acts[(b*p.n+t)*actBytes], p.n*actBytes
-		if p.isa == isaAVXVNNI {
+		vnni, words := p.isa == isaAVXVNNI, maskWords(p.n)
+		if vnni {
 			unpackTileVNNI(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
-			mulTileVNNI(p.format, &sums[0], tile, blocks, act, actStride, n)
-			continue
+		} else {
+			unpackTile(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
 		}
-		unpackTile(p.format, p.packed, tile, from, stride, blocks*actLen/cols)
-		if words := maskWords(p.n); p.keep != nil && !allCount(p.keep[b*words+t/sumTokens:], words, blocks, n) {
+		switch listed := p.keep != nil && !allCount(p.keep[b*words+t/sumTokens:], words, blocks, n); {
+		case listed && vnni:
+			mulTileListedVNNI(p.format, &sums[0], tile, blocks, act, actStride, &p.keep[b*words+t/sumTokens], 8*words)
+		case listed:
 			mulTileListed(p.format, &sums[0], tile, blocks, act, actStride, &p.keep[b*words+t/sumTokens], 8*words)
-			continue
+		case vnni:
+			mulTileVNNI(p.format, &sums[0], tile, blocks, act, actStride, n)
+		default:
+			mulTile(p.format, &sums[0], tile, blocks, act, actStride, n)
 		}
-		mulTile(p.format, &sums[0], tile, blocks, act, actStride, n)
 	}
 }
 

@@ -292,4 +292,7 @@ func TestTilesBrokenLengths(t *testing.T) {
 func TestMatMulListedAVX2(t *testing.T) {
 	needAVX2(t)
 	testListed(t, productCases("AVX2", kernels.MatMulAVX2), kernels.MatMulAVX2, kernels.MatMulListedAVX2)
+	if kernels.HasAVXVNNI() {
+		testListed(t, productCases("AVXVNNI", kernels.MatMulAVXVNNI), kernels.MatMulAVXVNNI, kernels.MatMulListedAVXVNNI)
+	}
 }

@@ -24,6 +24,13 @@ func MatMulAVXVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte
 	mulTiles(isaAVXVNNI, f, packed, dst, dstStride, w, rows, cols, acts, n, nil)
 }
 
+// MatMulListedAVXVNNI is MatMulListedAVX2 with AVX-VNNI.
+func MatMulListedAVXVNNI(
+	f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
+) {
+	mulTiles(isaAVXVNNI, f, packed, dst, dstStride, w, rows, cols, acts, n, keep)
+}
+
 // MatMulTileAVX2 is kernel.Set.MatMulTile: dst[t*dstStride+r] += dot(tile row r, activation row t), r < 16, t < n. tile is
 // the first of blocks kernel.TileBlocks, which have 768 bytes each and are not checked; row t of block b is the Act number
 // b*stride+t of acts. It panics if another length does not fit.

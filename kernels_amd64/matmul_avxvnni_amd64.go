@@ -68,6 +68,20 @@ func mulTileVNNI(f Format, sums *float32, tile *byte, blocks int, acts *byte, st
 	}
 }
 
+// mulTileListedVNNI multiplies a tile with the activation rows that masks name.
+func mulTileListedVNNI(f Format, sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int) {
+	switch f {
+	case Q41, Q51, Q4K, Q5K:
+		mulTileU8MinListedAVXVNNI(sums, tile, blocks, acts, stride, keep, next)
+	case Q40, Q50, Q80, IQ4NL, IQ4XS:
+		mulTileU8ListedAVXVNNI(sums, tile, blocks, acts, stride, keep, next)
+	case Q2K:
+		mulTileU8HalvesMinListedAVXVNNI(sums, tile, blocks, acts, stride, keep, next)
+	case Q6K, Q3K:
+		mulTileU8HalvesListedAVXVNNI(sums, tile, blocks, acts, stride, keep, next)
+	}
+}
+
 // matVecVNNI multiplies packed rows with one activation row.
 func matVecVNNI(f Format, dst *float32, dstStride int, w *byte, groups, blocks int, acts *byte, stride int) {
 	switch f {

@@ -700,6 +700,724 @@ next:
 	VZEROUPPER
 	RET
 
+// func mulTileU8MinListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+// Requires: AVX, AVX2, FMA3, POPCNT, AVXVNNI
+TEXT ·mulTileU8MinListedAVXVNNI(SB), $576-56
+	MOVQ tile+8(FP), AX
+	MOVQ acts+24(FP), CX
+	MOVQ sums+0(FP), DX
+	MOVQ keep+40(FP), BX
+	LEAQ (SP), SI
+	ADDQ $0x3f, SI
+	ANDQ $-64, SI
+
+block:
+	MOVQ    (BX), SI
+	POPCNTQ SI, DI
+
+tokens4:
+	CMPQ         DI, $0x04
+	JLT          fewer4
+	BSFQ         SI, R9
+	SHLQ         $0x06, R9
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R11
+	SHLQ         $0x06, R11
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R12
+	SHLQ         $0x06, R12
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VMOVDQU      (AX), Y8
+	VMOVDQU      32(AX), Y9
+	VPBROADCASTD (CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD (CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD (CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      64(AX), Y8
+	VMOVDQU      96(AX), Y9
+	VPBROADCASTD 4(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 4(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 4(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 4(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      128(AX), Y8
+	VMOVDQU      160(AX), Y9
+	VPBROADCASTD 8(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 8(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 8(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 8(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      192(AX), Y8
+	VMOVDQU      224(AX), Y9
+	VPBROADCASTD 12(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 12(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 12(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 12(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      256(AX), Y8
+	VMOVDQU      288(AX), Y9
+	VPBROADCASTD 16(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 16(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 16(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 16(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      320(AX), Y8
+	VMOVDQU      352(AX), Y9
+	VPBROADCASTD 20(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 20(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 20(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 20(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      384(AX), Y8
+	VMOVDQU      416(AX), Y9
+	VPBROADCASTD 24(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 24(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 24(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 24(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      448(AX), Y8
+	VMOVDQU      480(AX), Y9
+	VPBROADCASTD 28(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 28(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 28(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 28(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VBROADCASTSS 32(CX)(R9*1), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y8, Y9
+	VFMADD213PS  (DX)(R9*1), Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y8, Y8
+	VFMADD213PS  32(DX)(R9*1), Y8, Y1
+	VBROADCASTSS 36(CX)(R9*1), Y8
+	VFMADD231PS  640(AX), Y8, Y0
+	VFMADD231PS  672(AX), Y8, Y1
+	VMOVUPS      Y0, (DX)(R9*1)
+	VMOVUPS      Y1, 32(DX)(R9*1)
+	VBROADCASTSS 32(CX)(R10*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R10*1), Y1, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R10*1), Y0, Y3
+	VBROADCASTSS 36(CX)(R10*1), Y0
+	VFMADD231PS  640(AX), Y0, Y2
+	VFMADD231PS  672(AX), Y0, Y3
+	VMOVUPS      Y2, (DX)(R10*1)
+	VMOVUPS      Y3, 32(DX)(R10*1)
+	VBROADCASTSS 32(CX)(R11*1), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R11*1), Y1, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R11*1), Y0, Y5
+	VBROADCASTSS 36(CX)(R11*1), Y0
+	VFMADD231PS  640(AX), Y0, Y4
+	VFMADD231PS  672(AX), Y0, Y5
+	VMOVUPS      Y4, (DX)(R11*1)
+	VMOVUPS      Y5, 32(DX)(R11*1)
+	VBROADCASTSS 32(CX)(R12*1), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R12*1), Y1, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R12*1), Y0, Y7
+	VBROADCASTSS 36(CX)(R12*1), Y0
+	VFMADD231PS  640(AX), Y0, Y6
+	VFMADD231PS  672(AX), Y0, Y7
+	VMOVUPS      Y6, (DX)(R12*1)
+	VMOVUPS      Y7, 32(DX)(R12*1)
+	SUBQ         $0x04, DI
+	JMP          tokens4
+
+fewer4:
+	CMPQ         DI, $0x02
+	JLT          fewer2
+	BSFQ         SI, R9
+	SHLQ         $0x06, R9
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VMOVDQU      (AX), Y4
+	VMOVDQU      32(AX), Y5
+	VPBROADCASTD (CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD (CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      64(AX), Y4
+	VMOVDQU      96(AX), Y5
+	VPBROADCASTD 4(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 4(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      128(AX), Y4
+	VMOVDQU      160(AX), Y5
+	VPBROADCASTD 8(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 8(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      192(AX), Y4
+	VMOVDQU      224(AX), Y5
+	VPBROADCASTD 12(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 12(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      256(AX), Y4
+	VMOVDQU      288(AX), Y5
+	VPBROADCASTD 16(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 16(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      320(AX), Y4
+	VMOVDQU      352(AX), Y5
+	VPBROADCASTD 20(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 20(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      384(AX), Y4
+	VMOVDQU      416(AX), Y5
+	VPBROADCASTD 24(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 24(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      448(AX), Y4
+	VMOVDQU      480(AX), Y5
+	VPBROADCASTD 28(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 28(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VBROADCASTSS 32(CX)(R9*1), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y4, Y5
+	VFMADD213PS  (DX)(R9*1), Y5, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y4, Y4
+	VFMADD213PS  32(DX)(R9*1), Y4, Y1
+	VBROADCASTSS 36(CX)(R9*1), Y4
+	VFMADD231PS  640(AX), Y4, Y0
+	VFMADD231PS  672(AX), Y4, Y1
+	VMOVUPS      Y0, (DX)(R9*1)
+	VMOVUPS      Y1, 32(DX)(R9*1)
+	VBROADCASTSS 32(CX)(R10*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R10*1), Y1, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R10*1), Y0, Y3
+	VBROADCASTSS 36(CX)(R10*1), Y0
+	VFMADD231PS  640(AX), Y0, Y2
+	VFMADD231PS  672(AX), Y0, Y3
+	VMOVUPS      Y2, (DX)(R10*1)
+	VMOVUPS      Y3, 32(DX)(R10*1)
+	SUBQ         $0x02, DI
+
+fewer2:
+	CMPQ         DI, $0x01
+	JLT          next
+	BSFQ         SI, R9
+	SHLQ         $0x06, R9
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VMOVDQU      (AX), Y2
+	VMOVDQU      32(AX), Y3
+	VPBROADCASTD (CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      64(AX), Y2
+	VMOVDQU      96(AX), Y3
+	VPBROADCASTD 4(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      128(AX), Y2
+	VMOVDQU      160(AX), Y3
+	VPBROADCASTD 8(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      192(AX), Y2
+	VMOVDQU      224(AX), Y3
+	VPBROADCASTD 12(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      256(AX), Y2
+	VMOVDQU      288(AX), Y3
+	VPBROADCASTD 16(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      320(AX), Y2
+	VMOVDQU      352(AX), Y3
+	VPBROADCASTD 20(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      384(AX), Y2
+	VMOVDQU      416(AX), Y3
+	VPBROADCASTD 24(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      448(AX), Y2
+	VMOVDQU      480(AX), Y3
+	VPBROADCASTD 28(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VBROADCASTSS 32(CX)(R9*1), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y2, Y3
+	VFMADD213PS  (DX)(R9*1), Y3, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y2, Y2
+	VFMADD213PS  32(DX)(R9*1), Y2, Y1
+	VBROADCASTSS 36(CX)(R9*1), Y2
+	VFMADD231PS  640(AX), Y2, Y0
+	VFMADD231PS  672(AX), Y2, Y1
+	VMOVUPS      Y0, (DX)(R9*1)
+	VMOVUPS      Y1, 32(DX)(R9*1)
+	SUBQ         $0x01, DI
+
+next:
+	ADDQ $+768, AX
+	ADDQ stride+32(FP), CX
+	ADDQ next+48(FP), BX
+	DECQ blocks+16(FP)
+	JNZ  block
+	VZEROUPPER
+	RET
+
 // func mulTileU8AVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 // Requires: AVX, AVX2, FMA3, AVXVNNI
 TEXT ·mulTileU8AVXVNNI(SB), $576-48
@@ -1371,6 +2089,703 @@ next:
 	ADDQ $+768, AX
 	ADDQ BX, CX
 	DECQ DX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func mulTileU8ListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+// Requires: AVX, AVX2, FMA3, POPCNT, AVXVNNI
+TEXT ·mulTileU8ListedAVXVNNI(SB), $576-56
+	MOVQ tile+8(FP), AX
+	MOVQ acts+24(FP), CX
+	MOVQ sums+0(FP), DX
+	MOVQ keep+40(FP), BX
+	LEAQ (SP), SI
+	ADDQ $0x3f, SI
+	ANDQ $-64, SI
+
+block:
+	MOVQ    (BX), SI
+	POPCNTQ SI, DI
+
+tokens4:
+	CMPQ         DI, $0x04
+	JLT          fewer4
+	BSFQ         SI, R9
+	SHLQ         $0x06, R9
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R11
+	SHLQ         $0x06, R11
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R12
+	SHLQ         $0x06, R12
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPBROADCASTD 48(CX)(R9*1), Y0
+	VPBROADCASTD 48(CX)(R9*1), Y1
+	VPBROADCASTD 48(CX)(R10*1), Y2
+	VPBROADCASTD 48(CX)(R10*1), Y3
+	VPBROADCASTD 48(CX)(R11*1), Y4
+	VPBROADCASTD 48(CX)(R11*1), Y5
+	VPBROADCASTD 48(CX)(R12*1), Y6
+	VPBROADCASTD 48(CX)(R12*1), Y7
+	VMOVDQU      (AX), Y8
+	VMOVDQU      32(AX), Y9
+	VPBROADCASTD (CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD (CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD (CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      64(AX), Y8
+	VMOVDQU      96(AX), Y9
+	VPBROADCASTD 4(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 4(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 4(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 4(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      128(AX), Y8
+	VMOVDQU      160(AX), Y9
+	VPBROADCASTD 8(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 8(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 8(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 8(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      192(AX), Y8
+	VMOVDQU      224(AX), Y9
+	VPBROADCASTD 12(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 12(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 12(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 12(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      256(AX), Y8
+	VMOVDQU      288(AX), Y9
+	VPBROADCASTD 16(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 16(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 16(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 16(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      320(AX), Y8
+	VMOVDQU      352(AX), Y9
+	VPBROADCASTD 20(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 20(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 20(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 20(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      384(AX), Y8
+	VMOVDQU      416(AX), Y9
+	VPBROADCASTD 24(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 24(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 24(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 24(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      448(AX), Y8
+	VMOVDQU      480(AX), Y9
+	VPBROADCASTD 28(CX)(R9*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 28(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 28(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 28(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VBROADCASTSS 32(CX)(R9*1), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y8, Y9
+	VFMADD213PS  (DX)(R9*1), Y9, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y8, Y8
+	VFMADD213PS  32(DX)(R9*1), Y8, Y1
+	VMOVUPS      Y0, (DX)(R9*1)
+	VMOVUPS      Y1, 32(DX)(R9*1)
+	VBROADCASTSS 32(CX)(R10*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R10*1), Y1, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R10*1), Y0, Y3
+	VMOVUPS      Y2, (DX)(R10*1)
+	VMOVUPS      Y3, 32(DX)(R10*1)
+	VBROADCASTSS 32(CX)(R11*1), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R11*1), Y1, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R11*1), Y0, Y5
+	VMOVUPS      Y4, (DX)(R11*1)
+	VMOVUPS      Y5, 32(DX)(R11*1)
+	VBROADCASTSS 32(CX)(R12*1), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R12*1), Y1, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R12*1), Y0, Y7
+	VMOVUPS      Y6, (DX)(R12*1)
+	VMOVUPS      Y7, 32(DX)(R12*1)
+	SUBQ         $0x04, DI
+	JMP          tokens4
+
+fewer4:
+	CMPQ         DI, $0x02
+	JLT          fewer2
+	BSFQ         SI, R9
+	SHLQ         $0x06, R9
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPBROADCASTD 48(CX)(R9*1), Y0
+	VPBROADCASTD 48(CX)(R9*1), Y1
+	VPBROADCASTD 48(CX)(R10*1), Y2
+	VPBROADCASTD 48(CX)(R10*1), Y3
+	VMOVDQU      (AX), Y4
+	VMOVDQU      32(AX), Y5
+	VPBROADCASTD (CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD (CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      64(AX), Y4
+	VMOVDQU      96(AX), Y5
+	VPBROADCASTD 4(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 4(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      128(AX), Y4
+	VMOVDQU      160(AX), Y5
+	VPBROADCASTD 8(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 8(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      192(AX), Y4
+	VMOVDQU      224(AX), Y5
+	VPBROADCASTD 12(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 12(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      256(AX), Y4
+	VMOVDQU      288(AX), Y5
+	VPBROADCASTD 16(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 16(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      320(AX), Y4
+	VMOVDQU      352(AX), Y5
+	VPBROADCASTD 20(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 20(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      384(AX), Y4
+	VMOVDQU      416(AX), Y5
+	VPBROADCASTD 24(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 24(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      448(AX), Y4
+	VMOVDQU      480(AX), Y5
+	VPBROADCASTD 28(CX)(R9*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 28(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VBROADCASTSS 32(CX)(R9*1), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y4, Y5
+	VFMADD213PS  (DX)(R9*1), Y5, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y4, Y4
+	VFMADD213PS  32(DX)(R9*1), Y4, Y1
+	VMOVUPS      Y0, (DX)(R9*1)
+	VMOVUPS      Y1, 32(DX)(R9*1)
+	VBROADCASTSS 32(CX)(R10*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y0, Y1
+	VFMADD213PS  (DX)(R10*1), Y1, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y0, Y0
+	VFMADD213PS  32(DX)(R10*1), Y0, Y3
+	VMOVUPS      Y2, (DX)(R10*1)
+	VMOVUPS      Y3, 32(DX)(R10*1)
+	SUBQ         $0x02, DI
+
+fewer2:
+	CMPQ         DI, $0x01
+	JLT          next
+	BSFQ         SI, R9
+	SHLQ         $0x06, R9
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPBROADCASTD 48(CX)(R9*1), Y0
+	VPBROADCASTD 48(CX)(R9*1), Y1
+	VMOVDQU      (AX), Y2
+	VMOVDQU      32(AX), Y3
+	VPBROADCASTD (CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      64(AX), Y2
+	VMOVDQU      96(AX), Y3
+	VPBROADCASTD 4(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      128(AX), Y2
+	VMOVDQU      160(AX), Y3
+	VPBROADCASTD 8(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      192(AX), Y2
+	VMOVDQU      224(AX), Y3
+	VPBROADCASTD 12(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      256(AX), Y2
+	VMOVDQU      288(AX), Y3
+	VPBROADCASTD 16(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      320(AX), Y2
+	VMOVDQU      352(AX), Y3
+	VPBROADCASTD 20(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      384(AX), Y2
+	VMOVDQU      416(AX), Y3
+	VPBROADCASTD 24(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      448(AX), Y2
+	VMOVDQU      480(AX), Y3
+	VPBROADCASTD 28(CX)(R9*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VBROADCASTSS 32(CX)(R9*1), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y2, Y3
+	VFMADD213PS  (DX)(R9*1), Y3, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y2, Y2
+	VFMADD213PS  32(DX)(R9*1), Y2, Y1
+	VMOVUPS      Y0, (DX)(R9*1)
+	VMOVUPS      Y1, 32(DX)(R9*1)
+	SUBQ         $0x01, DI
+
+next:
+	ADDQ $+768, AX
+	ADDQ stride+32(FP), CX
+	ADDQ next+48(FP), BX
+	DECQ blocks+16(FP)
 	JNZ  block
 	VZEROUPPER
 	RET
@@ -2162,6 +3577,815 @@ next:
 	VZEROUPPER
 	RET
 
+// func mulTileU8HalvesMinListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+// Requires: AVX, AVX2, FMA3, POPCNT, AVXVNNI
+TEXT ·mulTileU8HalvesMinListedAVXVNNI(SB), $576-56
+	MOVQ tile+8(FP), AX
+	MOVQ acts+24(FP), CX
+	MOVQ sums+0(FP), DX
+	MOVQ keep+40(FP), BX
+	LEAQ (SP), R9
+	ADDQ $0x3f, R9
+	ANDQ $-64, R9
+
+block:
+	MOVQ    (BX), SI
+	POPCNTQ SI, DI
+
+tokens4:
+	CMPQ         DI, $0x04
+	JLT          fewer4
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R11
+	SHLQ         $0x06, R11
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R12
+	SHLQ         $0x06, R12
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R13
+	SHLQ         $0x06, R13
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VMOVDQU      (AX), Y8
+	VMOVDQU      32(AX), Y9
+	VPBROADCASTD (CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD (CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD (CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      64(AX), Y8
+	VMOVDQU      96(AX), Y9
+	VPBROADCASTD 4(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 4(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 4(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 4(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      128(AX), Y8
+	VMOVDQU      160(AX), Y9
+	VPBROADCASTD 8(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 8(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 8(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 8(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      192(AX), Y8
+	VMOVDQU      224(AX), Y9
+	VPBROADCASTD 12(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 12(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 12(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 12(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y0, Y0
+	VMOVUPS      Y0, 256(R9)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y1, Y1
+	VMOVUPS      Y1, 288(R9)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y2, Y2
+	VMOVUPS      Y2, 320(R9)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y3, Y3
+	VMOVUPS      Y3, 352(R9)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       512(AX), Y4, Y4
+	VMOVUPS      Y4, 384(R9)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       544(AX), Y5, Y5
+	VMOVUPS      Y5, 416(R9)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       512(AX), Y6, Y6
+	VMOVUPS      Y6, 448(R9)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       544(AX), Y7, Y7
+	VMOVUPS      Y7, 480(R9)
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VMOVDQU      256(AX), Y8
+	VMOVDQU      288(AX), Y9
+	VPBROADCASTD 16(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 16(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 16(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 16(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      320(AX), Y8
+	VMOVDQU      352(AX), Y9
+	VPBROADCASTD 20(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 20(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 20(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 20(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      384(AX), Y8
+	VMOVDQU      416(AX), Y9
+	VPBROADCASTD 24(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 24(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 24(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 24(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      448(AX), Y8
+	VMOVDQU      480(AX), Y9
+	VPBROADCASTD 28(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 28(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 28(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 28(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VBROADCASTSS 32(CX)(R10*1), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      576(AX), Y9
+	VFMADD213PS  256(R9), Y9, Y0
+	VFMADD213PS  (DX)(R10*1), Y8, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      608(AX), Y9
+	VFMADD213PS  288(R9), Y9, Y1
+	VFMADD213PS  32(DX)(R10*1), Y8, Y1
+	VBROADCASTSS 40(CX)(R10*1), Y8
+	VFMADD231PS  640(AX), Y8, Y0
+	VFMADD231PS  672(AX), Y8, Y1
+	VBROADCASTSS 44(CX)(R10*1), Y8
+	VFMADD231PS  704(AX), Y8, Y0
+	VFMADD231PS  736(AX), Y8, Y1
+	VMOVUPS      Y0, (DX)(R10*1)
+	VMOVUPS      Y1, 32(DX)(R10*1)
+	VBROADCASTSS 32(CX)(R11*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  320(R9), Y1, Y2
+	VFMADD213PS  (DX)(R11*1), Y0, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  352(R9), Y1, Y3
+	VFMADD213PS  32(DX)(R11*1), Y0, Y3
+	VBROADCASTSS 40(CX)(R11*1), Y0
+	VFMADD231PS  640(AX), Y0, Y2
+	VFMADD231PS  672(AX), Y0, Y3
+	VBROADCASTSS 44(CX)(R11*1), Y0
+	VFMADD231PS  704(AX), Y0, Y2
+	VFMADD231PS  736(AX), Y0, Y3
+	VMOVUPS      Y2, (DX)(R11*1)
+	VMOVUPS      Y3, 32(DX)(R11*1)
+	VBROADCASTSS 32(CX)(R12*1), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  384(R9), Y1, Y4
+	VFMADD213PS  (DX)(R12*1), Y0, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  416(R9), Y1, Y5
+	VFMADD213PS  32(DX)(R12*1), Y0, Y5
+	VBROADCASTSS 40(CX)(R12*1), Y0
+	VFMADD231PS  640(AX), Y0, Y4
+	VFMADD231PS  672(AX), Y0, Y5
+	VBROADCASTSS 44(CX)(R12*1), Y0
+	VFMADD231PS  704(AX), Y0, Y4
+	VFMADD231PS  736(AX), Y0, Y5
+	VMOVUPS      Y4, (DX)(R12*1)
+	VMOVUPS      Y5, 32(DX)(R12*1)
+	VBROADCASTSS 32(CX)(R13*1), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  448(R9), Y1, Y6
+	VFMADD213PS  (DX)(R13*1), Y0, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  480(R9), Y1, Y7
+	VFMADD213PS  32(DX)(R13*1), Y0, Y7
+	VBROADCASTSS 40(CX)(R13*1), Y0
+	VFMADD231PS  640(AX), Y0, Y6
+	VFMADD231PS  672(AX), Y0, Y7
+	VBROADCASTSS 44(CX)(R13*1), Y0
+	VFMADD231PS  704(AX), Y0, Y6
+	VFMADD231PS  736(AX), Y0, Y7
+	VMOVUPS      Y6, (DX)(R13*1)
+	VMOVUPS      Y7, 32(DX)(R13*1)
+	SUBQ         $0x04, DI
+	JMP          tokens4
+
+fewer4:
+	CMPQ         DI, $0x02
+	JLT          fewer2
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R11
+	SHLQ         $0x06, R11
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VMOVDQU      (AX), Y4
+	VMOVDQU      32(AX), Y5
+	VPBROADCASTD (CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD (CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      64(AX), Y4
+	VMOVDQU      96(AX), Y5
+	VPBROADCASTD 4(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 4(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      128(AX), Y4
+	VMOVDQU      160(AX), Y5
+	VPBROADCASTD 8(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 8(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      192(AX), Y4
+	VMOVDQU      224(AX), Y5
+	VPBROADCASTD 12(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 12(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y0, Y0
+	VMOVUPS      Y0, 256(R9)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y1, Y1
+	VMOVUPS      Y1, 288(R9)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y2, Y2
+	VMOVUPS      Y2, 320(R9)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y3, Y3
+	VMOVUPS      Y3, 352(R9)
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VMOVDQU      256(AX), Y4
+	VMOVDQU      288(AX), Y5
+	VPBROADCASTD 16(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 16(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      320(AX), Y4
+	VMOVDQU      352(AX), Y5
+	VPBROADCASTD 20(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 20(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      384(AX), Y4
+	VMOVDQU      416(AX), Y5
+	VPBROADCASTD 24(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 24(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      448(AX), Y4
+	VMOVDQU      480(AX), Y5
+	VPBROADCASTD 28(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 28(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VBROADCASTSS 32(CX)(R10*1), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      576(AX), Y5
+	VFMADD213PS  256(R9), Y5, Y0
+	VFMADD213PS  (DX)(R10*1), Y4, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      608(AX), Y5
+	VFMADD213PS  288(R9), Y5, Y1
+	VFMADD213PS  32(DX)(R10*1), Y4, Y1
+	VBROADCASTSS 40(CX)(R10*1), Y4
+	VFMADD231PS  640(AX), Y4, Y0
+	VFMADD231PS  672(AX), Y4, Y1
+	VBROADCASTSS 44(CX)(R10*1), Y4
+	VFMADD231PS  704(AX), Y4, Y0
+	VFMADD231PS  736(AX), Y4, Y1
+	VMOVUPS      Y0, (DX)(R10*1)
+	VMOVUPS      Y1, 32(DX)(R10*1)
+	VBROADCASTSS 32(CX)(R11*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  320(R9), Y1, Y2
+	VFMADD213PS  (DX)(R11*1), Y0, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  352(R9), Y1, Y3
+	VFMADD213PS  32(DX)(R11*1), Y0, Y3
+	VBROADCASTSS 40(CX)(R11*1), Y0
+	VFMADD231PS  640(AX), Y0, Y2
+	VFMADD231PS  672(AX), Y0, Y3
+	VBROADCASTSS 44(CX)(R11*1), Y0
+	VFMADD231PS  704(AX), Y0, Y2
+	VFMADD231PS  736(AX), Y0, Y3
+	VMOVUPS      Y2, (DX)(R11*1)
+	VMOVUPS      Y3, 32(DX)(R11*1)
+	SUBQ         $0x02, DI
+
+fewer2:
+	CMPQ         DI, $0x01
+	JLT          next
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VMOVDQU      (AX), Y2
+	VMOVDQU      32(AX), Y3
+	VPBROADCASTD (CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      64(AX), Y2
+	VMOVDQU      96(AX), Y3
+	VPBROADCASTD 4(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      128(AX), Y2
+	VMOVDQU      160(AX), Y3
+	VPBROADCASTD 8(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      192(AX), Y2
+	VMOVDQU      224(AX), Y3
+	VPBROADCASTD 12(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y0, Y0
+	VMOVUPS      Y0, 256(R9)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y1, Y1
+	VMOVUPS      Y1, 288(R9)
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VMOVDQU      256(AX), Y2
+	VMOVDQU      288(AX), Y3
+	VPBROADCASTD 16(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      320(AX), Y2
+	VMOVDQU      352(AX), Y3
+	VPBROADCASTD 20(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      384(AX), Y2
+	VMOVDQU      416(AX), Y3
+	VPBROADCASTD 24(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      448(AX), Y2
+	VMOVDQU      480(AX), Y3
+	VPBROADCASTD 28(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VBROADCASTSS 32(CX)(R10*1), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      576(AX), Y3
+	VFMADD213PS  256(R9), Y3, Y0
+	VFMADD213PS  (DX)(R10*1), Y2, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      608(AX), Y3
+	VFMADD213PS  288(R9), Y3, Y1
+	VFMADD213PS  32(DX)(R10*1), Y2, Y1
+	VBROADCASTSS 40(CX)(R10*1), Y2
+	VFMADD231PS  640(AX), Y2, Y0
+	VFMADD231PS  672(AX), Y2, Y1
+	VBROADCASTSS 44(CX)(R10*1), Y2
+	VFMADD231PS  704(AX), Y2, Y0
+	VFMADD231PS  736(AX), Y2, Y1
+	VMOVUPS      Y0, (DX)(R10*1)
+	VMOVUPS      Y1, 32(DX)(R10*1)
+	SUBQ         $0x01, DI
+
+next:
+	ADDQ $+768, AX
+	ADDQ stride+32(FP), CX
+	ADDQ next+48(FP), BX
+	DECQ blocks+16(FP)
+	JNZ  block
+	VZEROUPPER
+	RET
+
 // func mulTileU8HalvesAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 // Requires: AVX, AVX2, FMA3, AVXVNNI
 TEXT ·mulTileU8HalvesAVXVNNI(SB), $576-48
@@ -2903,6 +5127,773 @@ next:
 	ADDQ $+768, AX
 	ADDQ BX, CX
 	DECQ DX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func mulTileU8HalvesListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+// Requires: AVX, AVX2, FMA3, POPCNT, AVXVNNI
+TEXT ·mulTileU8HalvesListedAVXVNNI(SB), $576-56
+	MOVQ tile+8(FP), AX
+	MOVQ acts+24(FP), CX
+	MOVQ sums+0(FP), DX
+	MOVQ keep+40(FP), BX
+	LEAQ (SP), R9
+	ADDQ $0x3f, R9
+	ANDQ $-64, R9
+
+block:
+	MOVQ    (BX), SI
+	POPCNTQ SI, DI
+
+tokens4:
+	CMPQ         DI, $0x04
+	JLT          fewer4
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R11
+	SHLQ         $0x06, R11
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R12
+	SHLQ         $0x06, R12
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R13
+	SHLQ         $0x06, R13
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPBROADCASTD 52(CX)(R10*1), Y0
+	VPBROADCASTD 52(CX)(R10*1), Y1
+	VPBROADCASTD 52(CX)(R11*1), Y2
+	VPBROADCASTD 52(CX)(R11*1), Y3
+	VPBROADCASTD 52(CX)(R12*1), Y4
+	VPBROADCASTD 52(CX)(R12*1), Y5
+	VPBROADCASTD 52(CX)(R13*1), Y6
+	VPBROADCASTD 52(CX)(R13*1), Y7
+	VMOVDQU      (AX), Y8
+	VMOVDQU      32(AX), Y9
+	VPBROADCASTD (CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD (CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD (CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD (CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      64(AX), Y8
+	VMOVDQU      96(AX), Y9
+	VPBROADCASTD 4(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 4(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 4(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 4(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      128(AX), Y8
+	VMOVDQU      160(AX), Y9
+	VPBROADCASTD 8(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 8(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 8(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 8(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      192(AX), Y8
+	VMOVDQU      224(AX), Y9
+	VPBROADCASTD 12(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 12(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 12(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 12(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y0, Y0
+	VMOVUPS      Y0, 256(R9)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y1, Y1
+	VMOVUPS      Y1, 288(R9)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y2, Y2
+	VMOVUPS      Y2, 320(R9)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y3, Y3
+	VMOVUPS      Y3, 352(R9)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       512(AX), Y4, Y4
+	VMOVUPS      Y4, 384(R9)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       544(AX), Y5, Y5
+	VMOVUPS      Y5, 416(R9)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       512(AX), Y6, Y6
+	VMOVUPS      Y6, 448(R9)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       544(AX), Y7, Y7
+	VMOVUPS      Y7, 480(R9)
+	VPBROADCASTD 56(CX)(R10*1), Y0
+	VPBROADCASTD 56(CX)(R10*1), Y1
+	VPBROADCASTD 56(CX)(R11*1), Y2
+	VPBROADCASTD 56(CX)(R11*1), Y3
+	VPBROADCASTD 56(CX)(R12*1), Y4
+	VPBROADCASTD 56(CX)(R12*1), Y5
+	VPBROADCASTD 56(CX)(R13*1), Y6
+	VPBROADCASTD 56(CX)(R13*1), Y7
+	VMOVDQU      256(AX), Y8
+	VMOVDQU      288(AX), Y9
+	VPBROADCASTD 16(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 16(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 16(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 16(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      320(AX), Y8
+	VMOVDQU      352(AX), Y9
+	VPBROADCASTD 20(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 20(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 20(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 20(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      384(AX), Y8
+	VMOVDQU      416(AX), Y9
+	VPBROADCASTD 24(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 24(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 24(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 24(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VMOVDQU      448(AX), Y8
+	VMOVDQU      480(AX), Y9
+	VPBROADCASTD 28(CX)(R10*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 28(CX)(R11*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 28(CX)(R12*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 28(CX)(R13*1), Y10
+
+	// VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y10, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xfa
+	VBROADCASTSS 32(CX)(R10*1), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      576(AX), Y9
+	VFMADD213PS  256(R9), Y9, Y0
+	VFMADD213PS  (DX)(R10*1), Y8, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      608(AX), Y9
+	VFMADD213PS  288(R9), Y9, Y1
+	VFMADD213PS  32(DX)(R10*1), Y8, Y1
+	VMOVUPS      Y0, (DX)(R10*1)
+	VMOVUPS      Y1, 32(DX)(R10*1)
+	VBROADCASTSS 32(CX)(R11*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  320(R9), Y1, Y2
+	VFMADD213PS  (DX)(R11*1), Y0, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  352(R9), Y1, Y3
+	VFMADD213PS  32(DX)(R11*1), Y0, Y3
+	VMOVUPS      Y2, (DX)(R11*1)
+	VMOVUPS      Y3, 32(DX)(R11*1)
+	VBROADCASTSS 32(CX)(R12*1), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  384(R9), Y1, Y4
+	VFMADD213PS  (DX)(R12*1), Y0, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  416(R9), Y1, Y5
+	VFMADD213PS  32(DX)(R12*1), Y0, Y5
+	VMOVUPS      Y4, (DX)(R12*1)
+	VMOVUPS      Y5, 32(DX)(R12*1)
+	VBROADCASTSS 32(CX)(R13*1), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  448(R9), Y1, Y6
+	VFMADD213PS  (DX)(R13*1), Y0, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  480(R9), Y1, Y7
+	VFMADD213PS  32(DX)(R13*1), Y0, Y7
+	VMOVUPS      Y6, (DX)(R13*1)
+	VMOVUPS      Y7, 32(DX)(R13*1)
+	SUBQ         $0x04, DI
+	JMP          tokens4
+
+fewer4:
+	CMPQ         DI, $0x02
+	JLT          fewer2
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	BSFQ         SI, R11
+	SHLQ         $0x06, R11
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPBROADCASTD 52(CX)(R10*1), Y0
+	VPBROADCASTD 52(CX)(R10*1), Y1
+	VPBROADCASTD 52(CX)(R11*1), Y2
+	VPBROADCASTD 52(CX)(R11*1), Y3
+	VMOVDQU      (AX), Y4
+	VMOVDQU      32(AX), Y5
+	VPBROADCASTD (CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD (CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      64(AX), Y4
+	VMOVDQU      96(AX), Y5
+	VPBROADCASTD 4(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 4(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      128(AX), Y4
+	VMOVDQU      160(AX), Y5
+	VPBROADCASTD 8(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 8(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      192(AX), Y4
+	VMOVDQU      224(AX), Y5
+	VPBROADCASTD 12(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 12(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y0, Y0
+	VMOVUPS      Y0, 256(R9)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y1, Y1
+	VMOVUPS      Y1, 288(R9)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       512(AX), Y2, Y2
+	VMOVUPS      Y2, 320(R9)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       544(AX), Y3, Y3
+	VMOVUPS      Y3, 352(R9)
+	VPBROADCASTD 56(CX)(R10*1), Y0
+	VPBROADCASTD 56(CX)(R10*1), Y1
+	VPBROADCASTD 56(CX)(R11*1), Y2
+	VPBROADCASTD 56(CX)(R11*1), Y3
+	VMOVDQU      256(AX), Y4
+	VMOVDQU      288(AX), Y5
+	VPBROADCASTD 16(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 16(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      320(AX), Y4
+	VMOVDQU      352(AX), Y5
+	VPBROADCASTD 20(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 20(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      384(AX), Y4
+	VMOVDQU      416(AX), Y5
+	VPBROADCASTD 24(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 24(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VMOVDQU      448(AX), Y4
+	VMOVDQU      480(AX), Y5
+	VPBROADCASTD 28(CX)(R10*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 28(CX)(R11*1), Y6
+
+	// VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y6, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xde
+	VBROADCASTSS 32(CX)(R10*1), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      576(AX), Y5
+	VFMADD213PS  256(R9), Y5, Y0
+	VFMADD213PS  (DX)(R10*1), Y4, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      608(AX), Y5
+	VFMADD213PS  288(R9), Y5, Y1
+	VFMADD213PS  32(DX)(R10*1), Y4, Y1
+	VMOVUPS      Y0, (DX)(R10*1)
+	VMOVUPS      Y1, 32(DX)(R10*1)
+	VBROADCASTSS 32(CX)(R11*1), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMOVUPS      576(AX), Y1
+	VFMADD213PS  320(R9), Y1, Y2
+	VFMADD213PS  (DX)(R11*1), Y0, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      608(AX), Y1
+	VFMADD213PS  352(R9), Y1, Y3
+	VFMADD213PS  32(DX)(R11*1), Y0, Y3
+	VMOVUPS      Y2, (DX)(R11*1)
+	VMOVUPS      Y3, 32(DX)(R11*1)
+	SUBQ         $0x02, DI
+
+fewer2:
+	CMPQ         DI, $0x01
+	JLT          next
+	BSFQ         SI, R10
+	SHLQ         $0x06, R10
+	LEAQ         -1(SI), R8
+	ANDQ         R8, SI
+	VPBROADCASTD 52(CX)(R10*1), Y0
+	VPBROADCASTD 52(CX)(R10*1), Y1
+	VMOVDQU      (AX), Y2
+	VMOVDQU      32(AX), Y3
+	VPBROADCASTD (CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      64(AX), Y2
+	VMOVDQU      96(AX), Y3
+	VPBROADCASTD 4(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      128(AX), Y2
+	VMOVDQU      160(AX), Y3
+	VPBROADCASTD 8(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      192(AX), Y2
+	VMOVDQU      224(AX), Y3
+	VPBROADCASTD 12(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       512(AX), Y0, Y0
+	VMOVUPS      Y0, 256(R9)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       544(AX), Y1, Y1
+	VMOVUPS      Y1, 288(R9)
+	VPBROADCASTD 56(CX)(R10*1), Y0
+	VPBROADCASTD 56(CX)(R10*1), Y1
+	VMOVDQU      256(AX), Y2
+	VMOVDQU      288(AX), Y3
+	VPBROADCASTD 16(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      320(AX), Y2
+	VMOVDQU      352(AX), Y3
+	VPBROADCASTD 20(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      384(AX), Y2
+	VMOVDQU      416(AX), Y3
+	VPBROADCASTD 24(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VMOVDQU      448(AX), Y2
+	VMOVDQU      480(AX), Y3
+	VPBROADCASTD 28(CX)(R10*1), Y4
+
+	// VPDPBUSD Y4, Y2, Y0
+	LONG $0x506de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y4, Y3, Y1
+	LONG         $0x5065e2c4
+	BYTE         $0xcc
+	VBROADCASTSS 32(CX)(R10*1), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMOVUPS      576(AX), Y3
+	VFMADD213PS  256(R9), Y3, Y0
+	VFMADD213PS  (DX)(R10*1), Y2, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMOVUPS      608(AX), Y3
+	VFMADD213PS  288(R9), Y3, Y1
+	VFMADD213PS  32(DX)(R10*1), Y2, Y1
+	VMOVUPS      Y0, (DX)(R10*1)
+	VMOVUPS      Y1, 32(DX)(R10*1)
+	SUBQ         $0x01, DI
+
+next:
+	ADDQ $+768, AX
+	ADDQ stride+32(FP), CX
+	ADDQ next+48(FP), BX
+	DECQ blocks+16(FP)
 	JNZ  block
 	VZEROUPPER
 	RET

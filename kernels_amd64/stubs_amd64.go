@@ -998,6 +998,12 @@ func matVecQ3KPlainAVX2(dst *float32, dstStride int, w *byte, rowStride int, gro
 //go:noescape
 func mulTileU8MinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 
+// mulTileU8MinListedAVXVNNI is mulTileU8MinAVXVNNI for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU8MinListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+
 // mulTileU8AVXVNNI multiplies a tile of weights with an offset of 128 with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -1008,6 +1014,12 @@ func mulTileU8MinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stri
 //
 //go:noescape
 func mulTileU8AVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8ListedAVXVNNI is mulTileU8AVXVNNI for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU8ListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
 
 // mulTileU8HalvesMinAVXVNNI multiplies a tile of unsigned weights with scales and minima of 16 columns with n activation rows:
 //
@@ -1020,6 +1032,12 @@ func mulTileU8AVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride 
 //go:noescape
 func mulTileU8HalvesMinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
 
+// mulTileU8HalvesMinListedAVXVNNI is mulTileU8HalvesMinAVXVNNI for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU8HalvesMinListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
+
 // mulTileU8HalvesAVXVNNI multiplies a tile of weights with an offset of 128 and scales of 16 columns with n activation rows:
 //
 //	for r < 16, t < n: sums[16*t+r] += dot(tile row r, activation row t)
@@ -1030,6 +1048,12 @@ func mulTileU8HalvesMinAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte
 //
 //go:noescape
 func mulTileU8HalvesAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, n int)
+
+// mulTileU8HalvesListedAVXVNNI is mulTileU8HalvesAVXVNNI for the activation rows of which a bit is set in the mask of the block:
+// bit t of the mask for row t < 64. next bytes lead from mask to mask.
+//
+//go:noescape
+func mulTileU8HalvesListedAVXVNNI(sums *float32, tile *byte, blocks int, acts *byte, stride int, keep *uint64, next int)
 
 // unpackQ40PackedAVXVNNI unpacks blocks of 32 columns of Q4_0 weights from w on into a tile for mulTileU8AVXVNNI:
 // 16 packed rows (quant.PackGroup, unit 4); stride is not used. blocks is at least 1; records of the tile have 768 bytes. Nothing outside the blocks is read, no

@@ -33,6 +33,7 @@ func vexProducts() []product {
 func vexTiles(a *asm) {
 	for _, p := range vexProducts() {
 		(&tileKernel{asm: a, product: p}).generate()
+		(&tileKernel{asm: a, product: p}).generateListed()
 	}
 	for _, f := range formats() {
 		if f.shift {

@@ -20,7 +20,7 @@ func candidates() []*Set {
 		avxvnni := *base
 		avxvnni.Name = "avxvnni"
 		avxvnni.Attention = avxvnniAttention()
-		sets = []*Set{withProducts(&avxvnni, kernels.MatMulAVXVNNI), avx2}
+		sets = []*Set{withLists(withProducts(&avxvnni, kernels.MatMulAVXVNNI), kernels.MatMulListedAVXVNNI), avx2}
 	}
 	if !kernels.HasAVX512VNNI() {
 		return sets
