@@ -43,6 +43,7 @@ type tileProduct struct {
 	dstStride int
 	w         []byte
 	rowBytes  int
+	wblocks   int // of weights in a row
 	blocks    int // of 32 columns in a row
 	acts      []byte
 	n         int
@@ -53,10 +54,10 @@ type tileProduct struct {
 func mulTiles(
 	isa tileISA, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
 ) {
-	size, blockCols := f.block()
-	must(cols%blockCols == 0, "columns are not whole blocks", cols, cols/blockCols*blockCols)
+	size, _ := f.block()
+	wblocks := f.blocks(cols)
 	must(!packed || rows%groupRows == 0, "packed rows are not whole groups", rows, rows/groupRows*groupRows)
-	p := tileProduct{isa, f, packed, dst, dstStride, w, cols / blockCols * size, cols / actLen, acts, n, keep}
+	p := tileProduct{isa, f, packed, dst, dstStride, w, wblocks * size, wblocks, cols / actLen, acts, n, keep}
 	checkProduct(dst, dstStride, w, p.rowBytes, rows, cols, n)
 	must(len(acts) == n*p.blocks*actBytes, "quantised activations", len(acts), n*p.blocks*actBytes)
 	if keep != nil {
@@ -108,7 +109,10 @@ func (f Format) mostPlain() int {
 // plain computes plain rows, at least a group, for a few activation rows. Where rows is not a multiple of 16, the last group overlaps
 // the one before.
 func (p *tileProduct) plain(rows int) {
-	some, whole := max(1, vecBytes/(groupRows*p.rowBytes))*groupRows, rows/groupRows*groupRows
+	some, whole := rows, rows/groupRows*groupRows
+	if rows*p.rowBytes > vecBytes {
+		some = max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
+	}
 	for r := 0; r < whole; r += some {
 		p.plainGroups(r, min(some, whole-r)/groupRows)
 	}
@@ -119,23 +123,23 @@ func (p *tileProduct) plain(rows int) {
 
 // plainGroups computes some groups of plain rows from row r on.
 func (p *tileProduct) plainGroups(r, groups int) {
-	_, cols := p.format.block()
 	multiply := matVecPlain
 	if p.isa == isaAVXVNNI {
 		multiply = matVecPlainVNNI
 	}
-	multiply(p.format, p.n, &p.dst[r], p.dstStride, &p.w[r*p.rowBytes], p.rowBytes, groups, p.blocks*actLen/cols, &p.acts[0], p.n*actBytes)
+	multiply(p.format, p.n, &p.dst[r], p.dstStride, &p.w[r*p.rowBytes], p.rowBytes, groups, p.wblocks, &p.acts[0], p.n*actBytes)
 }
 
 // vec computes packed rows for a few activation rows.
 func (p *tileProduct) vec(rows int) {
-	_, cols := p.format.block()
 	bytes := vecBytes
 	if p.n > 2 {
 		bytes = againBytes
 	}
-	blocks, stride := p.blocks*actLen/cols, p.n*actBytes
-	some := max(1, bytes/(groupRows*p.rowBytes)) * groupRows
+	some, stride := rows, p.n*actBytes
+	if rows*p.rowBytes > bytes {
+		some = max(1, bytes/(groupRows*p.rowBytes)) * groupRows
+	}
 	for r := 0; r < rows; r += some {
 		groups, w := min(some, rows-r)/groupRows, &p.w[r*p.rowBytes]
 		for t := 0; t < p.n; {
@@ -144,7 +148,7 @@ func (p *tileProduct) vec(rows int) {
 			if p.n-t == 5 {
 				some = 3
 			}
-			p.vecRows(some, &p.dst[t*p.dstStride+r], w, groups, blocks, &p.acts[t*actBytes], stride)
+			p.vecRows(some, &p.dst[t*p.dstStride+r], w, groups, p.wblocks, &p.acts[t*actBytes], stride)
 			t += some
 		}
 	}

@@ -39,9 +39,8 @@ func MatMulVNNI(f Format, packed bool, dst []float32, dstStride int, w []byte, r
 func MatMulListedVNNI(
 	f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64,
 ) {
-	bytes, columns := f.block()
-	must(cols%columns == 0, "columns are not a multiple of the block", cols, cols/columns*columns)
-	blocks := cols / columns
+	bytes, _ := f.block()
+	blocks := f.blocks(cols)
 	p := vnniProduct{f, dst, dstStride, w, blocks * bytes, blocks * bytes, blocks, cols, acts, n, keep}
 	if packed {
 		must(rows%groupRows == 0, "rows are not whole groups", rows, rows/groupRows*groupRows)
@@ -70,11 +69,14 @@ func maskWords(n int) int { return (n + vnniTokens - 1) / vnniTokens }
 // groups overlap each other, and some results are stored twice.
 func (p *vnniProduct) many(rows int) {
 	const pair = 2 * groupRows
-	tokens := min(p.n, vnniTokens, max(1, vnniMACs/(pair*p.cols)))
-	if tokens < min(p.n, vnniTokens) {
+	tokens, pairs := min(p.n, vnniTokens), 1
+	if tokens*pair*p.cols > vnniMACs && tokens > 1 {
+		tokens = max(1, vnniMACs/(pair*p.cols))
 		p.keep = nil // masks are of vnniTokens rows
 	}
-	pairs := max(1, min(vnniMACs/(pair*p.cols*tokens), vnniBytes/(pair*p.rowBytes)))
+	if rows >= 2*pair {
+		pairs = max(1, min(vnniMACs/(pair*p.cols*tokens), vnniBytes/(pair*p.rowBytes)))
+	}
 	for r := 0; r < rows; r += pairs * pair {
 		some := min(pairs*pair, rows-r)
 		for t := 0; t < p.n; t += tokens {
