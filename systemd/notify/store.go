@@ -37,15 +37,23 @@ func (n *Notifier) Store(name string, f *os.File) error {
 	if err != nil {
 		return fmt.Errorf("notify: store %s: %w", name, err)
 	}
+	// Not f.Fd, which makes what f shares with the listener wait inside the kernel: Accept would then hold up Close for ever.
+	file, err := f.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("notify: store %s: %w", name, err)
+	}
 	if err := n.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
 	var sent error
+	var controlled error
 	err = raw.Write(func(fd uintptr) bool {
-		sent = unix.Sendmsg(int(fd), []byte("FDSTORE=1\nFDNAME="+name), unix.UnixRights(int(f.Fd())), nil, unix.MSG_NOSIGNAL)
+		controlled = file.Control(func(stored uintptr) {
+			sent = unix.Sendmsg(int(fd), []byte("FDSTORE=1\nFDNAME="+name), unix.UnixRights(int(stored)), nil, unix.MSG_NOSIGNAL)
+		})
 		return !errors.Is(sent, unix.EAGAIN) // else wait until there is room
 	})
-	if err := errors.Join(err, sent); err != nil {
+	if err := errors.Join(err, controlled, sent); err != nil {
 		return fmt.Errorf("notify: store %s: %w", name, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -55,9 +56,7 @@ func TestStore(t *testing.T) {
 		t.Fatalf("rights: %v, %v", fds, err)
 	}
 	addr := tcp.Addr().String()
-	if err := tcp.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeWhileAccepting(t, tcp)
 	_ = f.Close()
 	stored := os.NewFile(uintptr(fds[0]), "stored")
 	again, err := net.FileListener(stored)
@@ -75,6 +74,33 @@ func TestStore(t *testing.T) {
 		t.Errorf("accept: %v", err)
 	} else {
 		_ = c.Close()
+	}
+}
+
+// closeWhileAccepting closes a listener that somebody waits for a connection at: a service that is stopped does so, and would be
+// killed by the manager a minute later if the listener did not let go.
+func closeWhileAccepting(t *testing.T, l net.Listener) {
+	t.Helper()
+	accepted, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := l.Accept()
+		accepted <- err
+	}()
+	time.Sleep(20 * time.Millisecond) // until Accept waits
+	go func() { closed <- l.Close() }()
+	for _, c := range []struct {
+		what  string
+		ended chan error
+		want  error
+	}{{"Close", closed, nil}, {"Accept", accepted, net.ErrClosed}} {
+		select {
+		case err := <-c.ended:
+			if !errors.Is(err, c.want) {
+				t.Fatalf("%s: %v, want %v", c.what, err, c.want)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s does not return", c.what)
+		}
 	}
 }
 

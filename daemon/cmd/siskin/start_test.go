@@ -46,8 +46,16 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // of a whole life of the process: of no interest
 }
 
+// A daemon whose broker's socket is in the service manager's store stops when it is told to. It has once waited for one more
+// connection, until the manager killed it.
+func TestStopsUnderManager(t *testing.T) {
+	begun := time.Now()
+	startOnce(t, program(t), goldentest.Model(t), t.TempDir())
+	t.Logf("built, started, asked and stopped in %v", time.Since(begun)) // startOnce allows a minute
+}
+
 // startOnce runs one daemon from start to stop and returns the three times in milliseconds.
-func startOnce(b *testing.B, bin, modelPath, dir string) (ready, first, prefill float64) {
+func startOnce(b testing.TB, bin, modelPath, dir string) (ready, first, prefill float64) {
 	b.Helper()
 	// An address that was free a moment ago: the daemon does not tell which one it takes.
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -83,14 +91,18 @@ func startOnce(b *testing.B, bin, modelPath, dir string) (ready, first, prefill 
 	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		b.Fatal(err)
 	}
+	stopped := time.Now()
 	if err := daemon.Wait(); err != nil {
 		b.Fatal(err)
+	}
+	if took := time.Since(stopped); took > 10*time.Second {
+		b.Errorf("it took %v to stop", took)
 	}
 	return ready, first, prefill
 }
 
 // awaitReady waits for READY=1 (sd_notify(3)) and returns the milliseconds since begun.
-func awaitReady(b *testing.B, manager *net.UnixConn, begun time.Time) float64 {
+func awaitReady(b testing.TB, manager *net.UnixConn, begun time.Time) float64 {
 	b.Helper()
 	if err := manager.SetReadDeadline(begun.Add(time.Minute)); err != nil {
 		b.Fatal(err)
@@ -109,7 +121,7 @@ func awaitReady(b *testing.B, manager *net.UnixConn, begun time.Time) float64 {
 
 // firstToken asks the daemon and returns the milliseconds until the first piece of the answer, and those that the daemon
 // says the prompt took.
-func firstToken(ctx context.Context, b *testing.B, broker string) (first, prefill float64) {
+func firstToken(ctx context.Context, b testing.TB, broker string) (first, prefill float64) {
 	b.Helper()
 	f := brokerFlags{Broker: "tcp://" + broker, Device: "kitchen", Timeout: time.Minute}
 	a, err := f.dial(ctx)
