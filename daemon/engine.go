@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,7 @@ type engine struct {
 	threads   threads
 	packing   packing
 	reader    *stream.Reader // of weights that do not stay in memory; nil: all stay
+	populated func()         // ends the mapping of weights, or nil
 	closed    bool
 	log       *slog.Logger
 }
@@ -69,6 +71,9 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	if e.plan, err = e.planMemory(c, o, workers); err != nil {
 		return e, err
 	}
+	if e.plan.Choice.StreamedBytes == 0 {
+		e.populate() // while the state gets its memory
+	}
 	e.config = chosen(*c, &e.plan)
 	for _, step := range e.plan.Steps {
 		e.log.Warn("memory is short", "budget", budget.MiB(e.plan.Budget), "from", e.plan.Source, "instead", step)
@@ -88,6 +93,16 @@ func loadEngine(c *config.Config, o *Options, measure bool) (e *engine, err erro
 	}
 	e.streamWeights(o)
 	return e, e.chooseThreads(c, o, measure)
+}
+
+// populate begins to map all weights, so that the first answer does not wait for it.
+func (e *engine) populate() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := e.model.Populate(ctx)
+	e.populated = func() {
+		cancel()
+		<-done
+	}
 }
 
 // adaptersDir is the folder of adapters.
@@ -212,6 +227,9 @@ func (e *engine) close() error {
 		return nil
 	}
 	e.closed = true
+	if e.populated != nil {
+		e.populated()
+	}
 	defer func() { e.tokenizer, e.template, e.state, e.model = nil, nil, nil, nil }() // large ones are not to wait for who holds e
 	if e.pool != nil {
 		e.pool.Close()
