@@ -113,7 +113,12 @@ func testListed(
 					}
 				}
 				keep := make([]uint64, quant.ListWords(d.n, cols))
-				quant.ListActs(keep, acts, d.n)
+				words := len(keep) / (cols / quant.ActBlock)
+				for i := range blocks {
+					if t := i % d.n; blocks[i] != (quant.Act{}) {
+						keep[i/d.n*words+t/64] |= 1 << (t % 64)
+					}
+				}
 				for _, packed := range []bool{false, true} {
 					if packed {
 						if d.rows%quant.PackRows != 0 {

@@ -70,6 +70,7 @@ type phase struct {
 	quantise  bool             // the attention quantises its result
 	storeLate bool             // the attention stores keys and values, see State.store
 	keep      []uint64         // (cols/32, 2 * rows / 64) masks of the blocks of acts that are not zeros, of a listed input
+	kept      []uint64         // (rows, quant.KeptWords) blocks of the second plane that were kept, of a listed input
 	acts      []byte           // (cols/32, planes*rows) quant.Acts: the quantised input
 	next      []byte           // the same for the region that follows
 	scratch   []float32        // (workers, 2 * rows of a pass, matrix rows of a piece) results on their way to dst
@@ -90,6 +91,7 @@ func (p *phase) place(s *State, a *arena.Arena, workers int) {
 	size := s.limits.Rows * max(c.Dim, c.FFN, 2*c.refinedWidth()) / quant.ActBlock * quant.ActBytes
 	p.acts, p.next = a.Bytes(size), a.Bytes(size)
 	p.keep = make([]uint64, quant.ListWords(2*s.limits.Rows, c.refinedWidth()))
+	p.kept = make([]uint64, s.limits.Rows*quant.KeptWords(c.refinedWidth()))
 }
 
 // scratchLen is the length of one worker's scratch: a piece never has more matrix rows than maxStep.
@@ -131,8 +133,8 @@ func (s *State) multiply(in input, products ...product) {
 	}
 	s.adaptRegion()
 	if p.listed {
-		n := 2 * len(s.rows)
-		quant.ListActs(p.keep[:quant.ListWords(n, p.cols)], p.planes(n), n)
+		n := len(s.rows)
+		quant.ListKept(p.keep[:quant.ListWords(2*n, p.cols)], p.kept[:n*quant.KeptWords(p.cols)], n, p.cols/quant.ActBlock)
 	}
 	s.pool.RunAhead(total, p.multiplyTask, s.ahead(in.then))
 	if p.products[0].next != nil {
@@ -153,7 +155,8 @@ func (p *phase) planes(n int) []byte { return p.acts[:n*p.cols/quant.ActBlock*qu
 // dropRow drops the small blocks of the second plane of row i, for a set that gains by a list of the others.
 func (s *State) dropRow(_, i int) {
 	n := len(s.rows)
-	quant.DropSmall(s.phase.planes(2*n), n, i, leastRefined)
+	words := quant.KeptWords(s.phase.cols)
+	quant.DropSmall(s.phase.planes(2*n), n, i, leastRefined, s.phase.kept[i*words:(i+1)*words])
 }
 
 // prepareRow normalises row i of the input if it is to be, and quantises it. A region of float weights alone does not look

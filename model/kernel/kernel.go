@@ -19,7 +19,7 @@ import (
 type MatMulQ8 func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int)
 
 // MatMulListed is MatMulQ8 for activations of which many blocks are zeros (quant.DropSmall): keep is (cols/32, n/64 rounded up)
-// masks as quant.ListActs makes them, and blocks that they don't name are not multiplied. The results have the same bits.
+// masks as quant.ListKept makes them, and blocks that they don't name are not multiplied. The results have the same bits.
 type MatMulListed func(dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int, keep []uint64)
 
 // MatMulFloat is MatMulQ8 for float weights (little endian F32, F16 or BF16), never packed, and float32 activations x

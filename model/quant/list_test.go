@@ -76,30 +76,33 @@ func TestDropSmall(t *testing.T) {
 // dropSmall drops the small blocks of n rows.
 func dropSmall(acts []byte, n int, least float32) {
 	for t := range n {
-		quant.DropSmall(acts, n, t, least)
+		quant.DropSmall(acts, n, t, least, make([]uint64, quant.KeptWords(len(acts)/quant.ActBytes/(2*n)*quant.ActBlock)))
 	}
 }
 
-// ListActs has a bit for every block that is not zeros.
-func TestListActs(t *testing.T) {
-	const cols = 3 * quant.ActBlock
-	for _, n := range []int{1, 63, 64, 65, 130} {
-		acts := quant.NewActs(n * cols / quant.ActBlock * quant.ActBytes)
-		all := quant.ActsOf(acts)
-		for i := range all {
-			if i%3 != 1 {
-				all[i].D = 0.5
+// ListKept has a bit for every block of the first plane, and for those of the second that are not dropped.
+func TestListKept(t *testing.T) {
+	for _, cols := range []int{3 * quant.ActBlock, 64 * quant.ActBlock, 130 * quant.ActBlock} {
+		for _, n := range []int{1, 31, 32, 33, 64, 65} {
+			acts, blocks, own := refinedActs(n, cols), cols/quant.ActBlock, quant.KeptWords(cols)
+			kept := make([]uint64, n*own)
+			for row := range n {
+				kept[row*own] = ^uint64(0) // what was there before does not count
+				quant.DropSmall(acts, n, row, 0.75, kept[row*own:(row+1)*own])
 			}
-		}
-		keep := make([]uint64, quant.ListWords(n, cols))
-		keep[0] = ^uint64(0)
-		quant.ListActs(keep, acts, n)
-		words := len(keep) / 3
-		for b := range 3 {
-			for row := range 64 * words {
-				got := keep[b*words+row/64]>>(row%64)&1 == 1
-				if want := row < n && (b*n+row)%3 != 1; got != want {
-					t.Errorf("%d rows, block %d, row %d: %v, want %v", n, b, row, got, want)
+			keep := make([]uint64, quant.ListWords(2*n, cols))
+			for i := range keep {
+				keep[i] = uint64(i)
+			}
+			quant.ListKept(keep, kept, n, blocks)
+			words := len(keep) / blocks
+			for b := range blocks {
+				for row := range 64 * words {
+					got := keep[b*words+row/64]>>(row%64)&1 == 1
+					want := row < n || row < 2*n && quant.ActsOf(acts)[b*2*n+row] != quant.Act{}
+					if got != want {
+						t.Fatalf("%d columns, %d rows, block %d, row %d: %v, want %v", cols, n, b, row, got, want)
+					}
 				}
 			}
 		}
@@ -109,11 +112,12 @@ func TestListActs(t *testing.T) {
 func TestListPanics(t *testing.T) {
 	acts := quant.NewActs(6 * quant.ActBytes)
 	for name, f := range map[string]func(){
-		"planes": func() { quant.DropSmall(acts, 2, 0, 1) },
-		"row":    func() { quant.DropSmall(acts, 3, 3, 1) },
-		"none":   func() { quant.DropSmall(acts, 0, 0, 1) },
-		"rows":   func() { quant.ListActs(make([]uint64, 2), acts, 4) },
-		"masks":  func() { quant.ListActs(make([]uint64, 1), acts, 3) },
+		"planes": func() { quant.DropSmall(acts, 2, 0, 1, make([]uint64, 1)) },
+		"row":    func() { quant.DropSmall(acts, 3, 3, 1, make([]uint64, 1)) },
+		"none":   func() { quant.DropSmall(acts, 0, 0, 1, make([]uint64, 1)) },
+		"words":  func() { quant.DropSmall(acts, 3, 0, 1, make([]uint64, 2)) },
+		"masks":  func() { quant.ListKept(make([]uint64, 1), make([]uint64, 3), 3, 2) },
+		"kept":   func() { quant.ListKept(make([]uint64, 2), make([]uint64, 2), 3, 2) },
 	} {
 		func() {
 			defer func() {
