@@ -106,13 +106,18 @@ func (f Format) mostPlain() int {
 	return min(2, f.mostRows())
 }
 
+// rowsWithin is how many rows one call takes: all, or whole groups of so many bytes, but at least one. Most calls need no division.
+func (p *tileProduct) rowsWithin(bytes, rows int) int {
+	if rows*p.rowBytes <= bytes {
+		return rows
+	}
+	return max(1, bytes/(groupRows*p.rowBytes)) * groupRows
+}
+
 // plain computes plain rows, at least a group, for a few activation rows. Where rows is not a multiple of 16, the last group overlaps
 // the one before.
 func (p *tileProduct) plain(rows int) {
-	some, whole := rows, rows/groupRows*groupRows
-	if rows*p.rowBytes > vecBytes {
-		some = max(1, vecBytes/(groupRows*p.rowBytes)) * groupRows
-	}
+	some, whole := p.rowsWithin(vecBytes, rows), rows/groupRows*groupRows
 	for r := 0; r < whole; r += some {
 		p.plainGroups(r, min(some, whole-r)/groupRows)
 	}
@@ -136,10 +141,7 @@ func (p *tileProduct) vec(rows int) {
 	if p.n > 2 {
 		bytes = againBytes
 	}
-	some, stride := rows, p.n*actBytes
-	if rows*p.rowBytes > bytes {
-		some = max(1, bytes/(groupRows*p.rowBytes)) * groupRows
-	}
+	some, stride := p.rowsWithin(bytes, rows), p.n*actBytes
 	for r := 0; r < rows; r += some {
 		groups, w := min(some, rows-r)/groupRows, &p.w[r*p.rowBytes]
 		for t := 0; t < p.n; {

@@ -73,11 +73,10 @@ func machine(key string, slice func() (float64, time.Duration)) measurement {
 // second of all together.
 func (r *runner) decoding(key string, seq, n, depth, steps int) measurement {
 	return measurement{
-		key:   key,
-		begin: func(ctx context.Context) error { return r.rewind(ctx, seq, n, depth) },
+		key: key,
 		slice: func(ctx context.Context, i int) amount {
 			from, to := sliceOf(steps, i)
-			// Batches share sequences: the one before this may have written these tokens.
+			// The run before has written these tokens, or another batch, which shares sequences.
 			if err := r.rewind(ctx, seq, n, depth+from); err != nil {
 				return amount{err: err}
 			}
@@ -110,12 +109,8 @@ const settle = 100 * time.Millisecond
 // contended is decoding at depth 0 on a busy machine.
 func (r *runner) contended() measurement {
 	m := r.decoding(keyContended, 1+slices.Index(r.plan.Depths, 0), 1, 0, r.plan.Tokens)
-	rewind := m.begin
 	var stop func() error
 	m.begin = func(ctx context.Context) (err error) {
-		if err := rewind(ctx); err != nil {
-			return err
-		}
 		if stop, err = r.plan.Busy(ctx); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ type vector = reg.VecVirtual
 // (decision 0014).
 const packedAhead = 8 << 10
 
-// fewAhead is packedAhead for 2 to 4 activation rows: a pass of four took 0.92 to 0.95 of the time that it takes with 8 KB.
+// fewAhead is packedAhead for 2 to 4 activation rows: a pass of four took 0.90 to 0.96 of the time that it takes with 8 KB.
 const fewAhead = 16 << 10
 
 // streamAhead is how far ahead of plain rows, in bytes, memory is asked for in one stream.
