@@ -4,7 +4,7 @@
 
 package kernels
 
-// mulQ40VNNI multiplies pairs of groups of 16 rows of Q4_0 weights with tokens <= 64 rows of 8-bit
+// mulQ40VNNI multiplies pairs of groups of 16 rows of Q4_0 weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -12,13 +12,13 @@ package kernels
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ41VNNI multiplies pairs of groups of 16 rows of Q4_1 weights with tokens <= 64 rows of 8-bit
+// mulQ41VNNI multiplies pairs of groups of 16 rows of Q4_1 weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -26,13 +26,13 @@ func mulQ40VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulIQ4NLVNNI multiplies pairs of groups of 16 rows of IQ4_NL weights with tokens <= 64 rows of 8-bit
+// mulIQ4NLVNNI multiplies pairs of groups of 16 rows of IQ4_NL weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -40,13 +40,13 @@ func mulQ41VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ50VNNI multiplies pairs of groups of 16 rows of Q5_0 weights with tokens <= 64 rows of 8-bit
+// mulQ50VNNI multiplies pairs of groups of 16 rows of Q5_0 weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -54,13 +54,13 @@ func mulIQ4NLVNNI(dst *float32, dstStride int, second int, w *byte, stride int, 
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ51VNNI multiplies pairs of groups of 16 rows of Q5_1 weights with tokens <= 64 rows of 8-bit
+// mulQ51VNNI multiplies pairs of groups of 16 rows of Q5_1 weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -68,13 +68,13 @@ func mulQ50VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ80VNNI multiplies pairs of groups of 16 rows of Q8_0 weights with tokens <= 64 rows of 8-bit
+// mulQ80VNNI multiplies pairs of groups of 16 rows of Q8_0 weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -82,13 +82,13 @@ func mulQ51VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ2KVNNI multiplies pairs of groups of 16 rows of Q2_K weights with tokens <= 64 rows of 8-bit
+// mulQ2KVNNI multiplies pairs of groups of 16 rows of Q2_K weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -96,13 +96,13 @@ func mulQ80VNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ2KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ3KVNNI multiplies pairs of groups of 16 rows of Q3_K weights with tokens <= 64 rows of 8-bit
+// mulQ3KVNNI multiplies pairs of groups of 16 rows of Q3_K weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -110,13 +110,13 @@ func mulQ2KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ3KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ4KVNNI multiplies pairs of groups of 16 rows of Q4_K weights with tokens <= 64 rows of 8-bit
+// mulQ4KVNNI multiplies pairs of groups of 16 rows of Q4_K weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -124,13 +124,13 @@ func mulQ3KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulIQ4XSVNNI multiplies pairs of groups of 16 rows of IQ4_XS weights with tokens <= 64 rows of 8-bit
+// mulIQ4XSVNNI multiplies pairs of groups of 16 rows of IQ4_XS weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -138,13 +138,13 @@ func mulQ4KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ5KVNNI multiplies pairs of groups of 16 rows of Q5_K weights with tokens <= 64 rows of 8-bit
+// mulQ5KVNNI multiplies pairs of groups of 16 rows of Q5_K weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -152,13 +152,13 @@ func mulIQ4XSVNNI(dst *float32, dstStride int, second int, w *byte, stride int, 
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
 func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, apart int, pairs int, blocks int, acts *byte, n int, tokens int, keep *uint64, keepStride int)
 
-// mulQ6KVNNI multiplies pairs of groups of 16 rows of Q6_K weights with tokens <= 64 rows of 8-bit
+// mulQ6KVNNI multiplies pairs of groups of 16 rows of Q6_K weights with tokens <= 128 rows of 8-bit
 // activations. For r < 16, t < tokens, with p from 0 to pairs-1 and W rows of w[p*32*rowBytes:]:
 //
 //	dst[32*p + t*dstStride + r] = dot(row r, activation row t)
@@ -166,7 +166,7 @@ func mulQ5KVNNI(dst *float32, dstStride int, second int, w *byte, stride int, ap
 //
 // Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.
 // acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.
-// Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.
+// Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.
 // No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.
 //
 //go:noescape
@@ -1681,19 +1681,19 @@ func mulF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, co
 //go:noescape
 func mulBF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
 
-// quantizeAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does.
-// stride is in bytes; blocks is at least 1.
+// quantizeAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does,
+// with scales rounded up until the bits of tail are zero. stride is in bytes; blocks is at least 1.
 // No alignment is needed; nothing outside the vectors is touched.
 //
 //go:noescape
-func quantizeAVX2(dst *byte, stride int, x *float32, blocks int)
+func quantizeAVX2(dst *byte, stride int, x *float32, blocks int, tail uint32)
 
 // quantizeRefinedAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does,
-// and what these 8 bits leave of them the Act at low + b*stride. stride is in bytes; blocks is at least 1.
+// and what these 8 bits leave of them the Act at low + b*stride. stride and tail as of quantizeAVX2; blocks is at least 1.
 // No alignment is needed; nothing outside the vectors is touched.
 //
 //go:noescape
-func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int)
+func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int, tail uint32)
 
 // toF16AVX2 stores x[i], i < n, as little-endian binary16, rounded to nearest even.
 // No alignment is needed; nothing outside the vectors is touched.

@@ -4,75 +4,88 @@
 
 #include "textflag.h"
 
-// func quantizeAVX2(dst *byte, stride int, x *float32, blocks int)
+// func quantizeAVX2(dst *byte, stride int, x *float32, blocks int, tail uint32)
 // Requires: AVX, AVX2
-TEXT ·quantizeAVX2(SB), $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ blocks+24(FP), BX
+TEXT ·quantizeAVX2(SB), $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         blocks+24(FP), BX
+	MOVL         tail+32(FP), SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, X0
 
 block:
-	VMOVUPS      (DX), Y0
-	VMOVUPS      32(DX), Y1
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      96(DX), Y3
-	VMOVDQU      magnitude<>+0(SB), Y5
-	VPAND        Y0, Y5, Y4
-	VPAND        Y1, Y5, Y6
-	VPMAXSD      Y6, Y4, Y4
-	VPAND        Y2, Y5, Y6
-	VPMAXSD      Y6, Y4, Y4
-	VPAND        Y3, Y5, Y5
-	VPMAXSD      Y5, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X5
-	VPMAXSD      X5, X4, X4
-	VPSHUFD      $0x4e, X4, X5
-	VPMAXSD      X5, X4, X4
-	VPSHUFD      $0xb1, X4, X5
-	VPMAXSD      X5, X4, X4
-	VPCMPGTD     largest<>+0(SB), X4, X6
-	VDIVPS       levels<>+0(SB), X4, X4
-	VMOVDQU      nan<>+0(SB), X5
-	VBLENDVPS    X6, X5, X4, X4
-	VBROADCASTSS X4, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VDIVPS       Y4, Y1, Y1
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      64(DX), Y3
+	VMOVUPS      96(DX), Y4
+	VMOVDQU      magnitude<>+0(SB), Y6
+	VPAND        Y1, Y6, Y5
+	VPAND        Y2, Y6, Y7
+	VPMAXSD      Y7, Y5, Y5
+	VPAND        Y3, Y6, Y7
+	VPMAXSD      Y7, Y5, Y5
+	VPAND        Y4, Y6, Y6
+	VPMAXSD      Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMAXSD      X6, X5, X5
+	VPSHUFD      $0x4e, X5, X6
+	VPMAXSD      X6, X5, X5
+	VPSHUFD      $0xb1, X5, X6
+	VPMAXSD      X6, X5, X5
+	VPCMPGTD     mostActivation<>+0(SB), X5, X7
+	VMOVDQU      leastActivation<>+0(SB), X6
+	VPCMPGTD     X5, X6, X6
+	VMULPS       level<>+0(SB), X5, X5
+	VPADDD       X0, X5, X5
+	VPANDN       X5, X0, X5
+	VPANDN       X5, X6, X5
+	VMOVDQU      nan<>+0(SB), X6
+	VBLENDVPS    X7, X6, X5, X5
+	VMOVUPS      one<>+0(SB), X7
+	VDIVPS       X5, X7, X7
+	VBROADCASTSS X7, Y7
+	VBROADCASTSS X5, Y6
+	VMULPS       Y7, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	VDIVPS       Y4, Y2, Y2
+	VMULPS       Y7, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
-	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y7, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPACKSSDW    Y1, Y0, Y0
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSWB    Y2, Y0, Y0
-	VMOVDQU      packed<>+0(SB), Y1
-	VPERMD       Y0, Y1, Y0
-	VPMAXSB      least<>+0(SB), Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VCMPPS       $0x0c, Y1, Y4, Y1
-	VPAND        Y1, Y0, Y0
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      ones8<>+0(SB), Y1
-	VPMADDUBSW   Y0, Y1, Y1
-	VPMADDWD     ones16<>+0(SB), Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X0
-	VPHADDD      X0, X1, X1
-	VPHADDD      X1, X1, X1
-	VPSHUFD      $0xb1, X1, X0
-	VPADDD       X1, X0, X0
-	VPBLENDD     $0x0c, X1, X0, X1
-	VCVTDQ2PS    X1, X0
-	VMULPS       X4, X0, X0
-	VBLENDPS     $0x01, X4, X0, X0
-	VMOVUPS      X0, 32(AX)
-	VPXOR        X0, X0, X0
-	VPSHUFD      $0x38, X1, X1
-	VPBLENDD     $0x08, X0, X1, X1
-	VPSLLD       $0x07, X1, X1
-	VPSUBD       X1, X0, X1
-	VMOVDQU      X1, 48(AX)
+	VMULPS       Y7, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x0c, Y2, Y6, Y2
+	VPAND        Y2, Y1, Y1
+	VMOVDQU      Y1, (AX)
+	VMOVDQU      ones8<>+0(SB), Y2
+	VPMADDUBSW   Y1, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X1
+	VPHADDD      X1, X2, X2
+	VPHADDD      X2, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VPADDD       X2, X1, X1
+	VPBLENDD     $0x0c, X2, X1, X2
+	VCVTDQ2PS    X2, X1
+	VMULPS       X5, X1, X1
+	VBLENDPS     $0x01, X5, X1, X1
+	VMOVUPS      X1, 32(AX)
+	VPSHUFD      $0x38, X2, X2
+	VPSIGND      minus<>+0(SB), X2, X2
+	VPSLLD       $0x07, X2, X2
+	VPAND        exponentBits<>+0(SB), X5, X1
+	VPADDD       exactOffset<>+0(SB), X1, X1
+	VCMPPS       $0x03, X5, X5, X3
+	VPOR         X3, X1, X1
+	VPBLENDD     $0x08, X1, X2, X2
+	VMOVDQU      X2, 48(AX)
 	ADDQ         $0x80, DX
 	ADDQ         CX, AX
 	DECQ         BX
@@ -98,41 +111,59 @@ DATA magnitude<>+56(SB)/4, $0x7fffffff
 DATA magnitude<>+60(SB)/4, $0x7fffffff
 GLOBL magnitude<>(SB), RODATA|NOPTR, $64
 
-DATA largest<>+0(SB)/4, $0x7f7fffff
-DATA largest<>+4(SB)/4, $0x7f7fffff
-DATA largest<>+8(SB)/4, $0x7f7fffff
-DATA largest<>+12(SB)/4, $0x7f7fffff
-DATA largest<>+16(SB)/4, $0x7f7fffff
-DATA largest<>+20(SB)/4, $0x7f7fffff
-DATA largest<>+24(SB)/4, $0x7f7fffff
-DATA largest<>+28(SB)/4, $0x7f7fffff
-DATA largest<>+32(SB)/4, $0x7f7fffff
-DATA largest<>+36(SB)/4, $0x7f7fffff
-DATA largest<>+40(SB)/4, $0x7f7fffff
-DATA largest<>+44(SB)/4, $0x7f7fffff
-DATA largest<>+48(SB)/4, $0x7f7fffff
-DATA largest<>+52(SB)/4, $0x7f7fffff
-DATA largest<>+56(SB)/4, $0x7f7fffff
-DATA largest<>+60(SB)/4, $0x7f7fffff
-GLOBL largest<>(SB), RODATA|NOPTR, $64
+DATA mostActivation<>+0(SB)/4, $0x747fffff
+DATA mostActivation<>+4(SB)/4, $0x747fffff
+DATA mostActivation<>+8(SB)/4, $0x747fffff
+DATA mostActivation<>+12(SB)/4, $0x747fffff
+DATA mostActivation<>+16(SB)/4, $0x747fffff
+DATA mostActivation<>+20(SB)/4, $0x747fffff
+DATA mostActivation<>+24(SB)/4, $0x747fffff
+DATA mostActivation<>+28(SB)/4, $0x747fffff
+DATA mostActivation<>+32(SB)/4, $0x747fffff
+DATA mostActivation<>+36(SB)/4, $0x747fffff
+DATA mostActivation<>+40(SB)/4, $0x747fffff
+DATA mostActivation<>+44(SB)/4, $0x747fffff
+DATA mostActivation<>+48(SB)/4, $0x747fffff
+DATA mostActivation<>+52(SB)/4, $0x747fffff
+DATA mostActivation<>+56(SB)/4, $0x747fffff
+DATA mostActivation<>+60(SB)/4, $0x747fffff
+GLOBL mostActivation<>(SB), RODATA|NOPTR, $64
 
-DATA levels<>+0(SB)/4, $0x42fe0000
-DATA levels<>+4(SB)/4, $0x42fe0000
-DATA levels<>+8(SB)/4, $0x42fe0000
-DATA levels<>+12(SB)/4, $0x42fe0000
-DATA levels<>+16(SB)/4, $0x42fe0000
-DATA levels<>+20(SB)/4, $0x42fe0000
-DATA levels<>+24(SB)/4, $0x42fe0000
-DATA levels<>+28(SB)/4, $0x42fe0000
-DATA levels<>+32(SB)/4, $0x42fe0000
-DATA levels<>+36(SB)/4, $0x42fe0000
-DATA levels<>+40(SB)/4, $0x42fe0000
-DATA levels<>+44(SB)/4, $0x42fe0000
-DATA levels<>+48(SB)/4, $0x42fe0000
-DATA levels<>+52(SB)/4, $0x42fe0000
-DATA levels<>+56(SB)/4, $0x42fe0000
-DATA levels<>+60(SB)/4, $0x42fe0000
-GLOBL levels<>(SB), RODATA|NOPTR, $64
+DATA leastActivation<>+0(SB)/4, $0x11000000
+DATA leastActivation<>+4(SB)/4, $0x11000000
+DATA leastActivation<>+8(SB)/4, $0x11000000
+DATA leastActivation<>+12(SB)/4, $0x11000000
+DATA leastActivation<>+16(SB)/4, $0x11000000
+DATA leastActivation<>+20(SB)/4, $0x11000000
+DATA leastActivation<>+24(SB)/4, $0x11000000
+DATA leastActivation<>+28(SB)/4, $0x11000000
+DATA leastActivation<>+32(SB)/4, $0x11000000
+DATA leastActivation<>+36(SB)/4, $0x11000000
+DATA leastActivation<>+40(SB)/4, $0x11000000
+DATA leastActivation<>+44(SB)/4, $0x11000000
+DATA leastActivation<>+48(SB)/4, $0x11000000
+DATA leastActivation<>+52(SB)/4, $0x11000000
+DATA leastActivation<>+56(SB)/4, $0x11000000
+DATA leastActivation<>+60(SB)/4, $0x11000000
+GLOBL leastActivation<>(SB), RODATA|NOPTR, $64
+
+DATA level<>+0(SB)/4, $0x3c010204
+DATA level<>+4(SB)/4, $0x3c010204
+DATA level<>+8(SB)/4, $0x3c010204
+DATA level<>+12(SB)/4, $0x3c010204
+DATA level<>+16(SB)/4, $0x3c010204
+DATA level<>+20(SB)/4, $0x3c010204
+DATA level<>+24(SB)/4, $0x3c010204
+DATA level<>+28(SB)/4, $0x3c010204
+DATA level<>+32(SB)/4, $0x3c010204
+DATA level<>+36(SB)/4, $0x3c010204
+DATA level<>+40(SB)/4, $0x3c010204
+DATA level<>+44(SB)/4, $0x3c010204
+DATA level<>+48(SB)/4, $0x3c010204
+DATA level<>+52(SB)/4, $0x3c010204
+DATA level<>+56(SB)/4, $0x3c010204
+DATA level<>+60(SB)/4, $0x3c010204
+GLOBL level<>(SB), RODATA|NOPTR, $64
 
 DATA nan<>+0(SB)/4, $0x7fc00000
 DATA nan<>+4(SB)/4, $0x7fc00000
@@ -152,6 +183,24 @@ DATA nan<>+56(SB)/4, $0x7fc00000
 DATA nan<>+60(SB)/4, $0x7fc00000
 GLOBL nan<>(SB), RODATA|NOPTR, $64
 
+DATA one<>+0(SB)/4, $0x3f800000
+DATA one<>+4(SB)/4, $0x3f800000
+DATA one<>+8(SB)/4, $0x3f800000
+DATA one<>+12(SB)/4, $0x3f800000
+DATA one<>+16(SB)/4, $0x3f800000
+DATA one<>+20(SB)/4, $0x3f800000
+DATA one<>+24(SB)/4, $0x3f800000
+DATA one<>+28(SB)/4, $0x3f800000
+DATA one<>+32(SB)/4, $0x3f800000
+DATA one<>+36(SB)/4, $0x3f800000
+DATA one<>+40(SB)/4, $0x3f800000
+DATA one<>+44(SB)/4, $0x3f800000
+DATA one<>+48(SB)/4, $0x3f800000
+DATA one<>+52(SB)/4, $0x3f800000
+DATA one<>+56(SB)/4, $0x3f800000
+DATA one<>+60(SB)/4, $0x3f800000
+GLOBL one<>(SB), RODATA|NOPTR, $64
+
 DATA packed<>+0(SB)/4, $0x00000000
 DATA packed<>+4(SB)/4, $0x00000004
 DATA packed<>+8(SB)/4, $0x00000001
@@ -169,24 +218,6 @@ DATA packed<>+52(SB)/4, $0x00000006
 DATA packed<>+56(SB)/4, $0x00000003
 DATA packed<>+60(SB)/4, $0x00000007
 GLOBL packed<>(SB), RODATA|NOPTR, $64
-
-DATA least<>+0(SB)/4, $0x81818181
-DATA least<>+4(SB)/4, $0x81818181
-DATA least<>+8(SB)/4, $0x81818181
-DATA least<>+12(SB)/4, $0x81818181
-DATA least<>+16(SB)/4, $0x81818181
-DATA least<>+20(SB)/4, $0x81818181
-DATA least<>+24(SB)/4, $0x81818181
-DATA least<>+28(SB)/4, $0x81818181
-DATA least<>+32(SB)/4, $0x81818181
-DATA least<>+36(SB)/4, $0x81818181
-DATA least<>+40(SB)/4, $0x81818181
-DATA least<>+44(SB)/4, $0x81818181
-DATA least<>+48(SB)/4, $0x81818181
-DATA least<>+52(SB)/4, $0x81818181
-DATA least<>+56(SB)/4, $0x81818181
-DATA least<>+60(SB)/4, $0x81818181
-GLOBL least<>(SB), RODATA|NOPTR, $64
 
 DATA ones8<>+0(SB)/4, $0x01010101
 DATA ones8<>+4(SB)/4, $0x01010101
@@ -224,156 +255,225 @@ DATA ones16<>+56(SB)/4, $0x00010001
 DATA ones16<>+60(SB)/4, $0x00010001
 GLOBL ones16<>(SB), RODATA|NOPTR, $64
 
-// func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int)
+DATA minus<>+0(SB)/4, $0xffffffff
+DATA minus<>+4(SB)/4, $0xffffffff
+DATA minus<>+8(SB)/4, $0xffffffff
+DATA minus<>+12(SB)/4, $0xffffffff
+DATA minus<>+16(SB)/4, $0xffffffff
+DATA minus<>+20(SB)/4, $0xffffffff
+DATA minus<>+24(SB)/4, $0xffffffff
+DATA minus<>+28(SB)/4, $0xffffffff
+DATA minus<>+32(SB)/4, $0xffffffff
+DATA minus<>+36(SB)/4, $0xffffffff
+DATA minus<>+40(SB)/4, $0xffffffff
+DATA minus<>+44(SB)/4, $0xffffffff
+DATA minus<>+48(SB)/4, $0xffffffff
+DATA minus<>+52(SB)/4, $0xffffffff
+DATA minus<>+56(SB)/4, $0xffffffff
+DATA minus<>+60(SB)/4, $0xffffffff
+GLOBL minus<>(SB), RODATA|NOPTR, $64
+
+DATA exponentBits<>+0(SB)/4, $0x7f800000
+DATA exponentBits<>+4(SB)/4, $0x7f800000
+DATA exponentBits<>+8(SB)/4, $0x7f800000
+DATA exponentBits<>+12(SB)/4, $0x7f800000
+DATA exponentBits<>+16(SB)/4, $0x7f800000
+DATA exponentBits<>+20(SB)/4, $0x7f800000
+DATA exponentBits<>+24(SB)/4, $0x7f800000
+DATA exponentBits<>+28(SB)/4, $0x7f800000
+DATA exponentBits<>+32(SB)/4, $0x7f800000
+DATA exponentBits<>+36(SB)/4, $0x7f800000
+DATA exponentBits<>+40(SB)/4, $0x7f800000
+DATA exponentBits<>+44(SB)/4, $0x7f800000
+DATA exponentBits<>+48(SB)/4, $0x7f800000
+DATA exponentBits<>+52(SB)/4, $0x7f800000
+DATA exponentBits<>+56(SB)/4, $0x7f800000
+DATA exponentBits<>+60(SB)/4, $0x7f800000
+GLOBL exponentBits<>(SB), RODATA|NOPTR, $64
+
+DATA exactOffset<>+0(SB)/4, $0x0bc00000
+DATA exactOffset<>+4(SB)/4, $0x0bc00000
+DATA exactOffset<>+8(SB)/4, $0x0bc00000
+DATA exactOffset<>+12(SB)/4, $0x0bc00000
+DATA exactOffset<>+16(SB)/4, $0x0bc00000
+DATA exactOffset<>+20(SB)/4, $0x0bc00000
+DATA exactOffset<>+24(SB)/4, $0x0bc00000
+DATA exactOffset<>+28(SB)/4, $0x0bc00000
+DATA exactOffset<>+32(SB)/4, $0x0bc00000
+DATA exactOffset<>+36(SB)/4, $0x0bc00000
+DATA exactOffset<>+40(SB)/4, $0x0bc00000
+DATA exactOffset<>+44(SB)/4, $0x0bc00000
+DATA exactOffset<>+48(SB)/4, $0x0bc00000
+DATA exactOffset<>+52(SB)/4, $0x0bc00000
+DATA exactOffset<>+56(SB)/4, $0x0bc00000
+DATA exactOffset<>+60(SB)/4, $0x0bc00000
+GLOBL exactOffset<>(SB), RODATA|NOPTR, $64
+
+// func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int, tail uint32)
 // Requires: AVX, AVX2
-TEXT ·quantizeRefinedAVX2(SB), $0-40
-	MOVQ dst+0(FP), AX
-	MOVQ stride+16(FP), CX
-	MOVQ x+24(FP), DX
-	MOVQ blocks+32(FP), BX
-	MOVQ low+8(FP), SI
+TEXT ·quantizeRefinedAVX2(SB), $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         stride+16(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         blocks+32(FP), BX
+	MOVQ         low+8(FP), SI
+	MOVL         tail+40(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, X0
 
 block:
-	VMOVUPS      (DX), Y0
-	VMOVUPS      32(DX), Y1
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      96(DX), Y3
-	VMOVDQU      magnitude<>+0(SB), Y5
-	VPAND        Y0, Y5, Y4
-	VPAND        Y1, Y5, Y6
-	VPMAXSD      Y6, Y4, Y4
-	VPAND        Y2, Y5, Y6
-	VPMAXSD      Y6, Y4, Y4
-	VPAND        Y3, Y5, Y5
-	VPMAXSD      Y5, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X5
-	VPMAXSD      X5, X4, X4
-	VPSHUFD      $0x4e, X4, X5
-	VPMAXSD      X5, X4, X4
-	VPSHUFD      $0xb1, X4, X5
-	VPMAXSD      X5, X4, X4
-	VPCMPGTD     largest<>+0(SB), X4, X6
-	VDIVPS       levels<>+0(SB), X4, X4
-	VMOVDQU      nan<>+0(SB), X5
-	VBLENDVPS    X6, X5, X4, X4
-	VBROADCASTSS X4, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VPMAXSD      leastQ<>+0(SB), Y0, Y5
-	VPMINSD      mostQ<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VDIVPS       Y4, Y1, Y1
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      64(DX), Y3
+	VMOVUPS      96(DX), Y4
+	VMOVDQU      magnitude<>+0(SB), Y6
+	VPAND        Y1, Y6, Y5
+	VPAND        Y2, Y6, Y7
+	VPMAXSD      Y7, Y5, Y5
+	VPAND        Y3, Y6, Y7
+	VPMAXSD      Y7, Y5, Y5
+	VPAND        Y4, Y6, Y6
+	VPMAXSD      Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMAXSD      X6, X5, X5
+	VPSHUFD      $0x4e, X5, X6
+	VPMAXSD      X6, X5, X5
+	VPSHUFD      $0xb1, X5, X6
+	VPMAXSD      X6, X5, X5
+	VPCMPGTD     mostActivation<>+0(SB), X5, X7
+	VMOVDQU      leastActivation<>+0(SB), X6
+	VPCMPGTD     X5, X6, X6
+	VMULPS       level<>+0(SB), X5, X5
+	VPADDD       X0, X5, X5
+	VPANDN       X5, X0, X5
+	VPANDN       X5, X6, X5
+	VMOVDQU      nan<>+0(SB), X6
+	VBLENDVPS    X7, X6, X5, X5
+	VMOVUPS      one<>+0(SB), X7
+	VDIVPS       X5, X7, X7
+	VBROADCASTSS X7, Y7
+	VBROADCASTSS X5, Y6
+	VMULPS       Y7, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	VPMAXSD      leastQ<>+0(SB), Y1, Y6
-	VPMINSD      mostQ<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VDIVPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y1, Y8
+	VMULPS       Y7, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
-	VPMAXSD      leastQ<>+0(SB), Y2, Y7
-	VPMINSD      mostQ<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VDIVPS       Y4, Y3, Y3
+	VCVTDQ2PS    Y2, Y9
+	VMULPS       Y7, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPMAXSD      leastQ<>+0(SB), Y3, Y8
-	VPMINSD      mostQ<>+0(SB), Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VPACKSSDW    Y1, Y0, Y0
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSWB    Y2, Y0, Y0
-	VMOVDQU      packed<>+0(SB), Y1
-	VPERMD       Y0, Y1, Y0
-	VPMAXSB      least<>+0(SB), Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VCMPPS       $0x0c, Y1, Y4, Y1
-	VPAND        Y1, Y0, Y0
-	VMOVDQU      Y0, (AX)
-	VMOVDQU      ones8<>+0(SB), Y1
-	VPMADDUBSW   Y0, Y1, Y1
-	VPMADDWD     ones16<>+0(SB), Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X0
-	VPHADDD      X0, X1, X1
-	VPHADDD      X1, X1, X1
-	VPSHUFD      $0xb1, X1, X0
-	VPADDD       X1, X0, X0
-	VPBLENDD     $0x0c, X1, X0, X1
-	VCVTDQ2PS    X1, X0
-	VMULPS       X4, X0, X0
-	VBLENDPS     $0x01, X4, X0, X0
-	VMOVUPS      X0, 32(AX)
-	VPXOR        X0, X0, X0
-	VPSHUFD      $0x38, X1, X1
-	VPBLENDD     $0x08, X0, X1, X1
-	VPSLLD       $0x07, X1, X1
-	VPSUBD       X1, X0, X1
-	VMOVDQU      X1, 48(AX)
-	VMOVUPS      (DX), Y0
-	VMOVUPS      32(DX), Y1
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      96(DX), Y3
-	VMULPS       Y4, Y5, Y5
-	VSUBPS       Y5, Y0, Y0
-	VMULPS       Y4, Y6, Y6
-	VSUBPS       Y6, Y1, Y1
-	VMULPS       Y4, Y7, Y7
-	VSUBPS       Y7, Y2, Y2
-	VMULPS       Y4, Y8, Y8
-	VSUBPS       Y8, Y3, Y3
-	VMOVDQU      magnitude<>+0(SB), Y5
-	VPAND        Y0, Y5, Y4
-	VPAND        Y1, Y5, Y6
-	VPMAXSD      Y6, Y4, Y4
-	VPAND        Y2, Y5, Y6
-	VPMAXSD      Y6, Y4, Y4
-	VPAND        Y3, Y5, Y5
-	VPMAXSD      Y5, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X5
-	VPMAXSD      X5, X4, X4
-	VPSHUFD      $0x4e, X4, X5
-	VPMAXSD      X5, X4, X4
-	VPSHUFD      $0xb1, X4, X5
-	VPMAXSD      X5, X4, X4
-	VPCMPGTD     largest<>+0(SB), X4, X6
-	VDIVPS       levels<>+0(SB), X4, X4
-	VMOVDQU      nan<>+0(SB), X5
-	VBLENDVPS    X6, X5, X4, X4
-	VBROADCASTSS X4, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VDIVPS       Y4, Y1, Y1
+	VCVTDQ2PS    Y3, Y10
+	VMULPS       Y7, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VCVTDQ2PS    Y4, Y7
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x0c, Y2, Y6, Y2
+	VPAND        Y2, Y1, Y1
+	VMOVDQU      Y1, (AX)
+	VMOVDQU      ones8<>+0(SB), Y2
+	VPMADDUBSW   Y1, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X1
+	VPHADDD      X1, X2, X2
+	VPHADDD      X2, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VPADDD       X2, X1, X1
+	VPBLENDD     $0x0c, X2, X1, X2
+	VCVTDQ2PS    X2, X1
+	VMULPS       X5, X1, X1
+	VBLENDPS     $0x01, X5, X1, X1
+	VMOVUPS      X1, 32(AX)
+	VPSHUFD      $0x38, X2, X2
+	VPSIGND      minus<>+0(SB), X2, X2
+	VPSLLD       $0x07, X2, X2
+	VPAND        exponentBits<>+0(SB), X5, X1
+	VPADDD       exactOffset<>+0(SB), X1, X1
+	VCMPPS       $0x03, X5, X5, X3
+	VPOR         X3, X1, X1
+	VPBLENDD     $0x08, X1, X2, X2
+	VMOVDQU      X2, 48(AX)
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      64(DX), Y3
+	VMOVUPS      96(DX), Y4
+	VMULPS       Y6, Y8, Y8
+	VSUBPS       Y8, Y1, Y1
+	VMULPS       Y6, Y9, Y9
+	VSUBPS       Y9, Y2, Y2
+	VMULPS       Y6, Y10, Y10
+	VSUBPS       Y10, Y3, Y3
+	VMULPS       Y6, Y7, Y7
+	VSUBPS       Y7, Y4, Y4
+	VMOVDQU      magnitude<>+0(SB), Y6
+	VPAND        Y1, Y6, Y5
+	VPAND        Y2, Y6, Y7
+	VPMAXSD      Y7, Y5, Y5
+	VPAND        Y3, Y6, Y7
+	VPMAXSD      Y7, Y5, Y5
+	VPAND        Y4, Y6, Y6
+	VPMAXSD      Y6, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPMAXSD      X6, X5, X5
+	VPSHUFD      $0x4e, X5, X6
+	VPMAXSD      X6, X5, X5
+	VPSHUFD      $0xb1, X5, X6
+	VPMAXSD      X6, X5, X5
+	VPCMPGTD     mostActivation<>+0(SB), X5, X7
+	VMOVDQU      leastActivation<>+0(SB), X6
+	VPCMPGTD     X5, X6, X6
+	VMULPS       level<>+0(SB), X5, X5
+	VPADDD       X0, X5, X5
+	VPANDN       X5, X0, X5
+	VPANDN       X5, X6, X5
+	VMOVDQU      nan<>+0(SB), X6
+	VBLENDVPS    X7, X6, X5, X5
+	VMOVUPS      one<>+0(SB), X7
+	VDIVPS       X5, X7, X7
+	VBROADCASTSS X7, Y7
+	VBROADCASTSS X5, Y6
+	VMULPS       Y7, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	VDIVPS       Y4, Y2, Y2
+	VMULPS       Y7, Y2, Y2
 	VCVTPS2DQ    Y2, Y2
-	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y7, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	VPACKSSDW    Y1, Y0, Y0
-	VPACKSSDW    Y3, Y2, Y2
-	VPACKSSWB    Y2, Y0, Y0
-	VMOVDQU      packed<>+0(SB), Y1
-	VPERMD       Y0, Y1, Y0
-	VPMAXSB      least<>+0(SB), Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VCMPPS       $0x0c, Y1, Y4, Y1
-	VPAND        Y1, Y0, Y0
-	VMOVDQU      Y0, (SI)
-	VMOVDQU      ones8<>+0(SB), Y1
-	VPMADDUBSW   Y0, Y1, Y1
-	VPMADDWD     ones16<>+0(SB), Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X0
-	VPHADDD      X0, X1, X1
-	VPHADDD      X1, X1, X1
-	VPSHUFD      $0xb1, X1, X0
-	VPADDD       X1, X0, X0
-	VPBLENDD     $0x0c, X1, X0, X1
-	VCVTDQ2PS    X1, X0
-	VMULPS       X4, X0, X0
-	VBLENDPS     $0x01, X4, X0, X0
-	VMOVUPS      X0, 32(SI)
-	VPXOR        X0, X0, X0
-	VPSHUFD      $0x38, X1, X1
-	VPBLENDD     $0x08, X0, X1, X1
-	VPSLLD       $0x07, X1, X1
-	VPSUBD       X1, X0, X1
-	VMOVDQU      X1, 48(SI)
+	VMULPS       Y7, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VMOVDQU      packed<>+0(SB), Y2
+	VPERMD       Y1, Y2, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x0c, Y2, Y6, Y2
+	VPAND        Y2, Y1, Y1
+	VMOVDQU      Y1, (SI)
+	VMOVDQU      ones8<>+0(SB), Y2
+	VPMADDUBSW   Y1, Y2, Y2
+	VPMADDWD     ones16<>+0(SB), Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X1
+	VPHADDD      X1, X2, X2
+	VPHADDD      X2, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VPADDD       X2, X1, X1
+	VPBLENDD     $0x0c, X2, X1, X2
+	VCVTDQ2PS    X2, X1
+	VMULPS       X5, X1, X1
+	VBLENDPS     $0x01, X5, X1, X1
+	VMOVUPS      X1, 32(SI)
+	VPSHUFD      $0x38, X2, X2
+	VPSIGND      minus<>+0(SB), X2, X2
+	VPSLLD       $0x07, X2, X2
+	VPAND        exponentBits<>+0(SB), X5, X1
+	VPADDD       exactOffset<>+0(SB), X1, X1
+	VCMPPS       $0x03, X5, X5, X3
+	VPOR         X3, X1, X1
+	VPBLENDD     $0x08, X1, X2, X2
+	VMOVDQU      X2, 48(SI)
 	ADDQ         $0x80, DX
 	ADDQ         CX, AX
 	ADDQ         CX, SI
@@ -381,42 +481,6 @@ block:
 	JNZ          block
 	VZEROUPPER
 	RET
-
-DATA leastQ<>+0(SB)/4, $0xffffff81
-DATA leastQ<>+4(SB)/4, $0xffffff81
-DATA leastQ<>+8(SB)/4, $0xffffff81
-DATA leastQ<>+12(SB)/4, $0xffffff81
-DATA leastQ<>+16(SB)/4, $0xffffff81
-DATA leastQ<>+20(SB)/4, $0xffffff81
-DATA leastQ<>+24(SB)/4, $0xffffff81
-DATA leastQ<>+28(SB)/4, $0xffffff81
-DATA leastQ<>+32(SB)/4, $0xffffff81
-DATA leastQ<>+36(SB)/4, $0xffffff81
-DATA leastQ<>+40(SB)/4, $0xffffff81
-DATA leastQ<>+44(SB)/4, $0xffffff81
-DATA leastQ<>+48(SB)/4, $0xffffff81
-DATA leastQ<>+52(SB)/4, $0xffffff81
-DATA leastQ<>+56(SB)/4, $0xffffff81
-DATA leastQ<>+60(SB)/4, $0xffffff81
-GLOBL leastQ<>(SB), RODATA|NOPTR, $64
-
-DATA mostQ<>+0(SB)/4, $0x0000007f
-DATA mostQ<>+4(SB)/4, $0x0000007f
-DATA mostQ<>+8(SB)/4, $0x0000007f
-DATA mostQ<>+12(SB)/4, $0x0000007f
-DATA mostQ<>+16(SB)/4, $0x0000007f
-DATA mostQ<>+20(SB)/4, $0x0000007f
-DATA mostQ<>+24(SB)/4, $0x0000007f
-DATA mostQ<>+28(SB)/4, $0x0000007f
-DATA mostQ<>+32(SB)/4, $0x0000007f
-DATA mostQ<>+36(SB)/4, $0x0000007f
-DATA mostQ<>+40(SB)/4, $0x0000007f
-DATA mostQ<>+44(SB)/4, $0x0000007f
-DATA mostQ<>+48(SB)/4, $0x0000007f
-DATA mostQ<>+52(SB)/4, $0x0000007f
-DATA mostQ<>+56(SB)/4, $0x0000007f
-DATA mostQ<>+60(SB)/4, $0x0000007f
-GLOBL mostQ<>(SB), RODATA|NOPTR, $64
 
 // func toF16AVX2(dst *byte, x *float32, n int)
 // Requires: AVX, F16C
@@ -810,21 +874,3 @@ DATA exp2<>+52(SB)/4, $0x3efffefe
 DATA exp2<>+56(SB)/4, $0x3efffefe
 DATA exp2<>+60(SB)/4, $0x3efffefe
 GLOBL exp2<>(SB), RODATA|NOPTR, $64
-
-DATA one<>+0(SB)/4, $0x3f800000
-DATA one<>+4(SB)/4, $0x3f800000
-DATA one<>+8(SB)/4, $0x3f800000
-DATA one<>+12(SB)/4, $0x3f800000
-DATA one<>+16(SB)/4, $0x3f800000
-DATA one<>+20(SB)/4, $0x3f800000
-DATA one<>+24(SB)/4, $0x3f800000
-DATA one<>+28(SB)/4, $0x3f800000
-DATA one<>+32(SB)/4, $0x3f800000
-DATA one<>+36(SB)/4, $0x3f800000
-DATA one<>+40(SB)/4, $0x3f800000
-DATA one<>+44(SB)/4, $0x3f800000
-DATA one<>+48(SB)/4, $0x3f800000
-DATA one<>+52(SB)/4, $0x3f800000
-DATA one<>+56(SB)/4, $0x3f800000
-DATA one<>+60(SB)/4, $0x3f800000
-GLOBL one<>(SB), RODATA|NOPTR, $64

@@ -50,7 +50,7 @@ func sameActs(t *testing.T, what string, got, want []byte) {
 	for i, w := range quant.ActsOf(want) {
 		sameBits(t, fmt.Sprintf("%s: Act %d: D, S, SA, SB", what, i),
 			[]float32{g[i].D, g[i].S, g[i].SA, g[i].SB}, []float32{w.D, w.S, w.SA, w.SB})
-		if g[i].Q != w.Q || g[i].N != w.N || g[i].NA != w.NA || g[i].NB != w.NB {
+		if g[i].Q != w.Q || g[i].N != w.N || g[i].NA != w.NA || g[i].NB != w.NB || g[i].M != w.M {
 			t.Fatalf("%s: Act %d is %+v, want %+v", what, i, g[i], w)
 		}
 	}
@@ -75,6 +75,10 @@ func TestQuantizeEqualsReference(t *testing.T) {
 		quant.Quantize(want, x, rows, row)
 		mem.check(what)
 		sameActs(t, what, bytes, want)
+		kernels.QuantizeKVAVX2(bytes, in, rows, row)
+		quant.QuantizeKV(want, x, rows, row)
+		mem.check(what)
+		sameActs(t, what+", all bits of scales", bytes, want)
 		kernels.QuantizeRefinedAVX2(bytes, in, rows, row, low)
 		quant.QuantizeRefined(want, x, rows, row, low)
 		mem.check(what)
@@ -106,7 +110,9 @@ func TestQuantizeEqualsReference(t *testing.T) {
 		}
 	}
 	check("ties", ties)
-	for _, special := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat32} {
+	for _, special := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat32, 1 << 106,
+		-float64(math.Nextafter32(1<<106, 0)), 1.0 / (1 << 93), float64(math.Nextafter32(1.0/(1<<93), 0)),
+	} {
 		x := make([]float32, 96)
 		x[40] = float32(special)
 		check(fmt.Sprint(special), x)

@@ -2,8 +2,8 @@
 
 package kernels
 
-// vnniTokens is how many activation rows one assembly call takes, as in _asm.
-const vnniTokens = 64
+// vnniTokens is how many activation rows one assembly call takes, and vnniWord how many a mask has, as in _asm.
+const vnniTokens, vnniWord = 128, 64
 
 // Bounds of one assembly call, so that it ends within 250 us: at 40 GMAC/s for many activation rows, a quarter of what a
 // CPU with AVX-512 VNNI at 2 GHz does, and at 4 GB/s for one.
@@ -63,16 +63,20 @@ func MatMulListedVNNI(
 }
 
 // maskWords is the number of masks of a block of n activation rows.
-func maskWords(n int) int { return (n + vnniTokens - 1) / vnniTokens }
+func maskWords(n int) int { return (n + vnniWord - 1) / vnniWord }
 
 // many computes at least a group of rows. Where rows are not pairs of groups, the last pair overlaps the one before, or its
 // groups overlap each other, and some results are stored twice.
 func (p *vnniProduct) many(rows int) {
 	const pair = 2 * groupRows
 	tokens, pairs := min(p.n, vnniTokens), 1
-	if tokens*pair*p.cols > vnniMACs && tokens > 1 {
-		tokens = max(1, vnniMACs/(pair*p.cols))
-		p.keep = nil // masks are of vnniTokens rows
+	if most := max(1, vnniMACs/(pair*p.cols)); tokens > most {
+		tokens = most
+		if most >= vnniWord {
+			tokens = vnniWord
+		} else {
+			p.keep = nil // a call takes whole masks
+		}
 	}
 	if rows >= 2*pair {
 		pairs = max(1, min(vnniMACs/(pair*p.cols*tokens), vnniBytes/(pair*p.rowBytes)))
@@ -112,10 +116,11 @@ func (p *vnniProduct) few(rows int) {
 // call runs the function for pairs of groups from w on, the second group second rows after the first, and n tokens from
 // token t on; dst[0] is the first result.
 func (p *vnniProduct) call(dst []float32, second int, w []byte, pairs, t, n int) {
-	all := ^uint64(0) >> (vnniTokens - n)
-	keep, next := &all, 0
+	all := [vnniTokens / vnniWord]uint64{^uint64(0), ^uint64(0)}
+	all[(n-1)/vnniWord] >>= -n % vnniWord & (vnniWord - 1)
+	keep, next := &all[0], 0
 	if p.keep != nil {
-		keep, next = &p.keep[t/vnniTokens], 8*maskWords(p.n)
+		keep, next = &p.keep[t/vnniWord], 8*maskWords(p.n)
 	}
 	d, wp, acts, apart := &dst[0], &w[0], &p.acts[t*actBytes], second*p.rowBytes
 	switch p.format {

@@ -80,6 +80,49 @@ func TestMatMulVNNIEqualsReference(t *testing.T) {
 	}
 }
 
+// TestMatMulVNNITable multiplies so many rows that scales come from a table, of all sizes that activations may have: the bits are
+// those of each row alone.
+func TestMatMulVNNITable(t *testing.T) {
+	const rows, n = 32, 64
+	for _, k := range vnniCases(t) {
+		t.Run(k.typ.String(), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(5, 6))
+			cols := 3 * k.typ.BlockLen()
+			for range 8 {
+				w := blockWeights(rng, k.typ, rows, cols)
+				for b := 0; b < len(w); b += k.typ.BlockBytes() {
+					for _, at := range k.typ.Halves() {
+						// Most are what they are; the largest, the smallest, nothing.
+						if edge := []uint16{0x7bff, 0xfbff, 0x0001, 0x8001, 0x03ff, 0, 0x8000}; rng.IntN(3) == 0 {
+							binary.LittleEndian.PutUint16(w[b+at:], edge[rng.IntN(len(edge))])
+						}
+					}
+				}
+				x := normals(rng, n*cols)
+				for b := 0; b < len(x); b += quant.ActBlock {
+					size := math.Ldexp(1, []int{0, -96 + rng.IntN(200), rng.IntN(8)}[rng.IntN(3)])
+					for i := range x[b:][:quant.ActBlock] {
+						x[b+i] *= float32(size)
+					}
+				}
+				x[rng.IntN(len(x))], x[rng.IntN(len(x))] = float32(math.NaN()), 1<<106
+				dst, one := make([]float32, n*rows), make([]float32, rows)
+				packed := packRows(k.typ, w, rows, cols)
+				k.packed(dst, rows, packed, rows, cols, blockActs(x, n), n)
+				for i := range n {
+					k.packed(one, rows, packed, rows, cols, blockActs(x[i*cols:][:cols], 1), 1)
+					for r := range one {
+						both := one[r] != one[r] && dst[i*rows+r] != dst[i*rows+r]
+						if !both && math.Float32bits(one[r]) != math.Float32bits(dst[i*rows+r]) {
+							t.Fatalf("row %d of %d, result %d: %v, alone %v", i, n, r, dst[i*rows+r], one[r])
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestMatMulVNNIExtremes has the largest integers that there are, of both signs.
 func TestMatMulVNNIExtremes(t *testing.T) {
 	const rows, n = 32, 3

@@ -39,7 +39,6 @@
 // Bytes: and-not (n &^ m), signed maximum; signed saturating narrowing to the lower or (2) upper half;
 // SXTL widens the lower or (2) upper half.
 #define BIC_16B(m, n, d) WORD $(0x4E601C00 | (m)<<16 | (n)<<5 | (d))
-#define SMAX_16B(m, n, d) WORD $(0x4E206400 | (m)<<16 | (n)<<5 | (d))
 #define SQXTN_4H(n, d) WORD $(0x0E614800 | (n)<<5 | (d))
 #define SQXTN2_8H(n, d) WORD $(0x4E614800 | (n)<<5 | (d))
 #define SQXTN_8B(n, d) WORD $(0x0E214800 | (n)<<5 | (d))
@@ -53,10 +52,9 @@
 // Clears without reading: MOVI .2D #0, which big cores do without an execution unit.
 #define ZERO(d) WORD $(0x6F00E400 | (d))
 
-// float32 x 4. FABD is the absolute difference.
+// float32 x 4.
 #define FADD_4S(m, n, d) WORD $(0x4E20D400 | (m)<<16 | (n)<<5 | (d))
 #define FSUB_4S(m, n, d) WORD $(0x4EA0D400 | (m)<<16 | (n)<<5 | (d))
-#define FABD_4S(m, n, d) WORD $(0x6EA0D400 | (m)<<16 | (n)<<5 | (d))
 #define FMUL_4S(m, n, d) WORD $(0x6E20DC00 | (m)<<16 | (n)<<5 | (d))
 #define FMULE_4S(i, m, n, d) WORD $(0x4F809000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
 #define FDIV_4S(m, n, d) WORD $(0x6E20FC00 | (m)<<16 | (n)<<5 | (d))

@@ -12,21 +12,25 @@ import (
 	"siskin/model/quant"
 )
 
-// checkQuantize compares both planes of x, as rows 1 and 3 of 5, with the reference; the other rows must stay as they are.
+// checkQuantize compares x, and both planes of it, as rows 1 and 3 of 5, with the reference; the other rows must stay as they are.
 func checkQuantize(t *testing.T, what string, x []float32) {
 	t.Helper()
 	size := len(x) / quant.ActBlock * 5 * quant.ActBytes
-	for _, refined := range []bool{false, true} {
+	for _, kind := range []string{"plain", "refined", "keys and values"} {
 		got, want := quant.NewActs(size), quant.NewActs(size)
 		for i := range got {
 			got[i], want[i] = byte(i), byte(i)
 		}
-		if refined {
-			quant.QuantizeRefined(want, x, 5, 1, 3)
-			kernels.QuantizeRefinedNEON(got, x, 5, 1, 3)
-		} else {
+		switch kind {
+		case "plain":
 			quant.Quantize(want, x, 5, 1)
 			kernels.QuantizeNEON(got, x, 5, 1)
+		case "refined":
+			quant.QuantizeRefined(want, x, 5, 1, 3)
+			kernels.QuantizeRefinedNEON(got, x, 5, 1, 3)
+		default:
+			quant.QuantizeKV(want, x, 5, 1)
+			kernels.QuantizeKVNEON(got, x, 5, 1)
 		}
 		a, b := quant.ActsOf(got), quant.ActsOf(want)
 		for i := range a {
@@ -85,7 +89,8 @@ func TestQuantizeExtremes(t *testing.T) {
 	needNEON(t)
 	special := []float32{
 		0, float32(math.Copysign(0, -1)), nan32, -nan32, inf32, -inf32, math.MaxFloat32, -math.MaxFloat32,
-		math.SmallestNonzeroFloat32, 150 * math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32,
+		math.SmallestNonzeroFloat32, -190 * math.SmallestNonzeroFloat32,
+		1 << 106, math.Nextafter32(1<<106, 0), 1.0 / (1 << 93), -math.Nextafter32(1.0/(1<<93), 0),
 	}
 	for place := range 32 {
 		for i, v := range special {

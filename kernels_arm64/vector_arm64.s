@@ -10,36 +10,34 @@
 // x - D*q for four integers, D in V3.S[0].
 #define REST(q, x) SCVTF_4S(q, q); FMULE_4S(0, 3, q, q); FSUB_4S(q, x, x)
 
-// func quantize(dst *byte, x *float32, stride, blocks int, rest *float32)
+// func quantize(dst *byte, x *float32, stride, blocks int, rest *float32, tail uint32)
 //
 //	for each of blocks > 0 blocks of 32, the Act at dst, then stride bytes further on:
 //	    amax = max |x|, as an integer maximum of the bits, which also finds NaN and infinity
-//	    D = amax / 127
-//	    Q = clamp(roundToNearestEven(x / D)), saturating narrowing and then at least -127
-//	    S, SA, SB = D * float32(sum Q);  N, NA, NB = -128 * sum Q
-//	    amax not finite: D = S = SA = SB = NaN, Q = N = NA = NB = 0;  D == 0: all zero
+//	    D = amax * float32(1/127), then as bits (D + tail) &^ tail
+//	    Q = roundToNearestEven(x * (1/D)), saturating narrowing
+//	    S, SA, SB = D * float32(sum Q);  N, NA, NB = -128 * sum Q;  M = exponent of D + 0x0bc00000
+//	    amax >= 2^106 or none: D = S = SA = SB = NaN, M = -1, Q = N = NA = NB = 0;  amax < 2^-93: D = 0, and as with that
 //	    rest, unless nil: x - D * Q, two roundings
 //
-// Division is slow on small cores, so x is multiplied with 1/D, which is less than 1e-4 off: with both roundings and that of the
-// quotient at most 3 * 2^-24 of a number up to 190 (D is at least half of what it should be, where it is subnormal). Only
-// if a product lies within 1e-4 of the middle between two integers, or is not a number, the block is divided.
-//
-// Registers: R0 dst, R1 stride, R2 rest, R3 x, R4 blocks, R5 bits, R6 the bits of infinity, R7, R8 sums, R9 the bits of
-// 0.4999, V29 = -127, V30 = 0x7fffffff, F31 = 127, V28 = 0. Exact: the bits of the reference, because division and rounding
-// are IEEE's.
-TEXT ·quantize(SB), NOSPLIT, $0-40
+// Registers: R0 dst, R1 stride, R2 rest, R3 x, R4 blocks, R5 bits, R6 the bits of 2^106, R7, R8 sums, R9 the bits of
+// 2^-93, R10 tail, R11 M, R12 its offset, V30 = 0x7fffffff, F31 = 1/127, F29 = 1, V28 = 0. Exact: the bits of the reference,
+// because products, division and rounding are IEEE's.
+TEXT ·quantize(SB), NOSPLIT, $0-44
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R3
 	MOVD stride+16(FP), R1
 	MOVD blocks+24(FP), R4
 	MOVD rest+32(FP), R2
-	MOVW $0x7f800000, R6
-	MOVW $0x3efff2e5, R9
-	VMOVI $0x81, V29.B16
+	MOVWU tail+40(FP), R10
+	MOVW $0x74800000, R6
+	MOVW $0x11000000, R9
+	MOVW $0x0bc00000, R12
 	MOVW $0x7fffffff, R5
 	VDUP R5, V30.S4
-	MOVW $0x42fe0000, R5
+	MOVW $0x3c010204, R5
 	FMOVS R5, F31
+	FMOVS $1.0, F29
 	VEOR V28.B16, V28.B16, V28.B16
 
 block:
@@ -64,56 +62,32 @@ block:
 	FMOVS F16, R5
 	CMPW R6, R5
 	BHS notFinite
-	FDIVS F31, F16, F17
-	FMOVS F17, R5
-	CBZW R5, zero
-	FMOVS $1.0, F18
-	FDIVS F17, F18, F18
-	FMULE_4S(0, 18, 0, 19)
-	FMULE_4S(0, 18, 1, 20)
-	FMULE_4S(0, 18, 2, 21)
-	FMULE_4S(0, 18, 3, 22)
-	FMULE_4S(0, 18, 4, 23)
-	FMULE_4S(0, 18, 5, 24)
-	FMULE_4S(0, 18, 6, 25)
-	FMULE_4S(0, 18, 7, 26)
-	FCVTNS_4S(19, 0)
-	FCVTNS_4S(20, 1)
-	FCVTNS_4S(21, 2)
-	FCVTNS_4S(22, 3)
-	FCVTNS_4S(23, 4)
-	FCVTNS_4S(24, 5)
-	FCVTNS_4S(25, 6)
-	FCVTNS_4S(26, 7)
-	SCVTF_4S(0, 27)
-	SCVTF_4S(1, 16)
-	FABD_4S(27, 19, 19)
-	FABD_4S(16, 20, 20)
-	SCVTF_4S(2, 27)
-	SCVTF_4S(3, 16)
-	FABD_4S(27, 21, 21)
-	FABD_4S(16, 22, 22)
-	SCVTF_4S(4, 27)
-	SCVTF_4S(5, 16)
-	FABD_4S(27, 23, 23)
-	FABD_4S(16, 24, 24)
-	SCVTF_4S(6, 27)
-	SCVTF_4S(7, 16)
-	FABD_4S(27, 25, 25)
-	FABD_4S(16, 26, 26)
-	VUMAX V20.S4, V19.S4, V19.S4
-	VUMAX V22.S4, V21.S4, V21.S4
-	VUMAX V24.S4, V23.S4, V23.S4
-	VUMAX V26.S4, V25.S4, V25.S4
-	VUMAX V21.S4, V19.S4, V19.S4
-	VUMAX V25.S4, V23.S4, V23.S4
-	VUMAX V23.S4, V19.S4, V19.S4
-	UMAXV_4S(19, 19)
-	FMOVS F19, R5
 	CMPW R9, R5
-	BHI divide
-
-narrow:
+	BLO zero
+	FMULS F31, F16, F17
+	FMOVS F17, R5
+	ADDW R10, R5
+	BICW R10, R5
+	FMOVS R5, F17
+	ANDW $0x7f800000, R5, R11
+	ADDW R12, R11
+	FDIVS F17, F29, F18
+	FMULE_4S(0, 18, 0, 0)
+	FMULE_4S(0, 18, 1, 1)
+	FMULE_4S(0, 18, 2, 2)
+	FMULE_4S(0, 18, 3, 3)
+	FMULE_4S(0, 18, 4, 4)
+	FMULE_4S(0, 18, 5, 5)
+	FMULE_4S(0, 18, 6, 6)
+	FMULE_4S(0, 18, 7, 7)
+	FCVTNS_4S(0, 0)
+	FCVTNS_4S(1, 1)
+	FCVTNS_4S(2, 2)
+	FCVTNS_4S(3, 3)
+	FCVTNS_4S(4, 4)
+	FCVTNS_4S(5, 5)
+	FCVTNS_4S(6, 6)
+	FCVTNS_4S(7, 7)
 	SQXTN_4H(0, 0)
 	SQXTN_4H(2, 2)
 	SQXTN_4H(4, 4)
@@ -126,8 +100,6 @@ narrow:
 	SQXTN_8B(4, 4)
 	SQXTN2_16B(2, 0)
 	SQXTN2_16B(6, 4)
-	SMAX_16B(29, 0, 0)
-	SMAX_16B(29, 4, 4)
 	SADDLP_8H(0, 1)
 	SADDLP_8H(4, 2)
 	SADDLV_8H(1, 1)
@@ -144,9 +116,9 @@ narrow:
 	VMOV R5, V5.S[0]
 	VMOV R7, V5.S[1]
 	VMOV R8, V5.S[2]
-	VMOV ZR, V5.S[3]
 	VSHL $7, V5.S4, V5.S4
 	VSUB V5.S4, V28.S4, V5.S4
+	VMOV R11, V5.S[3]
 
 store:
 	FSTPQ (F0, F4), 0(R0)
@@ -184,37 +156,21 @@ next:
 	BNE block
 	RET
 
-divide:
-	SUB $128, R3
-	VLD1.P 64(R3), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 64(R3), [V4.S4, V5.S4, V6.S4, V7.S4]
-	VDUP V17.S[0], V18.S4
-	FDIV_4S(18, 0, 0)
-	FDIV_4S(18, 1, 1)
-	FDIV_4S(18, 2, 2)
-	FDIV_4S(18, 3, 3)
-	FDIV_4S(18, 4, 4)
-	FDIV_4S(18, 5, 5)
-	FDIV_4S(18, 6, 6)
-	FDIV_4S(18, 7, 7)
-	FCVTNS_4S(0, 0)
-	FCVTNS_4S(1, 1)
-	FCVTNS_4S(2, 2)
-	FCVTNS_4S(3, 3)
-	FCVTNS_4S(4, 4)
-	FCVTNS_4S(5, 5)
-	FCVTNS_4S(6, 6)
-	FCVTNS_4S(7, 7)
-	B narrow
-
 notFinite:
 	MOVW $0x7fc00000, R5
+	MOVW $-1, R11
+	B fill
 
 zero:
+	MOVW ZR, R5
+	MOVW R12, R11
+
+fill:
 	VDUP R5, V3.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
+	VMOV R11, V5.S[3]
 	B store
 
 // func toF16(dst *byte, x *float32, n int)

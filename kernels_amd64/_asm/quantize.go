@@ -5,33 +5,42 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// Of quant.Act and quant.Quantize: bits of the largest magnitude, and of the least; what M takes of a scale, and adds.
+const (
+	mostActivation, leastActivation = 0x74800000 - 1, 0x11000000
+	exponentBits, exactOffset       = 0x7f800000, 0x0bc00000
+)
+
 // quantize generates the activation quantisers, to the bit those of the reference.
 func (a *asm) quantize() {
 	const layout = "values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does"
-	a.function("quantizeAVX2", "func(dst *byte, stride int, x *float32, blocks int)",
-		"quantizeAVX2 quantises blocks of 32 activations: "+layout+".", "stride is in bytes; blocks is at least 1.")
+	a.function("quantizeAVX2", "func(dst *byte, stride int, x *float32, blocks int, tail uint32)",
+		"quantizeAVX2 quantises blocks of 32 activations: "+layout+",",
+		"with scales rounded up until the bits of tail are zero. stride is in bytes; blocks is at least 1.")
 	dst, stride, x, blocks := a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
+	q := a.quantizer()
 	a.Label("block")
-	a.quantizeBlock(dst, a.load32(x), false)
+	q.block(dst, a.load32(x), false)
 	a.ADDQ(Imm(128), x)
 	a.ADDQ(stride, dst)
 	a.DECQ(blocks)
 	a.JNZ(LabelRef("block"))
 	a.ret()
 
-	a.function("quantizeRefinedAVX2", "func(dst, low *byte, stride int, x *float32, blocks int)",
+	a.function("quantizeRefinedAVX2", "func(dst, low *byte, stride int, x *float32, blocks int, tail uint32)",
 		"quantizeRefinedAVX2 quantises blocks of 32 activations: "+layout+",",
-		"and what these 8 bits leave of them the Act at low + b*stride. stride is in bytes; blocks is at least 1.")
+		"and what these 8 bits leave of them the Act at low + b*stride. stride and tail as of quantizeAVX2; blocks is at least 1.")
 	dst, stride, x, blocks = a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
 	low := a.param("low")
+	q = a.quantizer()
 	a.Label("block")
-	scale, whole := a.quantizeBlock(dst, a.load32(x), true)
+	scale, whole := q.block(dst, a.load32(x), true)
 	rest := a.load32(x)
 	for i, v := range rest {
 		a.VMULPS(scale, whole[i], whole[i])
 		a.VSUBPS(whole[i], v, v)
 	}
-	a.quantizeBlock(low, rest, false)
+	q.block(low, rest, false)
 	a.ADDQ(Imm(128), x)
 	a.ADDQ(stride, dst)
 	a.ADDQ(stride, low)
@@ -49,40 +58,55 @@ func (a *asm) load32(x reg.Register) (v [4]reg.VecVirtual) {
 	return v
 }
 
-// quantizeBlock writes the Act of 32 values, which it spoils. It returns the scale, in all lanes, and, if they are wanted, the
+// quantizer generates quantisers whose scales have zeros where tail, four times the same, has ones.
+type quantizer struct {
+	*asm
+	tail reg.VecVirtual
+}
+
+// quantizer takes the argument tail.
+func (a *asm) quantizer() quantizer {
+	q := quantizer{asm: a, tail: a.XMM()}
+	a.VMOVD(a.Load(a.Param("tail"), a.GP32()), q.tail)
+	a.VPBROADCASTD(q.tail, q.tail)
+	return q
+}
+
+// block writes the Act of 32 values, which it spoils. It returns the scale, in all lanes, and, if they are wanted, the
 // integers as float32.
-func (a *asm) quantizeBlock(dst reg.Register, x [4]reg.VecVirtual, wanted bool) (scale reg.VecVirtual, whole [4]reg.VecVirtual) {
-	scale = a.blockScale(x)
-	a.VBROADCASTSS(scale.AsX(), scale)
+func (a quantizer) block(dst reg.Register, x [4]reg.VecVirtual, wanted bool) (scale reg.VecVirtual, whole [4]reg.VecVirtual) {
+	four := a.blockScale(x)
+	scale, inverse, valid := a.YMM(), a.YMM(), a.YMM()
+	a.VMOVUPS(a.float("one", 1), inverse.AsX())
+	a.VDIVPS(four, inverse.AsX(), inverse.AsX())
+	a.VBROADCASTSS(inverse.AsX(), inverse)
+	a.VBROADCASTSS(four, scale)
 	for i, v := range x {
-		a.VDIVPS(scale, v, v)
+		a.VMULPS(inverse, v, v)
 		a.VCVTPS2DQ(v, v)
 		if wanted {
 			whole[i] = a.YMM()
-			a.VPMAXSD(a.constant("leastQ", ^uint32(126)), v, whole[i])
-			a.VPMINSD(a.constant("mostQ", 127), whole[i], whole[i])
-			a.VCVTDQ2PS(whole[i], whole[i])
+			a.VCVTDQ2PS(v, whole[i])
 		}
 	}
 	// Packing works in 16-byte halves and saturates; VPERMD puts the words in order.
-	v, order, valid := x[0], a.YMM(), a.YMM()
+	v, order := x[0], a.YMM()
 	a.VPACKSSDW(x[1], x[0], x[0])
 	a.VPACKSSDW(x[3], x[2], x[2])
 	a.VPACKSSWB(x[2], x[0], v)
 	a.VMOVDQU(a.constant("packed", 0, 4, 1, 5, 2, 6, 3, 7), order)
 	a.VPERMD(v, order, v)
-	a.VPMAXSB(a.constant("least", 0x81818181), v, v)
 	a.VXORPS(valid, valid, valid)
 	a.VCMPPS(Imm(12), valid, scale, valid) // ordered and not 0
 	a.VPAND(valid, v, v)
 	a.VMOVDQU(v, at(dst, 0))
-	a.blockSums(dst, v, scale.AsX())
+	a.blockSums(dst, v, four)
 	return scale, whole
 }
 
-// blockSums writes the second half of the Act: D, S, SA, SB, N, NA, NB, 0. v are the values, the scale is in all lanes.
+// blockSums writes the second half of the Act: D, S, SA, SB, N, NA, NB, M. v are the values, the scale is in all lanes.
 func (a *asm) blockSums(dst reg.Register, v reg.VecVirtual, scale reg.Register) {
-	wide, all, f, zero := a.YMM(), a.XMM(), a.XMM(), a.XMM()
+	wide, all, f, m, broken := a.YMM(), a.XMM(), a.XMM(), a.XMM(), a.XMM()
 	a.VMOVDQU(a.constant("ones8", 0x01010101), wide)
 	a.VPMADDUBSW(v, wide, wide)
 	a.VPMADDWD(a.constant("ones16", 0x00010001), wide, wide)
@@ -97,18 +121,21 @@ func (a *asm) blockSums(dst reg.Register, v reg.VecVirtual, scale reg.Register) 
 	a.VMULPS(scale, f, f)
 	a.VBLENDPS(Imm(1), scale, f, f)
 	a.VMOVUPS(f, at(dst, actD))
-	a.VPXOR(zero, zero, zero)
 	a.VPSHUFD(Imm(0x38), sums, sums) // S, A, B, S
-	a.VPBLENDD(Imm(8), zero, sums, sums)
+	a.VPSIGND(a.constant("minus", 0xffffffff), sums, sums)
 	a.VPSLLD(Imm(7), sums, sums)
-	a.VPSUBD(sums, zero, sums)
+	a.VPAND(a.constant("exponentBits", exponentBits), scale, m)
+	a.VPADDD(a.constant("exactOffset", exactOffset), m, m)
+	a.VCMPPS(Imm(3), scale, scale, broken) // not a number
+	a.VPOR(broken, m, m)
+	a.VPBLENDD(Imm(8), m, sums, sums)
 	a.VMOVDQU(sums, at(dst, actN))
 }
 
-// blockScale returns max|x|/127 of 32 values, NaN if one is not finite. As integers, magnitudes are in the order of their
-// values, with infinity and NaN above all finite ones.
-func (a *asm) blockScale(x [4]reg.VecVirtual) reg.VecVirtual {
-	top, half, broken := a.YMM(), a.XMM(), a.XMM()
+// blockScale returns, four times, the scale of 32 values: NaN if one is too large for one, zero if all are too small. As integers,
+// magnitudes are in the order of their values, with infinity and NaN above all finite ones.
+func (a quantizer) blockScale(x [4]reg.VecVirtual) reg.Register {
+	top, half, broken, zero := a.YMM(), a.XMM(), a.XMM(), a.XMM()
 	mask := a.YMM()
 	a.VMOVDQU(a.constant("magnitude", 0x7fffffff), mask)
 	a.VPAND(x[0], mask, top)
@@ -118,16 +145,22 @@ func (a *asm) blockScale(x [4]reg.VecVirtual) reg.VecVirtual {
 		a.VPMAXSD(v, top, top)
 	}
 	a.VEXTRACTI128(Imm(1), top, half)
-	a.VPMAXSD(half, top.AsX(), top.AsX())
+	most := top.AsX()
+	a.VPMAXSD(half, most, most)
 	for _, order := range []uint64{0x4e, 0xb1} {
-		a.VPSHUFD(Imm(order), top.AsX(), half)
-		a.VPMAXSD(half, top.AsX(), top.AsX())
+		a.VPSHUFD(Imm(order), most, half)
+		a.VPMAXSD(half, most, most)
 	}
-	a.VPCMPGTD(a.constant("largest", 0x7f7fffff), top.AsX(), broken)
-	a.VDIVPS(a.float("levels", 127), top.AsX(), top.AsX())
+	a.VPCMPGTD(a.constant("mostActivation", mostActivation), most, broken)
+	a.VMOVDQU(a.constant("leastActivation", leastActivation), zero)
+	a.VPCMPGTD(most, zero, zero)
+	a.VMULPS(a.float("level", float32(1.0/127)), most, most)
+	a.VPADDD(a.tail, most, most)
+	a.VPANDN(most, a.tail, most)
+	a.VPANDN(most, zero, most)
 	a.VMOVDQU(a.constant("nan", 0x7fc00000), half)
-	a.VBLENDVPS(broken, half, top.AsX(), top.AsX())
-	return top
+	a.VBLENDVPS(broken, half, most, most)
+	return most
 }
 
 // toF16 generates the conversion to binary16.

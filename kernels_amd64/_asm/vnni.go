@@ -11,11 +11,15 @@ import (
 const (
 	// vnniTokens is how many activation rows one call of a product kernel takes: so much room for sums its stack has. The
 	// Go wrapper repeats the number.
-	vnniTokens = 64
+	vnniTokens = 128
+	// vnniWord is how many rows a mask has.
+	vnniWord = 64
 	// vnniRecord is the size of the sums of one activation row: two groups of 16 float32.
 	vnniRecord = 2 * 64
 	// vnniSlots is how many vectors a format may keep per group for the length of one block.
 	vnniSlots = 8
+	// vnniTabled is from how many activation rows on scales are multiplied beforehand: see table.
+	vnniTabled = 24
 	// vnniNear and vnniFar are how far ahead, in bytes, memory is asked for, beyond half a pair of packed groups and, of
 	// plain rows, instead of a whole pair if that is less. The places asked for follow each other without a gap, so what is
 	// ahead of the last pair of a call is asked for too: as a rule the next call goes on there. They go to the second level
@@ -28,8 +32,10 @@ const (
 // Places in a quant.Act.
 const (
 	actD, actS, actSA, actSB = 32, 36, 40, 44
-	actN, actNA, actNB       = 48, 52, 56
+	actN, actNA, actNB, actM = 48, 52, 56, 60
 	actBytes                 = 64
+	// scaleSteps is how many scales there are from one power of two to the next: see quant.Act.
+	scaleSteps = 16
 )
 
 // vnniFormat is a weight format (ggml-common.h). Offsets are bytes in the block of one row. In a packed block of 16 rows
@@ -55,6 +61,13 @@ type vnniFormat struct {
 	shared func(s int) []part
 }
 
+// Places in the memory at vnniKernel.sums.
+const (
+	vnniSlot   = vnniTokens * vnniRecord     // (2 groups, vnniSlots) vectors
+	vnniTable  = vnniSlot + 2*vnniSlots*64   // (scaleSteps, 2 groups) vectors
+	vnniBlocks = vnniTable + scaleSteps*2*64 // (2 groups) packed blocks
+)
+
 // vnniKernel generates the product of one format with 8-bit activations.
 //
 // Every vector lane is a row: sums over columns stay in their lane, the scales of a group of 16 rows are one vector, and
@@ -68,9 +81,12 @@ type vnniKernel struct {
 	g     [2]reg.Register // the current block of each group, packed
 	act   reg.Register    // activations of the first row, at the current block
 	fetch [2]reg.Register // what to prefetch
-	sums  reg.Register    // (vnniTokens, vnniRecord), then slots, then two packed blocks
+	sums  reg.Register    // (vnniTokens, vnniRecord), then slots, then a table, then two packed blocks
+	row   reg.Register    // the first of two activation rows of sub, or the last one
 	left  Mem             // blocks left
-	keep  Mem             // pointer to the mask of activation rows of the current 32 columns
+	keep  Mem             // pointer to the masks of activation rows of the current 32 columns
+	// base is the first row of the mask that is under way, times actBytes, and tabled whether there is a table.
+	base, tabled Mem
 }
 
 func vnniProducts(formats ...vnniFormat) func(*asm) {
@@ -131,8 +147,8 @@ func (k *vnniKernel) generate() {
 
 // prepare aligns the room on the stack and turns counts among the arguments into bytes.
 func (k *vnniKernel) prepare() {
-	k.left, k.keep = k.AllocLocal(8), k.AllocLocal(8)
-	scratch := k.AllocLocal(vnniTokens*vnniRecord + 2*vnniSlots*64 + 2*16*k.bytes + 64)
+	k.left, k.keep, k.base, k.tabled = k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8)
+	scratch := k.AllocLocal(vnniBlocks + 2*16*k.bytes + 64)
 	k.sums = k.GP64()
 	k.LEAQ(scratch, k.sums)
 	k.ADDQ(Imm(63), k.sums)
@@ -152,7 +168,7 @@ func (k *vnniKernel) pairBytes() reg.Register {
 
 // slot is a vector that is kept for group g for the length of one block.
 func (k *vnniKernel) slot(g, i int) Mem {
-	return at(k.sums, vnniTokens*vnniRecord+64*(vnniSlots*g+i))
+	return at(k.sums, vnniSlot+64*(vnniSlots*g+i))
 }
 
 // clear zeroes the sums of all activation rows.
@@ -259,42 +275,82 @@ func (k *vnniKernel) sub(s int) {
 	for g := range v {
 		v[g].w = k.weights(k, g, s)
 	}
-	mask, stride := k.GP64(), k.GP64()
-	k.MOVQ(k.keep, mask)
-	k.MOVQ(k.paramMem("keepStride"), stride)
-	k.ADDQ(stride, k.keep)
-	k.MOVQ(at(mask, 0), mask)
 	label := func(name string) string { return fmt.Sprintf("%s%d", name, s) }
-	rows := []reg.Register{k.GP64(), k.GP64()}
+	mask, keep := k.GP64(), k.GP64()
+	k.row = k.GP64()
+	k.MOVQ(k.keep, keep)
+	k.MOVQ(at(keep, 0), mask)
+	k.MOVQ(I32(0), k.base)
+	if !k.halves {
+		count := k.GP64()
+		k.MOVQ(I32(0), k.tabled)
+		k.POPCNTQ(mask, count)
+		k.CMPQ(count, Imm(vnniTabled))
+		k.JLT(LabelRef(label("word")))
+		k.MOVQ(I32(1), k.tabled)
+		k.table(v)
+	}
+	k.Label(label("word"))
 	k.TESTQ(mask, mask)
-	k.JZ(LabelRef(label("done")))
-	k.Label(label("tokens"))
-	k.TZCNTQ(mask, rows[0])
-	k.SHLQ(Imm(6), rows[0])
-	k.BLSRQ(mask, mask)
-	k.JZ(LabelRef(label("token")))
-	k.TZCNTQ(mask, rows[1])
-	k.SHLQ(Imm(6), rows[1])
-	k.BLSRQ(mask, mask)
-	k.tokens(rows, v, s)
-	k.TESTQ(mask, mask)
-	k.JNZ(LabelRef(label("tokens")))
-	k.JMP(LabelRef(label("done")))
+	k.JZ(LabelRef(label("next")))
+	if !k.halves {
+		k.CMPQ(k.tabled, Imm(0))
+		k.JE(LabelRef(label("tokens")))
+		k.pairs(label, "tabled", mask, func(rows []reg.Register) { k.tokens(rows, v, s, vnniAdd{k.startsTabled, k.addTabled}) })
+	}
+	single := k.pairs(label, "tokens", mask, func(rows []reg.Register) { k.tokens(rows, v, s, vnniAdd{k.starts, k.add}) })
 	k.Label(label("token"))
-	k.tokens(rows[:1], v, s)
+	k.tokens(single, v, s, vnniAdd{k.starts, k.add})
+	k.Label(label("next"))
+	base := k.GP64()
+	k.MOVQ(k.base, base)
+	k.ADDQ(I32(vnniWord*actBytes), base)
+	k.CMPQ(base, k.paramMem("tokens"))
+	k.JGE(LabelRef(label("done")))
+	k.MOVQ(base, k.base)
+	k.MOVQ(k.keep, keep)
+	k.SHRQ(Imm(9), base) // vnniWord*actBytes is 8 bytes of masks
+	k.MOVQ(atIndex(keep, base, 1, 0), mask)
+	k.JMP(LabelRef(label("word")))
 	k.Label(label("done"))
+	k.MOVQ(k.paramMem("keepStride"), keep)
+	k.ADDQ(keep, k.keep)
+}
+
+// pairs goes over the rows of a mask two at a time, and then to next, or with the last one, which it returns, to token.
+func (k *vnniKernel) pairs(label func(string) string, name string, mask reg.Register, product func(rows []reg.Register)) (last []reg.Register) {
+	rows := []reg.Register{k.row, k.GP64()}
+	take := func(row reg.Register) {
+		k.TZCNTQ(mask, row)
+		k.SHLQ(Imm(6), row)
+		k.ADDQ(k.base, row)
+		k.BLSRQ(mask, mask)
+	}
+	k.Label(label(name))
+	take(rows[0])
+	k.JZ(LabelRef(label("token")))
+	take(rows[1])
+	product(rows)
+	k.TESTQ(mask, mask)
+	k.JNZ(LabelRef(label(name)))
+	k.JMP(LabelRef(label("next")))
+	return rows[:1]
 }
 
 // rowAct is the place of byte i of the current Act of the activation row whose number times actBytes is in row.
 func (k *vnniKernel) rowAct(row reg.Register, i int) Mem { return atIndex(k.act, row, 1, i) }
 
+// vnniAdd adds the products of a block of a row of both groups to the row's sums.
+type vnniAdd struct {
+	starts func(act func(i int) Mem, s int) [2][]reg.VecVirtual
+	add    func(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors)
+}
+
 // tokens multiplies sub-block s with that block of some activation rows and adds to their sums.
-func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors, s int) {
-	isum := k.dot(rows, v, s)
+func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors, s int, how vnniAdd) {
+	isum := k.dot(rows, v, s, how.starts)
 	for t, row := range rows {
-		for g := range v {
-			k.add(atIndex(k.sums, row, vnniRecord/actBytes, 64*g), row, isum[t][g], v[g])
-		}
+		how.add(row, isum[t], v)
 	}
 }
 
@@ -337,10 +393,12 @@ func (k *vnniKernel) starts(act func(i int) Mem, s int) (sum [2][]reg.VecVirtual
 
 // dot returns the integer products of sub-block s of both groups with some activation rows: of each half, if halves have
 // scales.
-func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors, s int) [][2][]reg.VecVirtual {
+func (k *vnniKernel) dot(
+	rows []reg.Register, v [2]vnniVectors, s int, starts func(func(int) Mem, int) [2][]reg.VecVirtual,
+) [][2][]reg.VecVirtual {
 	sum := make([][2][]reg.VecVirtual, len(rows))
 	for t := range sum {
-		sum[t] = k.starts(func(i int) Mem { return k.rowAct(rows[t], i) }, s)
+		sum[t] = starts(func(i int) Mem { return k.rowAct(rows[t], i) }, s)
 	}
 	for j := range 8 {
 		for t := range sum {
@@ -354,22 +412,33 @@ func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors, s int) [][2][]re
 	return sum
 }
 
-// add adds the products of a block to a sum, as quant.MatMulQ8 says: acc = fma(d*dx, isum, acc), acc = fma(m, s, acc), or,
+// sum is the place of a row's sum of group g.
+func (k *vnniKernel) sum(row reg.Register, g int) Mem {
+	return atIndex(k.sums, row, vnniRecord/actBytes, 64*g)
+}
+
+// add adds the products of a block to the sums of a row, as quant.MatMulQ8 says: acc = fma(d*dx, isum, acc), acc = fma(m, s, acc), or,
 // for halves, as addHalves does.
-func (k *vnniKernel) add(acc Mem, row reg.Register, isum []reg.VecVirtual, v vnniVectors) {
-	sum := k.ZMM()
-	if k.halves {
-		k.VMOVUPS(acc, sum)
-		k.addHalves(sum, func(i int) Mem { return k.rowAct(row, i) }, isum, v)
-	} else {
-		k.VCVTDQ2PS(isum[0], isum[0])
-		k.VMULPS_BCST(k.rowAct(row, actD), v.d[0], sum)
-		k.VFMADD213PS(acc, isum[0], sum)
-		for _, m := range v.m {
-			k.addMin(k.rowAct(row, actS), m, sum)
+func (k *vnniKernel) add(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors) {
+	for g := range v {
+		sum := k.ZMM()
+		if k.halves {
+			k.VMOVUPS(k.sum(row, g), sum)
+			k.addHalves(sum, func(i int) Mem { return k.rowAct(row, i) }, isum[g], v[g])
+		} else {
+			k.VCVTDQ2PS(isum[g][0], isum[g][0])
+			k.VMULPS_BCST(k.rowAct(row, actD), v[g].d[0], sum)
+			k.VFMADD213PS(k.sum(row, g), isum[g][0], sum)
+			k.addMinima(row, v[g], sum)
 		}
+		k.VMOVUPS(sum, k.sum(row, g))
 	}
-	k.VMOVUPS(sum, acc)
+}
+
+func (k *vnniKernel) addMinima(row reg.Register, v vnniVectors, sum reg.VecVirtual) {
+	for _, m := range v.m {
+		k.addMin(k.rowAct(row, actS), m, sum)
+	}
 }
 
 // addHalves adds the products of the halves of a block to a sum: acc = fma(fma(db, isumb, da*isuma), dx, acc), then both
@@ -427,6 +496,6 @@ func (k *vnniKernel) describe() {
 		"\tdst[32*p + t*dstStride + second + r] = dot(row r of the group apart bytes further on, activation row t)", "",
 		"Rows are stride bytes apart, or packed groups if stride is negative. A row has blocks whole blocks of the format.",
 		"acts is (32 columns, n) quant.Acts, of which the first tokens of each n are used. pairs, blocks, tokens are at least 1.",
-		"Of each 32 columns those rows count whose bit is set in the mask at keep, keepStride bytes after the one before.",
+		"Of each 32 columns those rows count whose bit is set in the masks of 64 rows at keep, keepStride bytes after those before.",
 		"No alignment is needed; nothing outside the blocks, activations and results is touched. Lanes are rows.")
 }

@@ -23,7 +23,7 @@ type vnniRows struct {
 
 // scratch is the place of the interleaved block of group g.
 func (k *vnniKernel) scratch(g int) Mem {
-	return at(k.sums, vnniTokens*vnniRecord+2*vnniSlots*64+16*k.bytes*g)
+	return at(k.sums, vnniBlocks+16*k.bytes*g)
 }
 
 // interleave packs the current block of both groups into the scratch memory.

@@ -193,13 +193,13 @@ func (a *Attend) Store(keys, values []byte, pos int, key, value []float32) {
 		a.format.FirstKey(keys, key)
 	}
 	a.format.KeyDifference(a.less[:a.head], keys, key)
-	a.set.Quantize(a.acts, a.less, 1, 0)
+	a.set.QuantizeKV(a.acts, a.less, 1, 0)
 	a.format.StoreKey(keys, a.acts, pos)
 	if a.head < a.dim {
 		copy(a.less, value)
 		value = a.less
 	}
-	a.set.Quantize(a.acts, value, 1, 0)
+	a.set.QuantizeKV(a.acts, value, 1, 0)
 	a.format.StoreValue(values, a.acts, pos)
 }
 

@@ -11,6 +11,7 @@ func Generic() *Set {
 	s := &Set{
 		Name:            "generic",
 		Quantize:        quant.Quantize,
+		QuantizeKV:      quant.QuantizeKV,
 		QuantizeRefined: quant.QuantizeRefined,
 		MatMulF32:       genericFloat(quant.F32),
 		MatMulF16:       genericFloat(quant.F16),

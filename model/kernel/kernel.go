@@ -31,8 +31,9 @@ type Set struct {
 	// Name as it is written in configurations: "avx512vnni", "avxvnni", "avx2", "dotprod", "neon", "generic".
 	Name string
 
-	// Quantize and QuantizeRefined make activations as quant.Quantize and quant.QuantizeRefined do.
+	// Quantize, QuantizeKV and QuantizeRefined make activations as the functions of quant of the same names do.
 	Quantize        func(dst []byte, x []float32, n, t int)
+	QuantizeKV      func(dst []byte, x []float32, n, t int)
 	QuantizeRefined func(dst []byte, x []float32, n, t, low int)
 
 	// MatMulQ8 by weight format; nil where the format is not multiplied with Q8 activations.
@@ -117,7 +118,7 @@ func complete(s *Set) *Set {
 		s.Add = ref.Add
 	}
 	if s.Quantize == nil {
-		s.Quantize, s.QuantizeRefined = ref.Quantize, ref.QuantizeRefined
+		s.Quantize, s.QuantizeKV, s.QuantizeRefined = ref.Quantize, ref.QuantizeKV, ref.QuantizeRefined
 	}
 	if s.TileProduct == nil {
 		s.Attention = ref.Attention

@@ -41,6 +41,7 @@ func TestSelfTestFindsFaults(t *testing.T) {
 				quant.ActsOf(dst)[n+t].Q[8] += 2
 			}
 		},
+		"quantize: keys and values": func(s *Set) { s.QuantizeKV = Generic().Quantize },
 		"quantize: plane 1": func(s *Set) {
 			s.QuantizeRefined = func(dst []byte, x []float32, n, t, low int) {
 				Generic().QuantizeRefined(dst, x, n, t, low)

@@ -36,6 +36,7 @@ func avx2Set() *Set {
 	return complete(withProducts(&Set{
 		Name:            "avx2",
 		Quantize:        kernels.QuantizeAVX2,
+		QuantizeKV:      kernels.QuantizeKVAVX2,
 		QuantizeRefined: kernels.QuantizeRefinedAVX2,
 		MatMulF32:       kernels.MatMulF32F32AVX2,
 		MatMulF16:       kernels.MatMulF16F32AVX2,

@@ -30,6 +30,7 @@ func armSet(name string, mul armMatMul) *Set {
 	s := &Set{
 		Name:            name,
 		Quantize:        kernels.QuantizeNEON,
+		QuantizeKV:      kernels.QuantizeKVNEON,
 		QuantizeRefined: kernels.QuantizeRefinedNEON,
 		Packing:         quant.Packing{Unit: 4},
 		MatMulF32:       kernels.MatMulF32F32NEON,

@@ -48,34 +48,63 @@ func quantize(x []float32, n int) []byte {
 	return out
 }
 
-func TestQuantize(t *testing.T) {
+// quantizeScales checks blocks against the documentation, whose scale is what scale makes of max|x|/127.
+func quantizeScales(t *testing.T, quantize func(dst []byte, x []float32, n, t int), scale func(d float64) (least, most float64)) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 500 {
 		x := normal(rng, 64)
 		for i := range x {
 			x[i] *= float32(math.Exp(rng.NormFloat64() * 10))
 		}
-		for b, a := range quant.ActsOf(quantize(x, 1)) {
-			var amax float32
+		acts := quant.NewActs(2 * quant.ActBytes)
+		quantize(acts, x, 1, 0)
+		for b, a := range quant.ActsOf(acts) {
+			var amax float64
 			var sums [2]int32
 			for i, q := range a.Q {
 				v := x[b*32+i]
-				amax = max(amax, float32(math.Abs(float64(v))))
+				amax = max(amax, math.Abs(float64(v)))
 				sums[i/16] += int32(q)
-				if want := int8(math.RoundToEven(float64(v / a.D))); q != want || q < -127 {
-					t.Fatalf("value %v, scale %v: %d, want %d", v, a.D, q, want)
+				if off := math.Abs(float64(v)/float64(a.D) - float64(q)); off > 0.5+127*0x1p-22 || q < -127 {
+					t.Fatalf("value %v, scale %v: %d, off by %v", v, a.D, q, off)
 				}
+			}
+			if least, most := scale(amax / 127); float64(a.D) < least*(1-0x1p-22) || float64(a.D) > most*(1+0x1p-22) {
+				t.Fatalf("largest magnitude %v: scale %v, want %v to %v", amax, a.D, least, most)
 			}
 			sum := sums[0] + sums[1]
 			want := quant.Act{
-				Q: a.Q, D: amax / 127, S: a.D * float32(sum), SA: a.D * float32(sums[0]), SB: a.D * float32(sums[1]),
-				N: -128 * sum, NA: -128 * sums[0], NB: -128 * sums[1],
+				Q: a.Q, D: a.D, S: a.D * float32(sum), SA: a.D * float32(sums[0]), SB: a.D * float32(sums[1]),
+				N: -128 * sum, NA: -128 * sums[0], NB: -128 * sums[1], M: a.M,
 			}
 			if a != want {
 				t.Fatalf("block %+v, want %+v", a, want)
 			}
+			_, e := math.Frexp(float64(a.D)) // D in [2^(e-1), 2^e)
+			if got := math.Float32frombits(a.M); float64(got) != math.Ldexp(1.5, 23+e-1) {
+				t.Fatalf("scale %v: M is %v", a.D, got)
+			}
+			for _, k := range []int32{0, 1, -1, 1<<22 - 1, -1 << 22} {
+				made := math.Float32frombits(a.M+uint32(k)) - math.Float32frombits(a.M)
+				if float64(made) != math.Ldexp(float64(k), e-1) {
+					t.Fatalf("scale %v: M makes %v of %d", a.D, made, k)
+				}
+			}
 		}
 	}
+}
+
+func TestQuantize(t *testing.T) {
+	quantizeScales(t, quant.Quantize, func(d float64) (least, most float64) {
+		_, e := math.Frexp(d)
+		steps := math.Ceil(math.Ldexp(d, 5-e) * (1 - 0x1p-22)) // of five bits; the scale is rounded up from a float32
+		return math.Ldexp(steps, e-5), math.Ldexp(steps, e-5)
+	})
+}
+
+func TestQuantizeKV(t *testing.T) {
+	quantizeScales(t, quant.QuantizeKV, func(d float64) (least, most float64) { return d, d })
 }
 
 // A refined input is the first plane as always, and what it leaves as the second.
@@ -114,10 +143,13 @@ func TestQuantizeExtremes(t *testing.T) {
 		nan  bool
 	}{
 		{"zeros", block(), 0, false},
-		{"largest", block(math.MaxFloat32, -1), 127, false},
-		{"negative", block(-3, 1), -127, false},
-		{"scale underflows", block(math.SmallestNonzeroFloat32), 0, false},
-		{"scale subnormal", block(160*math.SmallestNonzeroFloat32, -150*math.SmallestNonzeroFloat32), 127, false},
+		{"largest", block(math.Nextafter32(1<<106, 0), -1), 120, false},
+		{"too large", block(1<<106, -1), 0, true},
+		{"largest float", block(math.MaxFloat32, -1), 0, true},
+		{"negative", block(-127, 1), -127, false},
+		{"smallest", block(-1.0/(1<<93), 0), -120, false},
+		{"too small", block(math.Nextafter32(1.0/(1<<93), 0)), 0, false},
+		{"smallest float", block(math.SmallestNonzeroFloat32), 0, false},
 		{"tie to even", block(0.5, 127), 0, false},
 		{"tie to even up", block(1.5, 127), 2, false},
 		{"infinity", block(1, inf), 0, true},
@@ -197,7 +229,7 @@ func oneByOne(t *testing.T, typ quant.Type, dst []float32, w []byte, rows, cols 
 }
 
 func TestMatMulQ8KnownBits(t *testing.T) {
-	// One Q4_1 block: d = 0.5, m = -2, all nibbles 3; activations 1..32 by hand: d = 32/127.
+	// One Q4_1 block: d = 0.5, m = -2, all nibbles 3; activations 1..32 by hand: d = 32/127, rounded up to 17/64.
 	w := []byte{0x00, 0x38, 0x00, 0xc0}
 	for range 16 {
 		w = append(w, 0x33)
@@ -213,7 +245,7 @@ func TestMatMulQ8KnownBits(t *testing.T) {
 	}
 	var dst [1]float32
 	quant.MatMulQ8(quant.Q4_1, dst[:], 1, w, 1, 32, acts, 1)
-	d := float32(32) / 127
+	d := float32(17) / 64
 	want := float32(float32(0.5*d)*float32(3*sum)) + float32(-2*float32(d*float32(sum)))
 	if dst[0] != want {
 		t.Errorf("got %v, want %v", dst[0], want)
