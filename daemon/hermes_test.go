@@ -77,7 +77,7 @@ func TestHermes(t *testing.T) {
 	newUser(t, broker.Addr()).Cut()
 	d := newDialogue(t, broker.Addr())
 	defer d.Cut()
-	d.Publish("hermes/nlu/query", 0, false, `{"input":"Write three sentences about rain.","siteId":"kitchen","id":"q","sessionId":"s 1","customData":"mine"}`)
+	d.Publish("hermes/nlu/query", 0, false, `{"input":"Why does it rain? Answer in three sentences.","siteId":"kitchen","id":"q","sessionId":"s 1","customData":"mine"}`)
 	intent := d.until("hermes/intent/Assistant")
 	if parsed := d.until("hermes/nlu/intentParsed"); parsed["sessionId"] != "s 1" || intent["customData"] != "mine" || intent["id"] != "q" || intent["asrConfidence"] != 1.0 {
 		t.Errorf("intent %v, parsed %v", intent, parsed)

@@ -110,7 +110,8 @@ func TestQuantizeEqualsReference(t *testing.T) {
 		}
 	}
 	check("ties", ties)
-	for _, special := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat32, 1 << 106,
+	for _, special := range []float64{
+		0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat32, 1 << 106,
 		-float64(math.Nextafter32(1<<106, 0)), 1.0 / (1 << 93), float64(math.Nextafter32(1.0/(1<<93), 0)),
 	} {
 		x := make([]float32, 96)

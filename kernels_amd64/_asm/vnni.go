@@ -298,9 +298,10 @@ func (k *vnniKernel) sub(s int) {
 		k.JE(LabelRef(label("tokens")))
 		k.pairs(label, "tabled", mask, func(rows []reg.Register) { k.tokens(rows, v, s, vnniAdd{k.startsTabled, k.addTabled}) })
 	}
-	single := k.pairs(label, "tokens", mask, func(rows []reg.Register) { k.tokens(rows, v, s, vnniAdd{k.starts, k.add}) })
+	each := vnniAdd{k.starts, k.add}
+	single := k.pairs(label, "tokens", mask, func(rows []reg.Register) { k.tokens(rows, v, s, each) })
 	k.Label(label("token"))
-	k.tokens(single, v, s, vnniAdd{k.starts, k.add})
+	k.tokens(single, v, s, each)
 	k.Label(label("next"))
 	base := k.GP64()
 	k.MOVQ(k.base, base)
@@ -339,12 +340,6 @@ func (k *vnniKernel) pairs(label func(string) string, name string, mask reg.Regi
 
 // rowAct is the place of byte i of the current Act of the activation row whose number times actBytes is in row.
 func (k *vnniKernel) rowAct(row reg.Register, i int) Mem { return atIndex(k.act, row, 1, i) }
-
-// vnniAdd adds the products of a block of a row of both groups to the row's sums.
-type vnniAdd struct {
-	starts func(act func(i int) Mem, s int) [2][]reg.VecVirtual
-	add    func(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors)
-}
 
 // tokens multiplies sub-block s with that block of some activation rows and adds to their sums.
 func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors, s int, how vnniAdd) {
@@ -393,9 +388,7 @@ func (k *vnniKernel) starts(act func(i int) Mem, s int) (sum [2][]reg.VecVirtual
 
 // dot returns the integer products of sub-block s of both groups with some activation rows: of each half, if halves have
 // scales.
-func (k *vnniKernel) dot(
-	rows []reg.Register, v [2]vnniVectors, s int, starts func(func(int) Mem, int) [2][]reg.VecVirtual,
-) [][2][]reg.VecVirtual {
+func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors, s int, starts vnniStarts) [][2][]reg.VecVirtual {
 	sum := make([][2][]reg.VecVirtual, len(rows))
 	for t := range sum {
 		sum[t] = starts(func(i int) Mem { return k.rowAct(rows[t], i) }, s)

@@ -5,6 +5,15 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// vnniStarts is the type of starts.
+type vnniStarts func(act func(i int) Mem, s int) [2][]reg.VecVirtual
+
+// vnniAdd adds the products of a block of a row of both groups to the row's sums.
+type vnniAdd struct {
+	starts vnniStarts
+	add    func(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors)
+}
+
 // table multiplies the scales of both groups with all mantissas that a scale of activations can have. Products and multiplications by
 // float scales share two units of the CPU, which bound everything else; additions have others, so a table of 16 scales, made by
 // additions for 64 rows, and powers of two made by additions too (startsTabled), take 2 of 22 operations of a row of Q4_1 off
