@@ -22,6 +22,7 @@ type Link struct {
 	slots   chan struct{} // one for each Publish of QoS 1 under way
 
 	handling  sync.Mutex // one message at a time, also over two connections
+	over      bool       // no message is handled any more; guarded by handling
 	connected atomic.Bool
 	came      atomic.Uint64 // connections that came up
 	ran       atomic.Bool
@@ -89,6 +90,10 @@ func (l *Link) Close() error {
 func (l *Link) end() {
 	l.endOnce.Do(func() {
 		l.pending.end()
+		// A connection that is closed may still have a message under way to the handler.
+		l.handling.Lock()
+		l.over = true
+		l.handling.Unlock()
 		close(l.ended)
 	})
 }

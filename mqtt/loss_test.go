@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,6 +193,47 @@ func TestLateAck(t *testing.T) {
 		l.stop()
 		up(t, cfg)
 		in.none(t, 50*time.Millisecond)
+		c.Close()
+	})
+}
+
+// Nothing is handled when a link has ended: what is under way is waited for, and what comes later is left to the broker.
+func TestEndWaitsForHandler(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b broker) {
+		cfg := b.config(b.Addr(), nil)
+		cfg.LateAck = true
+		began, release := make(chan struct{}, 10), make(chan struct{})
+		var ended, handled atomic.Int32
+		cfg.Handler = func(mqtt.Message) {
+			began <- struct{}{}
+			<-release
+			handled.Add(1 + 10*ended.Load())
+		}
+		l := up(t, cfg)
+		c := mqtttest.Dial(t, b.Addr(), mqtttest.ClientOptions{ID: "c"})
+		for i := range 3 {
+			c.Publish("in", 1, false, fmt.Sprint(i))
+		}
+		<-began
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			_ = l.Close() // it never fails
+			ended.Store(1)
+		}()
+		select {
+		case <-closed:
+			t.Error("ended while a message was handled")
+		case <-time.After(100 * time.Millisecond):
+		}
+		close(release)
+		<-closed
+		before := handled.Load()
+		time.Sleep(50 * time.Millisecond)
+		if after := handled.Load(); before < 1 || before > 3 || after != before {
+			t.Errorf("handled %d at the end, %d later", before, after)
+		}
 		c.Close()
 	})
 }

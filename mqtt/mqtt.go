@@ -39,7 +39,8 @@ import (
 type Client interface {
 	// Run keeps the connection until ctx is done or Close is called, and then
 	// says goodbye. It may be called once. It returns nil after a goodbye, or the
-	// last error when Config.Attempts are used up.
+	// last error when Config.Attempts are used up. When it has returned, Config.Handler
+	// is not running and will not be called again.
 	Run(ctx context.Context) error
 	// Publish sends a message. At QoS 1 it waits until the broker has taken the
 	// message, however often the connection breaks meanwhile. It fails with the
@@ -173,7 +174,7 @@ type Config struct {
 	Subscriptions []Subscription
 	// Handler gets the messages. It must return soon, since nothing else is read
 	// from the broker meanwhile, and it must never wait for Publish at QoS 1,
-	// whose PUBACK could not come. Nil if there are no subscriptions.
+	// whose PUBACK could not come, nor for Close, which waits for it. Nil if there are no subscriptions.
 	Handler func(Message)
 	// LateAck leaves acknowledging to the handler, by Message.Ack, at any time;
 	// otherwise its return acknowledges. A broker stops sending after some

@@ -106,6 +106,9 @@ func (s *base) deliver(m Message, ack func()) {
 	}
 	s.link.handling.Lock()
 	defer s.link.handling.Unlock()
+	if s.link.over {
+		return // without an acknowledgement the broker keeps it
+	}
 	cfg.Handler(m)
 	if !cfg.LateAck {
 		ack()
