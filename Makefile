@@ -89,7 +89,7 @@ test-arm64: ## tests of the kernels on emulated arm64 CPUs (needs qemu-aarch64-s
 		SISKIN_TEST_REQUIRE_KERNELS=$${entry#*=} $(GO) test -short -count=1 -exec "qemu-aarch64-static -cpu $$cpu" \
 			./kernels_arm64 ./model/kernel || exit 1; \
 	done; \
-	SISKIN_TEST_TOKENS=64 $(GO) test -count=1 -timeout 15m -exec 'qemu-aarch64-static -cpu cortex-a76' \
+	SISKIN_TEST_TOKENS=128 $(GO) test -count=1 -timeout 15m -exec 'qemu-aarch64-static -cpu cortex-a76' \
 		-skip '^TestFetch|^TestBatchingChangesNothing$$|^TestGoldenTextsInQ|^TestSequences$$|^TestStreaming$$|^TestAdapterSwap$$|^TestThousandTokens|^TestRecurrentPasses|^TestPopulate$$' \
 		./model/quant ./model/sample ./model
 
