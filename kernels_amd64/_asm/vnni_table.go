@@ -16,7 +16,7 @@ type vnniAdd struct {
 
 // table multiplies the scales of both groups with all mantissas that a scale of activations can have. Products and multiplications by
 // float scales share two units of the CPU, which bound everything else; additions have others, so a table of 16 scales, made by
-// additions for 64 rows, and powers of two made by additions too (startsTabled), take 2 of 22 operations of a row of Q4_1 off
+// additions for all rows of a call, and powers of two made by additions too (startsTabled), take 2 of 22 operations of a row of Q4_1 off
 // them, 2 of 20 of Q4_0. Nothing here rounds: scales of weights have at most 17 bits, mantissas 5.
 func (k *vnniKernel) table(v [2]vnniVectors) {
 	for g := range v {
