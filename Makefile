@@ -75,7 +75,7 @@ test-race: ## tests under the race detector (needs a C compiler)
 # prefix of the reference texts, because emulation is a hundred times slower. Left out: what has nothing to do with the CPU,
 # the bit-for-bit comparison of whole passes, minutes long here; the tests of the kernels make it for each product; and the
 # accuracy of keys and values in 8 and 4 bits, about which the eight positions of a prefix say nothing; and what sequences do.
-ARM64 := cortex-a53=neon cortex-a72=neon cortex-a76=dotprod,neon max=dotprod,neon
+ARM64 := cortex-a53=neon cortex-a72=neon cortex-a76=dotprod,neon max=i8mm,dotprod,neon
 test-arm64: export GOARCH := arm64
 test-arm64: ## tests of the kernels on emulated arm64 CPUs (needs qemu-aarch64-static)
 	@if ! command -v qemu-aarch64-static >/dev/null; then \

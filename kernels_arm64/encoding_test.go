@@ -29,6 +29,7 @@ var encodings = []struct {
 	{"SDOTE", []int{3, 17, 10, 31}, 0x4FB1E95F, "sdot v31.4s, v10.16b, v17.4b[3]"},
 	{"SDOTE", []int{1, 31, 21, 0}, 0x4FBFE2A0, "sdot v0.4s, v21.16b, v31.4b[1]"},
 	{"SDOTE", []int{2, 0, 31, 21}, 0x4F80EBF5, "sdot v21.4s, v31.16b, v0.4b[2]"},
+	{"SMMLA", []int{17, 10, 31}, 0x4E91A55F, "smmla v31.4s, v10.16b, v17.16b"},
 	{"SMULL", []int{17, 10, 31}, 0x0E31C15F, "smull v31.8h, v10.8b, v17.8b"},
 	{"SMULL2", []int{17, 10, 31}, 0x4E31C15F, "smull2 v31.8h, v10.16b, v17.16b"},
 	{"SMLAL", []int{17, 10, 31}, 0x0E31815F, "smlal v31.8h, v10.8b, v17.8b"},

@@ -51,7 +51,7 @@ func (f Format) layout() layout {
 	}
 }
 
-// unpack turns packed blocks of a group of rows into a tile; Q8_0 needs none.
+// unpack turns packed blocks of a group of rows into a tile; Q8_0 needs none but for SMMLA.
 func (f Format) unpack(tile *unpacked, src *byte, blocks int) {
 	switch f {
 	case Q40:
@@ -62,6 +62,8 @@ func (f Format) unpack(tile *unpacked, src *byte, blocks int) {
 		unpackQ50(tile, src, blocks)
 	case Q51:
 		unpackQ51(tile, src, blocks)
+	case Q80:
+		unpackQ80(tile, src, blocks)
 	case IQ4NL:
 		unpackIQ4NL(tile, src, blocks)
 	case IQ4XS:
@@ -76,6 +78,20 @@ func (f Format) unpack(tile *unpacked, src *byte, blocks int) {
 		unpackQ5K(tile, src, blocks)
 	default:
 		unpackQ6K(tile, src, blocks)
+	}
+}
+
+// i8mm2 chooses the product of a paired tile for the format, with groups of two activation rows.
+func (f Format) i8mm2(p *pass) {
+	switch f {
+	case Q2K:
+		tileI8MMHalvesMin2(p)
+	case Q3K, Q6K:
+		tileI8MMHalves2(p)
+	case Q41, Q51, Q4K, Q5K:
+		tileI8MMMin2(p)
+	default:
+		tileI8MM2(p)
 	}
 }
 

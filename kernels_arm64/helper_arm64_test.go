@@ -32,10 +32,11 @@ var (
 	floatTypes = []quant.Type{quant.F32, quant.F16, quant.BF16}
 )
 
-// needNEON and needDotProd skip a test that this CPU cannot run, or fail it if SISKIN_TEST_REQUIRE_KERNELS, a list with
+// needNEON and its like skip a test that this CPU cannot run, or fail it if SISKIN_TEST_REQUIRE_KERNELS, a list with
 // commas, names the instruction set.
 func needNEON(t *testing.T)    { need(t, "neon", kernels.HasNEON()) }
 func needDotProd(t *testing.T) { need(t, "dotprod", kernels.HasDotProd()) }
+func needI8MM(t *testing.T)    { need(t, "i8mm", kernels.HasI8MM()) }
 
 func need(t *testing.T, isa string, have bool) {
 	t.Helper()
@@ -51,12 +52,15 @@ func need(t *testing.T, isa string, have bool) {
 // eachQ8 runs f for every int8 product that this CPU can run, with the product of tight rows and that of packed ones.
 func eachQ8(t *testing.T, f func(t *testing.T, typ quant.Type, plain, packed mulQ8)) {
 	for isa, mul := range map[string]func(s *kernels.Scratch, f kernels.Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int,
-		acts []byte, n int){"neon": kernels.MatMulNEON, "dotprod": kernels.MatMulDotProd} {
+		acts []byte, n int){"neon": kernels.MatMulNEON, "dotprod": kernels.MatMulDotProd, "i8mm": kernels.MatMulI8MM} {
 		t.Run(isa, func(t *testing.T) {
-			if isa == "neon" {
+			switch isa {
+			case "neon":
 				needNEON(t)
-			} else {
+			case "dotprod":
 				needDotProd(t)
+			default:
+				needI8MM(t)
 			}
 			for typ, format := range formats {
 				scratch := new(kernels.Scratch)

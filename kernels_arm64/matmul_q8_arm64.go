@@ -22,6 +22,11 @@ const (
 	maxTokens = 128
 	// fewTokens is how many activation rows the last rows of a matrix, fewer than packRows, are computed with at a time.
 	fewTokens = 16
+	// pairFrom is the number of activation rows from which on SMMLA is worth that the tile is paired for it: that costs a Neoverse N2
+	// 32 cycles for 512 weights, and SMMLA saves it 6 to 10 of 52 to 76 for two rows (static estimate, llvm-mca).
+	pairFrom = 8
+	// pairTokens is how many activation rows a product with SMMLA takes at a time.
+	pairTokens = 2
 	// directMACs bounds the multiplications of one call for one activation row; a Cortex-A53 at 1 GHz does at least 1.35 per
 	// nanosecond (static estimate, llvm-mca, in order): 195 us. A call takes at least a group of rows, so it passes 250 us
 	// there if these have more than about 20,000 columns.
@@ -97,18 +102,32 @@ type Scratch struct {
 // (n-1)*dstStride+rows values. The bits are those of quant.MatMulQ8 with every fma rounded once. It panics if a length
 // does not fit.
 func MatMulNEON(s *Scratch, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	matMul(s, false, f, packed, dst, dstStride, w, rows, cols, acts, n)
+	matMul(s, isaNEON, f, packed, dst, dstStride, w, rows, cols, acts, n)
 }
 
 // MatMulDotProd is MatMulNEON with SDOT; the CPU must have it (HasDotProd).
 func MatMulDotProd(s *Scratch, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
-	matMul(s, true, f, packed, dst, dstStride, w, rows, cols, acts, n)
+	matMul(s, isaDotProd, f, packed, dst, dstStride, w, rows, cols, acts, n)
 }
+
+// MatMulI8MM is MatMulDotProd with SMMLA where there are enough activation rows; the CPU must have it (HasI8MM).
+func MatMulI8MM(s *Scratch, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte, n int) {
+	matMul(s, isaI8MM, f, packed, dst, dstStride, w, rows, cols, acts, n)
+}
+
+// isa is an instruction set of the int8 products.
+type isa uint8
+
+const (
+	isaNEON isa = iota
+	isaDotProd
+	isaI8MM // and SDOT
+)
 
 // product8 is one call of an exported int8 product.
 type product8 struct {
 	layout
-	dotProd   bool
+	isa       isa
 	direct    bool // there is a product for one activation row
 	format    Format
 	packed    bool
@@ -121,14 +140,14 @@ type product8 struct {
 	n         int
 }
 
-func matMul(s *Scratch, dotProd bool, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte,
+func matMul(s *Scratch, with isa, f Format, packed bool, dst []float32, dstStride int, w []byte, rows, cols int, acts []byte,
 	n int,
 ) {
 	if f >= numFormats {
 		panic(fmt.Sprintf("kernels: format %d", f))
 	}
 	p := product8{
-		layout: f.layout(), dotProd: dotProd, direct: f.hasDirect(dotProd), format: f, packed: packed, dst: dst, dstStride: dstStride, w: w,
+		layout: f.layout(), isa: with, direct: f.hasDirect(with != isaNEON), format: f, packed: packed, dst: dst, dstStride: dstStride, w: w,
 		blocks: cols / blockLen, acts: acts, n: n,
 	}
 	if cols%p.columns != 0 || packed && rows%packRows != 0 {
@@ -217,28 +236,46 @@ func (t *Scratch) tokens(p *product8, dst *float32, dstStride, first, count int)
 			continue
 		}
 		arg := pass{tile: src, stride: p.n * actBytes, blocks: part, dstStride: dstStride * 4, add: b}
-		if p.format != Q80 {
+		alone := count
+		if p.isa == isaI8MM && count >= pairFrom {
+			alone = count % pairTokens // they come first: SDOT wants the tile as it is
+		}
+		if p.format != Q80 || alone < count {
 			p.format.unpack(&t.tile, src, blocks)
+		}
+		if p.format != Q80 {
 			arg.tile = (*byte)(unsafe.Pointer(&t.tile))
 		}
-		for done := 0; done < count; {
-			size, groups := p.step(count - done)
-			arg.groups = groups
-			arg.acts = &p.acts[(b*p.n+first+done)*actBytes]
-			arg.dst = (*float32)(unsafe.Add(unsafe.Pointer(dst), done*dstStride*4))
-			p.multiply(size, &arg)
-			done += size * groups
+		p.tokens(arg, dst, b, first, 0, alone, false)
+		if alone < count {
+			pairTile(&t.tile, part)
+			arg.tile = (*byte)(unsafe.Pointer(&t.tile))
+			p.tokens(arg, dst, b, first, alone, count, true)
 		}
 	}
 }
 
+// tokens multiplies a part of the columns, from block b on, with activation rows first+from to first+to.
+func (p *product8) tokens(arg pass, dst *float32, b, first, from, to int, paired bool) {
+	for done := from; done < to; {
+		size, groups := p.step(to-done, paired)
+		arg.groups = groups
+		arg.acts = &p.acts[(b*p.n+first+done)*actBytes]
+		arg.dst = (*float32)(unsafe.Add(unsafe.Pointer(dst), done*arg.dstStride))
+		p.multiply(size, paired, &arg)
+		done += size * groups
+	}
+}
+
 // step gives the size of the groups and their number for the next of left activation rows.
-func (p *product8) step(left int) (size, groups int) {
+func (p *product8) step(left int, paired bool) (size, groups int) {
 	size = 1
 	switch {
-	case p.dotProd && left >= 4:
+	case paired:
+		size = pairTokens
+	case p.isa != isaNEON && left >= 4:
 		size = 4
-	case !p.dotProd && left >= 2 && p.format.hasPairs():
+	case p.isa == isaNEON && left >= 2 && p.format.hasPairs():
 		size = 2
 	}
 	return size, min(left, maxTokens) / size
@@ -246,11 +283,13 @@ func (p *product8) step(left int) (size, groups int) {
 
 // multiply is a switch and not a table of functions, because a pointer that is passed through a function value would move
 // the tile to the heap.
-func (p *product8) multiply(size int, arg *pass) {
+func (p *product8) multiply(size int, paired bool, arg *pass) {
 	switch {
-	case p.dotProd && size == 4:
+	case paired:
+		p.format.i8mm2(arg)
+	case p.isa != isaNEON && size == 4:
 		p.format.dotProd4(arg)
-	case p.dotProd:
+	case p.isa != isaNEON:
 		p.format.dotProd1(arg)
 	case size == 2:
 		p.format.neon2(arg)
@@ -260,7 +299,7 @@ func (p *product8) multiply(size int, arg *pass) {
 }
 
 func (p *product8) multiplyDirect(d *direct) {
-	if p.dotProd {
+	if p.isa != isaNEON {
 		p.format.directDotProd(d)
 	} else {
 		p.format.directNEON(d)

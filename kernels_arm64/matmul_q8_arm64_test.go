@@ -45,7 +45,7 @@ func TestMatMulQ8EqualsReference(t *testing.T) {
 			}
 			cols := blocks * typ.BlockLen()
 			for _, rows := range []int{0, 1, 5, 15, 16, 17, 32, 47} {
-				for _, n := range []int{0, 1, 2, 3, 4, 5, 7, 9} {
+				for _, n := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 11} {
 					if rows%16 != 15 && n%4 > 1 && blocks > 1 {
 						continue
 					}

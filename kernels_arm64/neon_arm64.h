@@ -18,6 +18,9 @@
 #define SDOT(m, n, d) WORD $(0x4E809400 | (m)<<16 | (n)<<5 | (d))
 #define SDOTE(i, m, n, d) WORD $(0x4F80E000 | ELEM(i) | (m)<<16 | (n)<<5 | (d))
 
+// Matrix product, d.4S += n . m transposed, where n and m are 2 rows of 8 bytes and d is (2, 2), row by row. Needs FEAT_I8MM.
+#define SMMLA(m, n, d) WORD $(0x4E80A400 | (m)<<16 | (n)<<5 | (d))
+
 // Widening int8 products, d.8H = or += n.8B * m.8B; the 2 forms take the upper halves.
 #define SMULL(m, n, d) WORD $(0x0E20C000 | (m)<<16 | (n)<<5 | (d))
 #define SMULL2(m, n, d) WORD $(0x4E20C000 | (m)<<16 | (n)<<5 | (d))

@@ -27,7 +27,7 @@ func PeakDotProd(turns int) {
 	}
 }
 
-// PeakI8MM is PeakNEON for SMMLA. It needs FEAT_I8MM.
+// PeakI8MM is PeakNEON for SMMLA. It needs HasI8MM.
 func PeakI8MM(turns int) {
 	if turns > 0 {
 		peakI8MM(turns)

@@ -6,9 +6,6 @@
 #include "textflag.h"
 #include "neon_arm64.h"
 
-// SMMLA, d.4S += 2x8 n.16B . (2x8 m.16B) transposed (FEAT_I8MM, Arm DDI 0487, C7.2), as neon_arm64.h writes its own.
-#define MATRIX(m, n, d) WORD $(0x4E80A400 | (m)<<16 | (n)<<5 | (d))
-
 // func peakNEON(turns int)
 // 16 times 8 products, SMLAL and SMLAL2 in turn.
 TEXT ·peakNEON(SB), NOSPLIT, $0-8
@@ -67,22 +64,22 @@ TEXT ·peakI8MM(SB), NOSPLIT, $0-8
 	MOVD turns+0(FP), R0
 
 turn:
-	MATRIX(17, 16, 0)
-	MATRIX(17, 16, 1)
-	MATRIX(17, 16, 2)
-	MATRIX(17, 16, 3)
-	MATRIX(17, 16, 4)
-	MATRIX(17, 16, 5)
-	MATRIX(17, 16, 6)
-	MATRIX(17, 16, 7)
-	MATRIX(17, 16, 8)
-	MATRIX(17, 16, 9)
-	MATRIX(17, 16, 10)
-	MATRIX(17, 16, 11)
-	MATRIX(17, 16, 12)
-	MATRIX(17, 16, 13)
-	MATRIX(17, 16, 14)
-	MATRIX(17, 16, 15)
+	SMMLA(17, 16, 0)
+	SMMLA(17, 16, 1)
+	SMMLA(17, 16, 2)
+	SMMLA(17, 16, 3)
+	SMMLA(17, 16, 4)
+	SMMLA(17, 16, 5)
+	SMMLA(17, 16, 6)
+	SMMLA(17, 16, 7)
+	SMMLA(17, 16, 8)
+	SMMLA(17, 16, 9)
+	SMMLA(17, 16, 10)
+	SMMLA(17, 16, 11)
+	SMMLA(17, 16, 12)
+	SMMLA(17, 16, 13)
+	SMMLA(17, 16, 14)
+	SMMLA(17, 16, 15)
 	SUBS $1, R0
 	BNE turn
 	RET

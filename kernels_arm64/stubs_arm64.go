@@ -38,6 +38,21 @@ func tileDotProdPacked4(p *pass)
 func tileDotProdPacked1(p *pass)
 
 //go:noescape
+func pairTile(tile *unpacked, blocks int)
+
+//go:noescape
+func tileI8MM2(p *pass)
+
+//go:noescape
+func tileI8MMMin2(p *pass)
+
+//go:noescape
+func tileI8MMHalves2(p *pass)
+
+//go:noescape
+func tileI8MMHalvesMin2(p *pass)
+
+//go:noescape
 func tileNEON1(p *pass)
 
 //go:noescape
@@ -75,6 +90,9 @@ func unpackQ41(tile *unpacked, src *byte, blocks int)
 
 //go:noescape
 func unpackIQ4NL(tile *unpacked, src *byte, blocks int)
+
+//go:noescape
+func unpackQ80(tile *unpacked, src *byte, blocks int)
 
 //go:noescape
 func unpackQ50(tile *unpacked, src *byte, blocks int)

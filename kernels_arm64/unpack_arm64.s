@@ -342,6 +342,58 @@ block:
 	BNE block
 	RET
 
+// func unpackQ80(tile *unpacked, src *byte, blocks int)
+TEXT ·unpackQ80(SB), NOSPLIT, $0-24
+	MOVD tile+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD blocks+16(FP), R2
+
+block:
+	FLDPQ 0(R1), (F25, F27)
+	FLDPQ 32(R1), (F20, F21)
+	FLDPQ 64(R1), (F22, F23)
+	FCVTL_4S(25, 24)
+	FCVTL2_4S(25, 25)
+	FCVTL_4S(27, 26)
+	FCVTL2_4S(27, 27)
+	FSTPQ (F24, F25), 512(R0)
+	FLDPQ 96(R1), (F24, F25)
+	FSTPQ (F26, F27), 544(R0)
+	FLDPQ 128(R1), (F26, F27)
+	FSTPQ (F20, F21), 0(R0)
+	FLDPQ 160(R1), (F20, F21)
+	FSTPQ (F22, F23), 32(R0)
+	FLDPQ 192(R1), (F22, F23)
+	FSTPQ (F24, F25), 64(R0)
+	FLDPQ 224(R1), (F24, F25)
+	FSTPQ (F26, F27), 96(R0)
+	FLDPQ 256(R1), (F26, F27)
+	FSTPQ (F20, F21), 128(R0)
+	FLDPQ 288(R1), (F20, F21)
+	FSTPQ (F22, F23), 160(R0)
+	FLDPQ 320(R1), (F22, F23)
+	FSTPQ (F24, F25), 192(R0)
+	FLDPQ 352(R1), (F24, F25)
+	FSTPQ (F26, F27), 224(R0)
+	FLDPQ 384(R1), (F26, F27)
+	FSTPQ (F20, F21), 256(R0)
+	FLDPQ 416(R1), (F20, F21)
+	FSTPQ (F22, F23), 288(R0)
+	FLDPQ 448(R1), (F22, F23)
+	FSTPQ (F24, F25), 320(R0)
+	FLDPQ 480(R1), (F24, F25)
+	FSTPQ (F26, F27), 352(R0)
+	FLDPQ 512(R1), (F26, F27)
+	FSTPQ (F20, F21), 384(R0)
+	FSTPQ (F22, F23), 416(R0)
+	FSTPQ (F24, F25), 448(R0)
+	FSTPQ (F26, F27), 480(R0)
+	ADD $544, R1
+	ADD $768, R0
+	SUBS $1, R2
+	BNE block
+	RET
+
 // func unpackQ50(tile *unpacked, src *byte, blocks int)
 TEXT ·unpackQ50(SB), NOSPLIT, $0-24
 	MOVD $spread<>(SB), R3

@@ -24,6 +24,7 @@ func main() {
 	}{
 		{"gather_arm64.s", gather},
 		{"tile_dotprod_arm64.s", dotProdTiles},
+		{"tile_i8mm_arm64.s", i8mmTiles},
 		{"tile_neon_arm64.s", neonTiles},
 		{"unpack_arm64.s", unpackers},
 		{"direct_dotprod_arm64.s", func(a *asm) {

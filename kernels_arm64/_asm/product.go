@@ -28,6 +28,15 @@ type kind struct {
 	large int
 }
 
+// isa is an instruction set of the products.
+type isa string
+
+const (
+	neon    isa = "NEON"
+	dotProd isa = "DotProd"
+	i8mm    isa = "I8MM" // the tile has been paired: see pairs
+)
+
 const (
 	upTo16 = iota
 	upTo31
@@ -39,11 +48,12 @@ const (
 type product struct {
 	*asm
 	kind
-	neon         bool
+	isa
 	vecs, tokens int
 
 	ints   [][]int // per token: int32 sums of the block, or of its first half
 	floats [][]int // per token
+	low    []int   // I8MM, per two tokens: their first 8 activations of 16
 	acts   []int   // per token: 16 activations, later the scales
 	dup    [][]int // plain NEON, per token: four activations, repeated
 	pool   []int   // the rest
@@ -62,18 +72,22 @@ func (p *product) allocate() {
 		p.floats = append(p.floats, p.take(p.vecs))
 	}
 	for range p.tokens {
-		if !p.neon {
+		switch p.isa {
+		case dotProd:
 			p.ints = append(p.ints, p.take(p.vecs))
-			continue
+		case neon:
+			p.dup = append(p.dup, p.take(3-p.tokens)) // two where there is room
 		}
-		p.dup = append(p.dup, p.take(3-p.tokens)) // two where there is room
+	}
+	if p.isa == i8mm {
+		p.low = p.take(p.tokens / 2)
 	}
 	p.acts = p.take(p.tokens)
 }
 
 func (p *product) emit() {
 	p.allocate()
-	name := "tile" + map[bool]string{false: "DotProd", true: "NEON"}[p.neon] + p.name + string(rune('0'+p.tokens))
+	name := "tile" + string(p.isa) + p.kind.name + string(rune('0'+p.tokens))
 	p.function(name, "(p *pass)", 8)
 	p.op("MOVD p+0(FP), R0")
 	for i, field := range strings.Fields("tile acts stride blocks dst dstStride groups add") {
@@ -160,7 +174,7 @@ func (p *product) block() {
 			}
 		}
 		p.pool = append(scale, p.pool...)
-		if !p.neon {
+		if p.isa == dotProd {
 			p.ints = nil
 			for range p.tokens {
 				p.ints = append(p.ints, p.take(p.vecs))
@@ -170,7 +184,7 @@ func (p *product) block() {
 		p.loadScales()
 		p.convert(b)
 		p.addHalves(a, b)
-		if !p.neon {
+		if p.isa == dotProd {
 			p.ints = a
 		}
 	} else {
@@ -280,8 +294,11 @@ func (p *product) words(u int, regs []int, vector ...int) {
 
 // half computes the integer sums of words first to last of the block; it returns int32 registers per token.
 func (p *product) half(first, last int) [][]int {
-	if p.neon {
+	switch p.isa {
+	case neon:
 		return p.halfNEON(first, last)
+	case i8mm:
+		return p.halfI8MM(first, last)
 	}
 	for _, regs := range p.ints {
 		p.zero(regs...)
@@ -367,6 +384,16 @@ func (p *product) halfNEON(first, last int) [][]int {
 	return p.reduce(sums, saved)
 }
 
+// keepFree makes the pool what the sums do not use of the registers saved: it is free until the next block.
+func (p *product) keepFree(saved []int, used map[int]bool) {
+	p.pool = nil
+	for _, r := range saved {
+		if !used[r] {
+			p.pool = append(p.pool, r)
+		}
+	}
+}
+
 // repeat fills a register with the four activations of word u of token t.
 func (p *product) repeat(t, u int) {
 	if u == 4 && !p.halves {
@@ -402,13 +429,7 @@ func (p *product) reduce(sums [][]int, saved []int) [][]int {
 			}
 		}
 	}
-	// What the sums no longer need is free until the next block.
-	p.pool = nil
-	for _, r := range saved {
-		if !used[r] {
-			p.pool = append(p.pool, r)
-		}
-	}
+	p.keepFree(saved, used)
 	return out
 }
 
@@ -421,8 +442,8 @@ func dotProdTiles(a *asm) {
 		{name: "HalvesMin", halves: true, min: true},
 		{name: "Packed", packed: true},
 	} {
-		(&product{asm: a, kind: k, vecs: 2, tokens: 4}).emit()
-		(&product{asm: a, kind: k, vecs: 4, tokens: 1}).emit()
+		(&product{asm: a, kind: k, isa: dotProd, vecs: 2, tokens: 4}).emit()
+		(&product{asm: a, kind: k, isa: dotProd, vecs: 4, tokens: 1}).emit()
 	}
 }
 
@@ -437,9 +458,9 @@ func neonTiles(a *asm) {
 		{name: "HalvesMin", halves: true, min: true},
 		{name: "Packed", packed: true, large: anySize},
 	} {
-		(&product{asm: a, kind: k, neon: true, vecs: 4, tokens: 1}).emit()
+		(&product{asm: a, kind: k, isa: neon, vecs: 4, tokens: 1}).emit()
 		if !k.halves && k.large != anySize {
-			(&product{asm: a, kind: k, neon: true, vecs: 4, tokens: 2}).emit()
+			(&product{asm: a, kind: k, isa: neon, vecs: 4, tokens: 2}).emit()
 		}
 	}
 }

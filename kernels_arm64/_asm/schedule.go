@@ -50,7 +50,7 @@ func parse(text string) (in instruction, ok bool) {
 		}
 		last := len(in.reads) - 1
 		in.writes = in.reads[last:]
-		accumulates := strings.HasPrefix(m[1], "SDOT") || strings.HasPrefix(m[1], "SMLAL") ||
+		accumulates := strings.HasPrefix(m[1], "SDOT") || m[1] == "SMMLA" || strings.HasPrefix(m[1], "SMLAL") ||
 			strings.HasPrefix(m[1], "FMLA") || strings.HasPrefix(m[1], "SADALP")
 		if !accumulates {
 			in.reads = in.reads[:last]

@@ -2,14 +2,12 @@ package main
 
 // unpackers writes the functions that turn packed rows into a tile. Registers: R0 tile, R1 source, R2 blocks of the format,
 // R3, R4, R5 source, tile and count of a loop over the words of a K format; V16 to V27 weights, V7 the offset, V28 to V31
-// constants.
+// constants. Of Q8_0, whose packed words are those of a tile, only the products with SMMLA want one.
 func unpackers(a *asm) {
 	a.includes("From packed rows to tiles.")
 	a.tables()
 	for _, f := range formats() {
-		if f.name != "Q80" { // packed words of Q8_0 are those of a tile
-			a.unpacker(f)
-		}
+		a.unpacker(f)
 	}
 }
 

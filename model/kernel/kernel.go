@@ -28,7 +28,7 @@ type MatMulFloat func(dst []float32, dstStride int, w []byte, rows, cols int, x 
 
 // Set is one implementation of every kernel. All slices belong to the caller; nothing is kept and nothing allocated.
 type Set struct {
-	// Name as it is written in configurations: "avx512vnni", "avxvnni", "avx2", "dotprod", "neon", "generic".
+	// Name as it is written in configurations: "avx512vnni", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "generic".
 	Name string
 
 	// Quantize, QuantizeKV and QuantizeRefined make activations as the functions of quant of the same names do.

@@ -8,7 +8,7 @@ import (
 	"siskin/model/quant"
 )
 
-// Every set of this CPU passes its self-test. SISKIN_TEST_REQUIRE_KERNELS=dotprod,neon says which sets in assembly the
+// Every set of this CPU passes its self-test. SISKIN_TEST_REQUIRE_KERNELS=i8mm,dotprod,neon says which sets in assembly the
 // CPU must offer, the best first: an emulated CPU that did not select its kernels would otherwise pass unnoticed.
 func TestSetsOfThisCPU(t *testing.T) {
 	var names []string

@@ -18,6 +18,9 @@ func candidates() []*Set {
 	if kernels.HasDotProd() {
 		sets = append([]*Set{armSet("dotprod", kernels.MatMulDotProd)}, sets...)
 	}
+	if kernels.HasI8MM() {
+		sets = append([]*Set{armSet("i8mm", kernels.MatMulI8MM)}, sets...)
+	}
 	return sets
 }
 
