@@ -40,7 +40,7 @@ clear:
 	CMPQ    stride+32(FP), $0x00
 	JGE     plain
 	SHRQ    $0x01, SI
-	ADDQ    $+2048, SI
+	ADDQ    $+4096, SI
 	JMP     fetch
 
 plain:
@@ -199,6 +199,9 @@ ready:
 	VPSRLD     $0x02, 128(R9), Z1
 	VPTERNLOGD $0xf8, bytes30<>+0(SB), Z1, Z0
 	VMOVDQU32  Z0, 17216(AX)
+	CMPQ       tokens+80(FP), $0x80
+	JLT        one
+	JEQ        two
 	PREFETCHT1 -4608(SI)
 	PREFETCHT1 -4608(DI)
 	PREFETCHT1 -4544(SI)
@@ -3103,6 +3106,1758 @@ done7:
 	MOVQ keepStride+96(FP), R8
 	ADDQ R8, 8(SP)
 	ADDQ n+72(FP), BX
+	JMP  next
+
+one:
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            256(R8), Z2, Z3
+	VPANDD            320(R8), Z2, Z4
+	VPANDD            384(R8), Z2, Z5
+	VPANDD            448(R8), Z2, Z6
+	VPANDD            512(R8), Z2, Z7
+	VPANDD            576(R8), Z2, Z8
+	VPANDD            640(R8), Z2, Z9
+	VPANDD            704(R8), Z2, Z2
+	VMOVDQU32         17024(AX), Z10
+	VPSHUFB           top0<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            256(R9), Z12, Z13
+	VPANDD            320(R9), Z12, Z14
+	VPANDD            384(R9), Z12, Z15
+	VPANDD            448(R9), Z12, Z16
+	VPANDD            512(R9), Z12, Z17
+	VPANDD            576(R9), Z12, Z18
+	VPANDD            640(R9), Z12, Z19
+	VPANDD            704(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z20
+	VPDPBUSD          Z22, Z13, Z21
+	PREFETCHT1        -4608(SI)
+	PREFETCHT1        -4608(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	PREFETCHT1        -4544(SI)
+	PREFETCHT1        -4544(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	PREFETCHT1        -4480(SI)
+	PREFETCHT1        -4480(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -4416(SI)
+	PREFETCHT1        -4416(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 256(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 320(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 384(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 448(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 512(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 576(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 640(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 704(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top1<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 256(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 320(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 384(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 448(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 512(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 576(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 640(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 704(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	PREFETCHT1        -4352(SI)
+	PREFETCHT1        -4352(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z12
+	VPDPBUSD          Z22, Z13, Z21
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	PREFETCHT1        -4288(SI)
+	PREFETCHT1        -4288(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	PREFETCHT1        -4224(SI)
+	PREFETCHT1        -4224(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	PREFETCHT1        -4160(SI)
+	PREFETCHT1        -4160(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -4096(SI)
+	PREFETCHT1        -4096(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            768(R8), Z2, Z3
+	VPANDD            832(R8), Z2, Z4
+	VPANDD            896(R8), Z2, Z5
+	VPANDD            960(R8), Z2, Z6
+	VPANDD            1024(R8), Z2, Z7
+	VPANDD            1088(R8), Z2, Z8
+	VPANDD            1152(R8), Z2, Z9
+	VPANDD            1216(R8), Z2, Z2
+	VMOVDQU32         17024(AX), Z10
+	VPSHUFB           top2<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            768(R9), Z12, Z13
+	VPANDD            832(R9), Z12, Z14
+	VPANDD            896(R9), Z12, Z15
+	VPANDD            960(R9), Z12, Z16
+	VPANDD            1024(R9), Z12, Z17
+	VPANDD            1088(R9), Z12, Z18
+	VPANDD            1152(R9), Z12, Z19
+	VPANDD            1216(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z20
+	VPDPBUSD          Z22, Z13, Z21
+	PREFETCHT1        -4032(SI)
+	PREFETCHT1        -4032(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	PREFETCHT1        -3968(SI)
+	PREFETCHT1        -3968(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	PREFETCHT1        -3904(SI)
+	PREFETCHT1        -3904(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -3840(SI)
+	PREFETCHT1        -3840(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 768(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 832(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 896(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 960(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 1024(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 1088(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 1152(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 1216(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top3<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 768(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 832(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 896(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 960(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 1024(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 1088(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 1152(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 1216(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	PREFETCHT1        -3776(SI)
+	PREFETCHT1        -3776(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z12
+	VPDPBUSD          Z22, Z13, Z21
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	PREFETCHT1        -3712(SI)
+	PREFETCHT1        -3712(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	PREFETCHT1        -3648(SI)
+	PREFETCHT1        -3648(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	PREFETCHT1        -3584(SI)
+	PREFETCHT1        -3584(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -3520(SI)
+	PREFETCHT1        -3520(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            1280(R8), Z2, Z3
+	VPANDD            1344(R8), Z2, Z4
+	VPANDD            1408(R8), Z2, Z5
+	VPANDD            1472(R8), Z2, Z6
+	VPANDD            1536(R8), Z2, Z7
+	VPANDD            1600(R8), Z2, Z8
+	VPANDD            1664(R8), Z2, Z9
+	VPANDD            1728(R8), Z2, Z2
+	VMOVDQU32         17088(AX), Z10
+	VPSHUFB           top0<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            1280(R9), Z12, Z13
+	VPANDD            1344(R9), Z12, Z14
+	VPANDD            1408(R9), Z12, Z15
+	VPANDD            1472(R9), Z12, Z16
+	VPANDD            1536(R9), Z12, Z17
+	VPANDD            1600(R9), Z12, Z18
+	VPANDD            1664(R9), Z12, Z19
+	VPANDD            1728(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z20
+	VPDPBUSD          Z22, Z13, Z21
+	PREFETCHT1        -3456(SI)
+	PREFETCHT1        -3456(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	PREFETCHT1        -3392(SI)
+	PREFETCHT1        -3392(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	PREFETCHT1        -3328(SI)
+	PREFETCHT1        -3328(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -3264(SI)
+	PREFETCHT1        -3264(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 1280(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 1344(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 1408(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 1472(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 1536(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 1600(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 1664(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 1728(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top1<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 1280(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 1344(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 1408(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 1472(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 1536(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 1600(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 1664(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 1728(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	PREFETCHT1        -3200(SI)
+	PREFETCHT1        -3200(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z12
+	VPDPBUSD          Z22, Z13, Z21
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	PREFETCHT1        -3136(SI)
+	PREFETCHT1        -3136(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	PREFETCHT1        -3072(SI)
+	PREFETCHT1        -3072(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	PREFETCHT1        -3008(SI)
+	PREFETCHT1        -3008(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -2944(SI)
+	PREFETCHT1        -2944(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            1792(R8), Z2, Z3
+	VPANDD            1856(R8), Z2, Z4
+	VPANDD            1920(R8), Z2, Z5
+	VPANDD            1984(R8), Z2, Z6
+	VPANDD            2048(R8), Z2, Z7
+	VPANDD            2112(R8), Z2, Z8
+	VPANDD            2176(R8), Z2, Z9
+	VPANDD            2240(R8), Z2, Z2
+	VMOVDQU32         17088(AX), Z10
+	VPSHUFB           top2<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            1792(R9), Z12, Z13
+	VPANDD            1856(R9), Z12, Z14
+	VPANDD            1920(R9), Z12, Z15
+	VPANDD            1984(R9), Z12, Z16
+	VPANDD            2048(R9), Z12, Z17
+	VPANDD            2112(R9), Z12, Z18
+	VPANDD            2176(R9), Z12, Z19
+	VPANDD            2240(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z20
+	VPDPBUSD          Z22, Z13, Z21
+	PREFETCHT1        -2880(SI)
+	PREFETCHT1        -2880(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	PREFETCHT1        -2816(SI)
+	PREFETCHT1        -2816(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	PREFETCHT1        -2752(SI)
+	PREFETCHT1        -2752(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -2688(SI)
+	PREFETCHT1        -2688(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 1792(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 1856(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 1920(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 1984(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 2048(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 2112(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 2176(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 2240(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top3<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 1792(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 1856(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 1920(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 1984(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 2048(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 2112(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 2176(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 2240(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	PREFETCHT1        -2624(SI)
+	PREFETCHT1        -2624(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z3, Z12
+	VPDPBUSD          Z22, Z13, Z21
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	PREFETCHT1        -2560(SI)
+	PREFETCHT1        -2560(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	PREFETCHT1        -2496(SI)
+	PREFETCHT1        -2496(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	PREFETCHT1        -2432(SI)
+	PREFETCHT1        -2432(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	PREFETCHT1        -2368(SI)
+	PREFETCHT1        -2368(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	JMP               next
+
+two:
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            256(R8), Z2, Z3
+	VPANDD            320(R8), Z2, Z4
+	VPANDD            384(R8), Z2, Z5
+	VPANDD            448(R8), Z2, Z6
+	VPANDD            512(R8), Z2, Z7
+	VPANDD            576(R8), Z2, Z8
+	VPANDD            640(R8), Z2, Z9
+	VPANDD            704(R8), Z2, Z2
+	VMOVDQU32         17024(AX), Z10
+	VPSHUFB           top0<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            256(R9), Z12, Z13
+	VPANDD            320(R9), Z12, Z14
+	VPANDD            384(R9), Z12, Z15
+	VPANDD            448(R9), Z12, Z16
+	VPANDD            512(R9), Z12, Z17
+	VPANDD            576(R9), Z12, Z18
+	VPANDD            640(R9), Z12, Z19
+	VPANDD            704(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	PREFETCHT1        -4608(SI)
+	PREFETCHT1        -4608(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	PREFETCHT1        -4544(SI)
+	PREFETCHT1        -4544(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	PREFETCHT1        -4480(SI)
+	PREFETCHT1        -4480(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -4416(SI)
+	PREFETCHT1        -4416(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z2, Z22
+	VPDPBUSD          Z3, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z3
+	VFMADD231PS       Z3, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z3
+	VFMADD231PS       Z3, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z10, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 256(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 320(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 384(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 448(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 512(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 576(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 640(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 704(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top1<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 256(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 320(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 384(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 448(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 512(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 576(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 640(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 704(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -4352(SI)
+	PREFETCHT1        -4352(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z12
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	PREFETCHT1        -4288(SI)
+	PREFETCHT1        -4288(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	PREFETCHT1        -4224(SI)
+	PREFETCHT1        -4224(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	PREFETCHT1        -4160(SI)
+	PREFETCHT1        -4160(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -4096(SI)
+	PREFETCHT1        -4096(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z10, Z22
+	VPDPBUSD          Z3, Z20, Z23
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z3
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z4
+	VFMADD231PS       Z4, Z21, Z3
+	VFNMADD231PS.BCST 36(BX), Z11, Z3
+	VMOVUPS           Z3, 64(AX)
+	VMOVUPS           128(AX), Z3
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z3
+	VFNMADD231PS.BCST 100(BX), Z1, Z3
+	VMOVUPS           Z3, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            768(R8), Z2, Z3
+	VPANDD            832(R8), Z2, Z4
+	VPANDD            896(R8), Z2, Z5
+	VPANDD            960(R8), Z2, Z6
+	VPANDD            1024(R8), Z2, Z7
+	VPANDD            1088(R8), Z2, Z8
+	VPANDD            1152(R8), Z2, Z9
+	VPANDD            1216(R8), Z2, Z2
+	VMOVDQU32         17024(AX), Z10
+	VPSHUFB           top2<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            768(R9), Z12, Z13
+	VPANDD            832(R9), Z12, Z14
+	VPANDD            896(R9), Z12, Z15
+	VPANDD            960(R9), Z12, Z16
+	VPANDD            1024(R9), Z12, Z17
+	VPANDD            1088(R9), Z12, Z18
+	VPANDD            1152(R9), Z12, Z19
+	VPANDD            1216(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	PREFETCHT1        -4032(SI)
+	PREFETCHT1        -4032(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	PREFETCHT1        -3968(SI)
+	PREFETCHT1        -3968(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	PREFETCHT1        -3904(SI)
+	PREFETCHT1        -3904(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -3840(SI)
+	PREFETCHT1        -3840(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z2, Z22
+	VPDPBUSD          Z3, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z3
+	VFMADD231PS       Z3, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z3
+	VFMADD231PS       Z3, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z10, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 768(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 832(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 896(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 960(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 1024(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 1088(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 1152(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 1216(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top3<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 768(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 832(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 896(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 960(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 1024(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 1088(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 1152(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 1216(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -3776(SI)
+	PREFETCHT1        -3776(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z12
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	PREFETCHT1        -3712(SI)
+	PREFETCHT1        -3712(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	PREFETCHT1        -3648(SI)
+	PREFETCHT1        -3648(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	PREFETCHT1        -3584(SI)
+	PREFETCHT1        -3584(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -3520(SI)
+	PREFETCHT1        -3520(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z10, Z22
+	VPDPBUSD          Z3, Z20, Z23
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z3
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z4
+	VFMADD231PS       Z4, Z21, Z3
+	VFNMADD231PS.BCST 36(BX), Z11, Z3
+	VMOVUPS           Z3, 64(AX)
+	VMOVUPS           128(AX), Z3
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z3
+	VFNMADD231PS.BCST 100(BX), Z1, Z3
+	VMOVUPS           Z3, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            1280(R8), Z2, Z3
+	VPANDD            1344(R8), Z2, Z4
+	VPANDD            1408(R8), Z2, Z5
+	VPANDD            1472(R8), Z2, Z6
+	VPANDD            1536(R8), Z2, Z7
+	VPANDD            1600(R8), Z2, Z8
+	VPANDD            1664(R8), Z2, Z9
+	VPANDD            1728(R8), Z2, Z2
+	VMOVDQU32         17088(AX), Z10
+	VPSHUFB           top0<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            1280(R9), Z12, Z13
+	VPANDD            1344(R9), Z12, Z14
+	VPANDD            1408(R9), Z12, Z15
+	VPANDD            1472(R9), Z12, Z16
+	VPANDD            1536(R9), Z12, Z17
+	VPANDD            1600(R9), Z12, Z18
+	VPANDD            1664(R9), Z12, Z19
+	VPANDD            1728(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	PREFETCHT1        -3456(SI)
+	PREFETCHT1        -3456(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	PREFETCHT1        -3392(SI)
+	PREFETCHT1        -3392(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	PREFETCHT1        -3328(SI)
+	PREFETCHT1        -3328(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -3264(SI)
+	PREFETCHT1        -3264(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z2, Z22
+	VPDPBUSD          Z3, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z3
+	VFMADD231PS       Z3, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z3
+	VFMADD231PS       Z3, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z10, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 1280(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 1344(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 1408(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 1472(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 1536(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 1600(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 1664(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 1728(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top1<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 1280(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 1344(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 1408(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 1472(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 1536(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 1600(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 1664(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 1728(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -3200(SI)
+	PREFETCHT1        -3200(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z12
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	PREFETCHT1        -3136(SI)
+	PREFETCHT1        -3136(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	PREFETCHT1        -3072(SI)
+	PREFETCHT1        -3072(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	PREFETCHT1        -3008(SI)
+	PREFETCHT1        -3008(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -2944(SI)
+	PREFETCHT1        -2944(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z10, Z22
+	VPDPBUSD          Z3, Z20, Z23
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z3
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z4
+	VFMADD231PS       Z4, Z21, Z3
+	VFNMADD231PS.BCST 36(BX), Z11, Z3
+	VMOVUPS           Z3, 64(AX)
+	VMOVUPS           128(AX), Z3
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z3
+	VFNMADD231PS.BCST 100(BX), Z1, Z3
+	VMOVUPS           Z3, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPANDD            1792(R8), Z2, Z3
+	VPANDD            1856(R8), Z2, Z4
+	VPANDD            1920(R8), Z2, Z5
+	VPANDD            1984(R8), Z2, Z6
+	VPANDD            2048(R8), Z2, Z7
+	VPANDD            2112(R8), Z2, Z8
+	VPANDD            2176(R8), Z2, Z9
+	VPANDD            2240(R8), Z2, Z2
+	VMOVDQU32         17088(AX), Z10
+	VPSHUFB           top2<>+0(SB), Z10, Z10
+	VCVTDQ2PS         Z10, Z10
+	VMULPS            16896(AX), Z10, Z10
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPANDD            1792(R9), Z12, Z13
+	VPANDD            1856(R9), Z12, Z14
+	VPANDD            1920(R9), Z12, Z15
+	VPANDD            1984(R9), Z12, Z16
+	VPANDD            2048(R9), Z12, Z17
+	VPANDD            2112(R9), Z12, Z18
+	VPANDD            2176(R9), Z12, Z19
+	VPANDD            2240(R9), Z12, Z12
+	VPXORD            Z20, Z20, Z20
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z20
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	PREFETCHT1        -2880(SI)
+	PREFETCHT1        -2880(DI)
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z20
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z20
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	PREFETCHT1        -2816(SI)
+	PREFETCHT1        -2816(DI)
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z20
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z20
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	PREFETCHT1        -2752(SI)
+	PREFETCHT1        -2752(DI)
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z20
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z20
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -2688(SI)
+	PREFETCHT1        -2688(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z2, Z20
+	VPDPBUSD          Z3, Z12, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z2, Z22
+	VPDPBUSD          Z3, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z20, Z20
+	VMULPS.BCST       32(BX), Z0, Z3
+	VFMADD231PS       Z3, Z20, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z10, Z3
+	VFMADD231PS       Z3, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z10, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VPSRLD            $0x04, 1792(R8), Z3
+	VPANDD            Z2, Z3, Z3
+	VPSRLD            $0x04, 1856(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x04, 1920(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x04, 1984(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x04, 2048(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x04, 2112(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x04, 2176(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x04, 2240(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top3<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VPSRLD            $0x04, 1792(R9), Z13
+	VPANDD            Z12, Z13, Z13
+	VPSRLD            $0x04, 1856(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x04, 1920(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x04, 1984(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x04, 2048(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x04, 2112(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x04, 2176(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x04, 2240(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -2624(SI)
+	PREFETCHT1        -2624(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z3, Z12
+	VPDPBUSD          Z24, Z13, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z3, Z22
+	VPDPBUSD          Z24, Z13, Z23
+	VPBROADCASTD      4(BX), Z3
+	VPDPBUSD          Z3, Z4, Z12
+	VPDPBUSD          Z3, Z14, Z21
+	VPBROADCASTD      68(BX), Z3
+	VPDPBUSD          Z3, Z4, Z22
+	VPDPBUSD          Z3, Z14, Z23
+	PREFETCHT1        -2560(SI)
+	PREFETCHT1        -2560(DI)
+	VPBROADCASTD      8(BX), Z3
+	VPDPBUSD          Z3, Z5, Z12
+	VPDPBUSD          Z3, Z15, Z21
+	VPBROADCASTD      72(BX), Z3
+	VPDPBUSD          Z3, Z5, Z22
+	VPDPBUSD          Z3, Z15, Z23
+	VPBROADCASTD      12(BX), Z3
+	VPDPBUSD          Z3, Z6, Z12
+	VPDPBUSD          Z3, Z16, Z21
+	VPBROADCASTD      76(BX), Z3
+	VPDPBUSD          Z3, Z6, Z22
+	VPDPBUSD          Z3, Z16, Z23
+	PREFETCHT1        -2496(SI)
+	PREFETCHT1        -2496(DI)
+	VPBROADCASTD      16(BX), Z3
+	VPDPBUSD          Z3, Z7, Z12
+	VPDPBUSD          Z3, Z17, Z21
+	VPBROADCASTD      80(BX), Z3
+	VPDPBUSD          Z3, Z7, Z22
+	VPDPBUSD          Z3, Z17, Z23
+	VPBROADCASTD      20(BX), Z3
+	VPDPBUSD          Z3, Z8, Z12
+	VPDPBUSD          Z3, Z18, Z21
+	VPBROADCASTD      84(BX), Z3
+	VPDPBUSD          Z3, Z8, Z22
+	VPDPBUSD          Z3, Z18, Z23
+	PREFETCHT1        -2432(SI)
+	PREFETCHT1        -2432(DI)
+	VPBROADCASTD      24(BX), Z3
+	VPDPBUSD          Z3, Z9, Z12
+	VPDPBUSD          Z3, Z19, Z21
+	VPBROADCASTD      88(BX), Z3
+	VPDPBUSD          Z3, Z9, Z22
+	VPDPBUSD          Z3, Z19, Z23
+	PREFETCHT1        -2368(SI)
+	PREFETCHT1        -2368(DI)
+	VPBROADCASTD      28(BX), Z3
+	VPDPBUSD          Z3, Z10, Z12
+	VPDPBUSD          Z3, Z20, Z21
+	VPBROADCASTD      92(BX), Z3
+	VPDPBUSD          Z3, Z10, Z22
+	VPDPBUSD          Z3, Z20, Z23
+	VMOVUPS           (AX), Z3
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z12, Z3
+	VFNMADD231PS.BCST 36(BX), Z1, Z3
+	VMOVUPS           Z3, (AX)
+	VMOVUPS           64(AX), Z3
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z2, Z4
+	VFMADD231PS       Z4, Z21, Z3
+	VFNMADD231PS.BCST 36(BX), Z11, Z3
+	VMOVUPS           Z3, 64(AX)
+	VMOVUPS           128(AX), Z3
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z3
+	VFNMADD231PS.BCST 100(BX), Z1, Z3
+	VMOVUPS           Z3, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+
+next:
 	DECQ (SP)
 	JNZ  block
 	MOVQ dst+0(FP), CX
@@ -3329,7 +5084,7 @@ clear:
 	CMPQ    stride+32(FP), $0x00
 	JGE     plain
 	SHRQ    $0x01, SI
-	ADDQ    $+2048, SI
+	ADDQ    $+4096, SI
 	JMP     fetch
 
 plain:
@@ -3492,6 +5247,9 @@ ready:
 	VPMOVZXWD  32(R9), Z0
 	VPXORD     highBits<>+0(SB), Z0, Z0
 	VMOVDQU32  Z0, 16960(AX)
+	CMPQ       tokens+80(FP), $0x80
+	JLT        one
+	JEQ        two
 	PREFETCHT1 -4352(SI)
 	PREFETCHT1 -4352(DI)
 	PREFETCHT1 -4288(SI)
@@ -6440,6 +8198,1926 @@ done7:
 	MOVQ keepStride+96(FP), R8
 	ADDQ R8, 8(SP)
 	ADDQ n+72(FP), BX
+	JMP  next
+
+one:
+	VPSLLD       $0x1a, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x1e, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       128(R8), Z3, Z4
+	VPSRLD       $0x04, 128(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       192(R8), Z3, Z6
+	VPSRLD       $0x04, 192(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       256(R8), Z3, Z8
+	VPSRLD       $0x04, 256(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       320(R8), Z3, Z10
+	VPSRLD       $0x04, 320(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x1a, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x1e, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       128(R9), Z12, Z13
+	VPSRLD       $0x04, 128(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       192(R9), Z12, Z15
+	VPSRLD       $0x04, 192(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       256(R9), Z12, Z17
+	VPSRLD       $0x04, 256(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       320(R9), Z12, Z19
+	VPSRLD       $0x04, 320(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	PREFETCHT1   -4352(SI)
+	PREFETCHT1   -4352(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	PREFETCHT1   -4288(SI)
+	PREFETCHT1   -4288(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	PREFETCHT1   -4224(SI)
+	PREFETCHT1   -4224(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	PREFETCHT1   -4160(SI)
+	PREFETCHT1   -4160(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x16, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x1c, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       384(R8), Z3, Z4
+	VPSRLD       $0x04, 384(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       448(R8), Z3, Z6
+	VPSRLD       $0x04, 448(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       512(R8), Z3, Z8
+	VPSRLD       $0x04, 512(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       576(R8), Z3, Z10
+	VPSRLD       $0x04, 576(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x16, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x1c, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       384(R9), Z12, Z13
+	VPSRLD       $0x04, 384(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       448(R9), Z12, Z15
+	VPSRLD       $0x04, 448(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       512(R9), Z12, Z17
+	VPSRLD       $0x04, 512(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       576(R9), Z12, Z19
+	VPSRLD       $0x04, 576(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	PREFETCHT1   -4096(SI)
+	PREFETCHT1   -4096(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	PREFETCHT1   -4032(SI)
+	PREFETCHT1   -4032(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	PREFETCHT1   -3968(SI)
+	PREFETCHT1   -3968(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	PREFETCHT1   -3904(SI)
+	PREFETCHT1   -3904(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x12, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x1a, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       640(R8), Z3, Z4
+	VPSRLD       $0x04, 640(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       704(R8), Z3, Z6
+	VPSRLD       $0x04, 704(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       768(R8), Z3, Z8
+	VPSRLD       $0x04, 768(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       832(R8), Z3, Z10
+	VPSRLD       $0x04, 832(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x12, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x1a, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       640(R9), Z12, Z13
+	VPSRLD       $0x04, 640(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       704(R9), Z12, Z15
+	VPSRLD       $0x04, 704(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       768(R9), Z12, Z17
+	VPSRLD       $0x04, 768(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       832(R9), Z12, Z19
+	VPSRLD       $0x04, 832(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	PREFETCHT1   -3840(SI)
+	PREFETCHT1   -3840(DI)
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	PREFETCHT1   -3776(SI)
+	PREFETCHT1   -3776(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	PREFETCHT1   -3712(SI)
+	PREFETCHT1   -3712(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	PREFETCHT1   -3648(SI)
+	PREFETCHT1   -3648(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x0e, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x18, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       896(R8), Z3, Z4
+	VPSRLD       $0x04, 896(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       960(R8), Z3, Z6
+	VPSRLD       $0x04, 960(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1024(R8), Z3, Z8
+	VPSRLD       $0x04, 1024(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1088(R8), Z3, Z10
+	VPSRLD       $0x04, 1088(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x0e, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x18, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       896(R9), Z12, Z13
+	VPSRLD       $0x04, 896(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       960(R9), Z12, Z15
+	VPSRLD       $0x04, 960(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1024(R9), Z12, Z17
+	VPSRLD       $0x04, 1024(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1088(R9), Z12, Z19
+	VPSRLD       $0x04, 1088(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	PREFETCHT1   -3584(SI)
+	PREFETCHT1   -3584(DI)
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	PREFETCHT1   -3520(SI)
+	PREFETCHT1   -3520(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	PREFETCHT1   -3456(SI)
+	PREFETCHT1   -3456(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	PREFETCHT1   -3392(SI)
+	PREFETCHT1   -3392(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	PREFETCHT1   -3328(SI)
+	PREFETCHT1   -3328(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x0a, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x16, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1152(R8), Z3, Z4
+	VPSRLD       $0x04, 1152(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1216(R8), Z3, Z6
+	VPSRLD       $0x04, 1216(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1280(R8), Z3, Z8
+	VPSRLD       $0x04, 1280(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1344(R8), Z3, Z10
+	VPSRLD       $0x04, 1344(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x0a, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x16, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1152(R9), Z12, Z13
+	VPSRLD       $0x04, 1152(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1216(R9), Z12, Z15
+	VPSRLD       $0x04, 1216(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1280(R9), Z12, Z17
+	VPSRLD       $0x04, 1280(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1344(R9), Z12, Z19
+	VPSRLD       $0x04, 1344(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	PREFETCHT1   -3264(SI)
+	PREFETCHT1   -3264(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	PREFETCHT1   -3200(SI)
+	PREFETCHT1   -3200(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	PREFETCHT1   -3136(SI)
+	PREFETCHT1   -3136(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	PREFETCHT1   -3072(SI)
+	PREFETCHT1   -3072(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x06, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x14, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1408(R8), Z3, Z4
+	VPSRLD       $0x04, 1408(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1472(R8), Z3, Z6
+	VPSRLD       $0x04, 1472(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1536(R8), Z3, Z8
+	VPSRLD       $0x04, 1536(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1600(R8), Z3, Z10
+	VPSRLD       $0x04, 1600(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x06, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x14, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1408(R9), Z12, Z13
+	VPSRLD       $0x04, 1408(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1472(R9), Z12, Z15
+	VPSRLD       $0x04, 1472(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1536(R9), Z12, Z17
+	VPSRLD       $0x04, 1536(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1600(R9), Z12, Z19
+	VPSRLD       $0x04, 1600(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	PREFETCHT1   -3008(SI)
+	PREFETCHT1   -3008(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	PREFETCHT1   -2944(SI)
+	PREFETCHT1   -2944(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	PREFETCHT1   -2880(SI)
+	PREFETCHT1   -2880(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	PREFETCHT1   -2816(SI)
+	PREFETCHT1   -2816(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x02, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x12, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1664(R8), Z3, Z4
+	VPSRLD       $0x04, 1664(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1728(R8), Z3, Z6
+	VPSRLD       $0x04, 1728(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1792(R8), Z3, Z8
+	VPSRLD       $0x04, 1792(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1856(R8), Z3, Z10
+	VPSRLD       $0x04, 1856(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x02, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x12, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1664(R9), Z12, Z13
+	VPSRLD       $0x04, 1664(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1728(R9), Z12, Z15
+	VPSRLD       $0x04, 1728(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1792(R9), Z12, Z17
+	VPSRLD       $0x04, 1792(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1856(R9), Z12, Z19
+	VPSRLD       $0x04, 1856(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	PREFETCHT1   -2752(SI)
+	PREFETCHT1   -2752(DI)
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	PREFETCHT1   -2688(SI)
+	PREFETCHT1   -2688(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	PREFETCHT1   -2624(SI)
+	PREFETCHT1   -2624(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	PREFETCHT1   -2560(SI)
+	PREFETCHT1   -2560(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	VPSRLD       $0x02, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x10, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1920(R8), Z3, Z4
+	VPSRLD       $0x04, 1920(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1984(R8), Z3, Z6
+	VPSRLD       $0x04, 1984(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       2048(R8), Z3, Z8
+	VPSRLD       $0x04, 2048(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       2112(R8), Z3, Z10
+	VPSRLD       $0x04, 2112(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSRLD       $0x02, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x10, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1920(R9), Z12, Z13
+	VPSRLD       $0x04, 1920(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1984(R9), Z12, Z15
+	VPSRLD       $0x04, 1984(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       2048(R9), Z12, Z17
+	VPSRLD       $0x04, 2048(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       2112(R9), Z12, Z19
+	VPSRLD       $0x04, 2112(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	PREFETCHT1   -2496(SI)
+	PREFETCHT1   -2496(DI)
+	VPBROADCASTD (BX), Z21
+	VPDPBUSD     Z21, Z4, Z3
+	VPDPBUSD     Z21, Z13, Z12
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	PREFETCHT1   -2432(SI)
+	PREFETCHT1   -2432(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	PREFETCHT1   -2368(SI)
+	PREFETCHT1   -2368(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	PREFETCHT1   -2304(SI)
+	PREFETCHT1   -2304(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	PREFETCHT1   -2240(SI)
+	PREFETCHT1   -2240(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z0
+	VFMADD231PS  Z0, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z2
+	VFMADD231PS  Z2, Z12, Z0
+	VMOVUPS      Z0, 64(AX)
+	ADDQ         n+72(FP), BX
+	JMP          next
+
+two:
+	VPSLLD       $0x1a, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x1e, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       128(R8), Z3, Z4
+	VPSRLD       $0x04, 128(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       192(R8), Z3, Z6
+	VPSRLD       $0x04, 192(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       256(R8), Z3, Z8
+	VPSRLD       $0x04, 256(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       320(R8), Z3, Z10
+	VPSRLD       $0x04, 320(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x1a, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x1e, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       128(R9), Z12, Z13
+	VPSRLD       $0x04, 128(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       192(R9), Z12, Z15
+	VPSRLD       $0x04, 192(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       256(R9), Z12, Z17
+	VPSRLD       $0x04, 256(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       320(R9), Z12, Z19
+	VPSRLD       $0x04, 320(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	PREFETCHT1   -4352(SI)
+	PREFETCHT1   -4352(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	PREFETCHT1   -4288(SI)
+	PREFETCHT1   -4288(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	PREFETCHT1   -4224(SI)
+	PREFETCHT1   -4224(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	PREFETCHT1   -4160(SI)
+	PREFETCHT1   -4160(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x16, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x1c, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       384(R8), Z3, Z4
+	VPSRLD       $0x04, 384(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       448(R8), Z3, Z6
+	VPSRLD       $0x04, 448(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       512(R8), Z3, Z8
+	VPSRLD       $0x04, 512(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       576(R8), Z3, Z10
+	VPSRLD       $0x04, 576(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x16, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x1c, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       384(R9), Z12, Z13
+	VPSRLD       $0x04, 384(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       448(R9), Z12, Z15
+	VPSRLD       $0x04, 448(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       512(R9), Z12, Z17
+	VPSRLD       $0x04, 512(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       576(R9), Z12, Z19
+	VPSRLD       $0x04, 576(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	PREFETCHT1   -4096(SI)
+	PREFETCHT1   -4096(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	PREFETCHT1   -4032(SI)
+	PREFETCHT1   -4032(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	PREFETCHT1   -3968(SI)
+	PREFETCHT1   -3968(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	PREFETCHT1   -3904(SI)
+	PREFETCHT1   -3904(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x12, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x1a, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       640(R8), Z3, Z4
+	VPSRLD       $0x04, 640(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       704(R8), Z3, Z6
+	VPSRLD       $0x04, 704(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       768(R8), Z3, Z8
+	VPSRLD       $0x04, 768(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       832(R8), Z3, Z10
+	VPSRLD       $0x04, 832(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x12, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x1a, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       640(R9), Z12, Z13
+	VPSRLD       $0x04, 640(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       704(R9), Z12, Z15
+	VPSRLD       $0x04, 704(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       768(R9), Z12, Z17
+	VPSRLD       $0x04, 768(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       832(R9), Z12, Z19
+	VPSRLD       $0x04, 832(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	PREFETCHT1   -3840(SI)
+	PREFETCHT1   -3840(DI)
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	PREFETCHT1   -3776(SI)
+	PREFETCHT1   -3776(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	PREFETCHT1   -3712(SI)
+	PREFETCHT1   -3712(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	PREFETCHT1   -3648(SI)
+	PREFETCHT1   -3648(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x0e, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x18, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       896(R8), Z3, Z4
+	VPSRLD       $0x04, 896(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       960(R8), Z3, Z6
+	VPSRLD       $0x04, 960(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1024(R8), Z3, Z8
+	VPSRLD       $0x04, 1024(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1088(R8), Z3, Z10
+	VPSRLD       $0x04, 1088(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x0e, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x18, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       896(R9), Z12, Z13
+	VPSRLD       $0x04, 896(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       960(R9), Z12, Z15
+	VPSRLD       $0x04, 960(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1024(R9), Z12, Z17
+	VPSRLD       $0x04, 1024(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1088(R9), Z12, Z19
+	VPSRLD       $0x04, 1088(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	PREFETCHT1   -3584(SI)
+	PREFETCHT1   -3584(DI)
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	PREFETCHT1   -3520(SI)
+	PREFETCHT1   -3520(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	PREFETCHT1   -3456(SI)
+	PREFETCHT1   -3456(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	PREFETCHT1   -3392(SI)
+	PREFETCHT1   -3392(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	PREFETCHT1   -3328(SI)
+	PREFETCHT1   -3328(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x0a, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x16, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1152(R8), Z3, Z4
+	VPSRLD       $0x04, 1152(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1216(R8), Z3, Z6
+	VPSRLD       $0x04, 1216(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1280(R8), Z3, Z8
+	VPSRLD       $0x04, 1280(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1344(R8), Z3, Z10
+	VPSRLD       $0x04, 1344(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x0a, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x16, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1152(R9), Z12, Z13
+	VPSRLD       $0x04, 1152(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1216(R9), Z12, Z15
+	VPSRLD       $0x04, 1216(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1280(R9), Z12, Z17
+	VPSRLD       $0x04, 1280(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1344(R9), Z12, Z19
+	VPSRLD       $0x04, 1344(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	PREFETCHT1   -3264(SI)
+	PREFETCHT1   -3264(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	PREFETCHT1   -3200(SI)
+	PREFETCHT1   -3200(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	PREFETCHT1   -3136(SI)
+	PREFETCHT1   -3136(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	PREFETCHT1   -3072(SI)
+	PREFETCHT1   -3072(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x06, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x14, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1408(R8), Z3, Z4
+	VPSRLD       $0x04, 1408(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1472(R8), Z3, Z6
+	VPSRLD       $0x04, 1472(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1536(R8), Z3, Z8
+	VPSRLD       $0x04, 1536(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1600(R8), Z3, Z10
+	VPSRLD       $0x04, 1600(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x06, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x14, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1408(R9), Z12, Z13
+	VPSRLD       $0x04, 1408(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1472(R9), Z12, Z15
+	VPSRLD       $0x04, 1472(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1536(R9), Z12, Z17
+	VPSRLD       $0x04, 1536(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1600(R9), Z12, Z19
+	VPSRLD       $0x04, 1600(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	PREFETCHT1   -3008(SI)
+	PREFETCHT1   -3008(DI)
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	PREFETCHT1   -2944(SI)
+	PREFETCHT1   -2944(DI)
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	PREFETCHT1   -2880(SI)
+	PREFETCHT1   -2880(DI)
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	PREFETCHT1   -2816(SI)
+	PREFETCHT1   -2816(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSLLD       $0x02, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x12, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1664(R8), Z3, Z4
+	VPSRLD       $0x04, 1664(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1728(R8), Z3, Z6
+	VPSRLD       $0x04, 1728(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       1792(R8), Z3, Z8
+	VPSRLD       $0x04, 1792(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       1856(R8), Z3, Z10
+	VPSRLD       $0x04, 1856(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSLLD       $0x02, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x12, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1664(R9), Z12, Z13
+	VPSRLD       $0x04, 1664(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1728(R9), Z12, Z15
+	VPSRLD       $0x04, 1728(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       1792(R9), Z12, Z17
+	VPSRLD       $0x04, 1792(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       1856(R9), Z12, Z19
+	VPSRLD       $0x04, 1856(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	PREFETCHT1   -2752(SI)
+	PREFETCHT1   -2752(DI)
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	PREFETCHT1   -2688(SI)
+	PREFETCHT1   -2688(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	PREFETCHT1   -2624(SI)
+	PREFETCHT1   -2624(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	PREFETCHT1   -2560(SI)
+	PREFETCHT1   -2560(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+	VPSRLD       $0x02, 64(R8), Z0
+	VPANDD       low4<>+0(SB), Z0, Z0
+	VPSLLD       $0x10, 16448(AX), Z2
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z2, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       16384(AX), Z0, Z0
+	VMOVDQU32    nonlinear<>+0(SB), Z2
+	VMOVDQU32    bytes0f<>+0(SB), Z3
+	VPANDD       1920(R8), Z3, Z4
+	VPSRLD       $0x04, 1920(R8), Z5
+	VPANDD       Z3, Z5, Z5
+	VPANDD       1984(R8), Z3, Z6
+	VPSRLD       $0x04, 1984(R8), Z7
+	VPANDD       Z3, Z7, Z7
+	VPANDD       2048(R8), Z3, Z8
+	VPSRLD       $0x04, 2048(R8), Z9
+	VPANDD       Z3, Z9, Z9
+	VPANDD       2112(R8), Z3, Z10
+	VPSRLD       $0x04, 2112(R8), Z11
+	VPANDD       Z3, Z11, Z11
+	VPSHUFB      Z4, Z2, Z4
+	VPSHUFB      Z6, Z2, Z6
+	VPSHUFB      Z8, Z2, Z8
+	VPSHUFB      Z10, Z2, Z10
+	VPSHUFB      Z5, Z2, Z5
+	VPSHUFB      Z7, Z2, Z7
+	VPSHUFB      Z9, Z2, Z9
+	VPSHUFB      Z11, Z2, Z11
+	VPSRLD       $0x02, 64(R9), Z2
+	VPANDD       low4<>+0(SB), Z2, Z2
+	VPSLLD       $0x10, 16960(AX), Z3
+	VPTERNLOGD   $0xf8, high2<>+0(SB), Z3, Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       16896(AX), Z2, Z2
+	VMOVDQU32    nonlinear<>+0(SB), Z3
+	VMOVDQU32    bytes0f<>+0(SB), Z12
+	VPANDD       1920(R9), Z12, Z13
+	VPSRLD       $0x04, 1920(R9), Z14
+	VPANDD       Z12, Z14, Z14
+	VPANDD       1984(R9), Z12, Z15
+	VPSRLD       $0x04, 1984(R9), Z16
+	VPANDD       Z12, Z16, Z16
+	VPANDD       2048(R9), Z12, Z17
+	VPSRLD       $0x04, 2048(R9), Z18
+	VPANDD       Z12, Z18, Z18
+	VPANDD       2112(R9), Z12, Z19
+	VPSRLD       $0x04, 2112(R9), Z20
+	VPANDD       Z12, Z20, Z20
+	VPSHUFB      Z13, Z3, Z13
+	VPSHUFB      Z15, Z3, Z15
+	VPSHUFB      Z17, Z3, Z17
+	VPSHUFB      Z19, Z3, Z19
+	VPSHUFB      Z14, Z3, Z14
+	VPSHUFB      Z16, Z3, Z16
+	VPSHUFB      Z18, Z3, Z18
+	VPSHUFB      Z20, Z3, Z20
+	VPBROADCASTD 48(BX), Z3
+	VPBROADCASTD 48(BX), Z12
+	VPBROADCASTD 112(BX), Z21
+	VPBROADCASTD 112(BX), Z22
+	PREFETCHT1   -2496(SI)
+	PREFETCHT1   -2496(DI)
+	VPBROADCASTD (BX), Z23
+	VPDPBUSD     Z23, Z4, Z3
+	VPDPBUSD     Z23, Z13, Z12
+	VPBROADCASTD 64(BX), Z23
+	VPDPBUSD     Z23, Z4, Z21
+	VPDPBUSD     Z23, Z13, Z22
+	VPBROADCASTD 4(BX), Z4
+	VPDPBUSD     Z4, Z6, Z3
+	VPDPBUSD     Z4, Z15, Z12
+	VPBROADCASTD 68(BX), Z4
+	VPDPBUSD     Z4, Z6, Z21
+	VPDPBUSD     Z4, Z15, Z22
+	PREFETCHT1   -2432(SI)
+	PREFETCHT1   -2432(DI)
+	VPBROADCASTD 8(BX), Z4
+	VPDPBUSD     Z4, Z8, Z3
+	VPDPBUSD     Z4, Z17, Z12
+	VPBROADCASTD 72(BX), Z4
+	VPDPBUSD     Z4, Z8, Z21
+	VPDPBUSD     Z4, Z17, Z22
+	VPBROADCASTD 12(BX), Z4
+	VPDPBUSD     Z4, Z10, Z3
+	VPDPBUSD     Z4, Z19, Z12
+	VPBROADCASTD 76(BX), Z4
+	VPDPBUSD     Z4, Z10, Z21
+	VPDPBUSD     Z4, Z19, Z22
+	PREFETCHT1   -2368(SI)
+	PREFETCHT1   -2368(DI)
+	VPBROADCASTD 16(BX), Z4
+	VPDPBUSD     Z4, Z5, Z3
+	VPDPBUSD     Z4, Z14, Z12
+	VPBROADCASTD 80(BX), Z4
+	VPDPBUSD     Z4, Z5, Z21
+	VPDPBUSD     Z4, Z14, Z22
+	VPBROADCASTD 20(BX), Z4
+	VPDPBUSD     Z4, Z7, Z3
+	VPDPBUSD     Z4, Z16, Z12
+	VPBROADCASTD 84(BX), Z4
+	VPDPBUSD     Z4, Z7, Z21
+	VPDPBUSD     Z4, Z16, Z22
+	PREFETCHT1   -2304(SI)
+	PREFETCHT1   -2304(DI)
+	VPBROADCASTD 24(BX), Z4
+	VPDPBUSD     Z4, Z9, Z3
+	VPDPBUSD     Z4, Z18, Z12
+	VPBROADCASTD 88(BX), Z4
+	VPDPBUSD     Z4, Z9, Z21
+	VPDPBUSD     Z4, Z18, Z22
+	PREFETCHT1   -2240(SI)
+	PREFETCHT1   -2240(DI)
+	VPBROADCASTD 28(BX), Z4
+	VPDPBUSD     Z4, Z11, Z3
+	VPDPBUSD     Z4, Z20, Z12
+	VPBROADCASTD 92(BX), Z4
+	VPDPBUSD     Z4, Z11, Z21
+	VPDPBUSD     Z4, Z20, Z22
+	VMOVUPS      (AX), Z4
+	VCVTDQ2PS    Z3, Z3
+	VMULPS.BCST  32(BX), Z0, Z5
+	VFMADD231PS  Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      64(AX), Z3
+	VCVTDQ2PS    Z12, Z12
+	VMULPS.BCST  32(BX), Z2, Z4
+	VFMADD231PS  Z4, Z12, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMOVUPS      128(AX), Z3
+	VCVTDQ2PS    Z21, Z21
+	VMULPS.BCST  96(BX), Z0, Z0
+	VFMADD231PS  Z0, Z21, Z3
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      192(AX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS.BCST  96(BX), Z2, Z2
+	VFMADD231PS  Z2, Z22, Z0
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         n+72(FP), BX
+
+next:
 	DECQ (SP)
 	JNZ  block
 	MOVQ dst+0(FP), CX

@@ -40,7 +40,7 @@ clear:
 	CMPQ    stride+32(FP), $0x00
 	JGE     plain
 	SHRQ    $0x01, SI
-	ADDQ    $+2048, SI
+	ADDQ    $+4096, SI
 	JMP     fetch
 
 plain:
@@ -199,6 +199,9 @@ ready:
 	VPSRLD     $0x02, 128(R9), Z1
 	VPTERNLOGD $0xf8, bytes30<>+0(SB), Z1, Z0
 	VMOVDQU32  Z0, 17216(AX)
+	CMPQ       tokens+80(FP), $0x80
+	JLT        one
+	JEQ        two
 	PREFETCHT1 -5632(SI)
 	PREFETCHT1 -5632(DI)
 	PREFETCHT1 -5568(SI)
@@ -3391,6 +3394,2334 @@ done7:
 	MOVQ keepStride+96(FP), R8
 	ADDQ R8, 8(SP)
 	ADDQ n+72(FP), BX
+	JMP  next
+
+one:
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            768(R8), Z2, Z4
+	VPSLLD            $0x04, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            832(R8), Z2, Z5
+	VPSLLD            $0x04, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            896(R8), Z2, Z6
+	VPSLLD            $0x04, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            960(R8), Z2, Z7
+	VPSLLD            $0x04, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            1024(R8), Z2, Z8
+	VPSLLD            $0x04, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            1088(R8), Z2, Z9
+	VPSLLD            $0x04, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            1152(R8), Z2, Z10
+	VPSLLD            $0x04, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            1216(R8), Z2, Z2
+	VPSLLD            $0x04, 704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17024(AX), Z3
+	VPSHUFB           top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            768(R9), Z12, Z14
+	VPSLLD            $0x04, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            832(R9), Z12, Z15
+	VPSLLD            $0x04, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            896(R9), Z12, Z16
+	VPSLLD            $0x04, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            960(R9), Z12, Z17
+	VPSLLD            $0x04, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            1024(R9), Z12, Z18
+	VPSLLD            $0x04, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            1088(R9), Z12, Z19
+	VPSLLD            $0x04, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            1152(R9), Z12, Z20
+	VPSLLD            $0x04, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            1216(R9), Z12, Z12
+	VPSLLD            $0x04, 704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z13
+	VPDPBUSD          Z22, Z14, Z21
+	PREFETCHT1        -5632(SI)
+	PREFETCHT1        -5632(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	PREFETCHT1        -5568(SI)
+	PREFETCHT1        -5568(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	PREFETCHT1        -5504(SI)
+	PREFETCHT1        -5504(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	PREFETCHT1        -5440(SI)
+	PREFETCHT1        -5440(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	PREFETCHT1        -5376(SI)
+	PREFETCHT1        -5376(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 768(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSLLD            $0x03, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 832(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSLLD            $0x03, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 896(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSLLD            $0x03, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 960(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSLLD            $0x03, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 1024(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSLLD            $0x03, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 1088(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSLLD            $0x03, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 1152(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSLLD            $0x03, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 1216(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSLLD            $0x03, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z3
+	VPSHUFB           top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 768(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSLLD            $0x03, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 832(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSLLD            $0x03, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 896(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSLLD            $0x03, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 960(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSLLD            $0x03, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 1024(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSLLD            $0x03, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 1088(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSLLD            $0x03, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 1152(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSLLD            $0x03, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 1216(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSLLD            $0x03, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	PREFETCHT1        -5312(SI)
+	PREFETCHT1        -5312(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z12
+	VPDPBUSD          Z22, Z14, Z13
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	PREFETCHT1        -5248(SI)
+	PREFETCHT1        -5248(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	PREFETCHT1        -5184(SI)
+	PREFETCHT1        -5184(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	PREFETCHT1        -5120(SI)
+	PREFETCHT1        -5120(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	PREFETCHT1        -5056(SI)
+	PREFETCHT1        -5056(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	PREFETCHT1        -4992(SI)
+	PREFETCHT1        -4992(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z13, Z0
+	VFNMADD231PS.BCST 36(BX), Z3, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            1280(R8), Z2, Z4
+	VPSLLD            $0x02, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            1344(R8), Z2, Z5
+	VPSLLD            $0x02, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            1408(R8), Z2, Z6
+	VPSLLD            $0x02, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            1472(R8), Z2, Z7
+	VPSLLD            $0x02, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            1536(R8), Z2, Z8
+	VPSLLD            $0x02, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            1600(R8), Z2, Z9
+	VPSLLD            $0x02, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            1664(R8), Z2, Z10
+	VPSLLD            $0x02, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            1728(R8), Z2, Z2
+	VPSLLD            $0x02, 704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17024(AX), Z3
+	VPSHUFB           top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            1280(R9), Z12, Z14
+	VPSLLD            $0x02, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            1344(R9), Z12, Z15
+	VPSLLD            $0x02, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            1408(R9), Z12, Z16
+	VPSLLD            $0x02, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            1472(R9), Z12, Z17
+	VPSLLD            $0x02, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            1536(R9), Z12, Z18
+	VPSLLD            $0x02, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            1600(R9), Z12, Z19
+	VPSLLD            $0x02, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            1664(R9), Z12, Z20
+	VPSLLD            $0x02, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            1728(R9), Z12, Z12
+	VPSLLD            $0x02, 704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z13
+	VPDPBUSD          Z22, Z14, Z21
+	PREFETCHT1        -4928(SI)
+	PREFETCHT1        -4928(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	PREFETCHT1        -4864(SI)
+	PREFETCHT1        -4864(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	PREFETCHT1        -4800(SI)
+	PREFETCHT1        -4800(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	PREFETCHT1        -4736(SI)
+	PREFETCHT1        -4736(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	PREFETCHT1        -4672(SI)
+	PREFETCHT1        -4672(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 1280(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSLLD            $0x01, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 1344(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSLLD            $0x01, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 1408(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSLLD            $0x01, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 1472(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSLLD            $0x01, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 1536(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSLLD            $0x01, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 1600(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSLLD            $0x01, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 1664(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSLLD            $0x01, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 1728(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSLLD            $0x01, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z3
+	VPSHUFB           top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 1280(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSLLD            $0x01, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 1344(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSLLD            $0x01, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 1408(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSLLD            $0x01, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 1472(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSLLD            $0x01, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 1536(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSLLD            $0x01, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 1600(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSLLD            $0x01, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 1664(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSLLD            $0x01, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 1728(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSLLD            $0x01, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	PREFETCHT1        -4608(SI)
+	PREFETCHT1        -4608(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z12
+	VPDPBUSD          Z22, Z14, Z13
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	PREFETCHT1        -4544(SI)
+	PREFETCHT1        -4544(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	PREFETCHT1        -4480(SI)
+	PREFETCHT1        -4480(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	PREFETCHT1        -4416(SI)
+	PREFETCHT1        -4416(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	PREFETCHT1        -4352(SI)
+	PREFETCHT1        -4352(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	PREFETCHT1        -4288(SI)
+	PREFETCHT1        -4288(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z13, Z0
+	VFNMADD231PS.BCST 36(BX), Z3, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            1792(R8), Z2, Z4
+	VMOVDQU32         256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            1856(R8), Z2, Z5
+	VMOVDQU32         320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            1920(R8), Z2, Z6
+	VMOVDQU32         384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            1984(R8), Z2, Z7
+	VMOVDQU32         448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            2048(R8), Z2, Z8
+	VMOVDQU32         512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            2112(R8), Z2, Z9
+	VMOVDQU32         576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            2176(R8), Z2, Z10
+	VMOVDQU32         640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            2240(R8), Z2, Z2
+	VMOVDQU32         704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17088(AX), Z3
+	VPSHUFB           top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            1792(R9), Z12, Z14
+	VMOVDQU32         256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            1856(R9), Z12, Z15
+	VMOVDQU32         320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            1920(R9), Z12, Z16
+	VMOVDQU32         384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            1984(R9), Z12, Z17
+	VMOVDQU32         448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            2048(R9), Z12, Z18
+	VMOVDQU32         512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            2112(R9), Z12, Z19
+	VMOVDQU32         576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            2176(R9), Z12, Z20
+	VMOVDQU32         640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            2240(R9), Z12, Z12
+	VMOVDQU32         704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z13
+	VPDPBUSD          Z22, Z14, Z21
+	PREFETCHT1        -4224(SI)
+	PREFETCHT1        -4224(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	PREFETCHT1        -4160(SI)
+	PREFETCHT1        -4160(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	PREFETCHT1        -4096(SI)
+	PREFETCHT1        -4096(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	PREFETCHT1        -4032(SI)
+	PREFETCHT1        -4032(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	PREFETCHT1        -3968(SI)
+	PREFETCHT1        -3968(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 1792(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x01, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 1856(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x01, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 1920(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x01, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 1984(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x01, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 2048(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x01, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 2112(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x01, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 2176(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSRLD            $0x01, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 2240(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSRLD            $0x01, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z3
+	VPSHUFB           top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 1792(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x01, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 1856(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x01, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 1920(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x01, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 1984(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x01, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 2048(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x01, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 2112(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x01, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 2176(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSRLD            $0x01, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 2240(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSRLD            $0x01, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	PREFETCHT1        -3904(SI)
+	PREFETCHT1        -3904(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z12
+	VPDPBUSD          Z22, Z14, Z13
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	PREFETCHT1        -3840(SI)
+	PREFETCHT1        -3840(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	PREFETCHT1        -3776(SI)
+	PREFETCHT1        -3776(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	PREFETCHT1        -3712(SI)
+	PREFETCHT1        -3712(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	PREFETCHT1        -3648(SI)
+	PREFETCHT1        -3648(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	PREFETCHT1        -3584(SI)
+	PREFETCHT1        -3584(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z13, Z0
+	VFNMADD231PS.BCST 36(BX), Z3, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            2304(R8), Z2, Z4
+	VPSRLD            $0x02, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            2368(R8), Z2, Z5
+	VPSRLD            $0x02, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            2432(R8), Z2, Z6
+	VPSRLD            $0x02, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            2496(R8), Z2, Z7
+	VPSRLD            $0x02, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            2560(R8), Z2, Z8
+	VPSRLD            $0x02, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            2624(R8), Z2, Z9
+	VPSRLD            $0x02, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            2688(R8), Z2, Z10
+	VPSRLD            $0x02, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            2752(R8), Z2, Z2
+	VPSRLD            $0x02, 704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17088(AX), Z3
+	VPSHUFB           top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            2304(R9), Z12, Z14
+	VPSRLD            $0x02, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            2368(R9), Z12, Z15
+	VPSRLD            $0x02, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            2432(R9), Z12, Z16
+	VPSRLD            $0x02, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            2496(R9), Z12, Z17
+	VPSRLD            $0x02, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            2560(R9), Z12, Z18
+	VPSRLD            $0x02, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            2624(R9), Z12, Z19
+	VPSRLD            $0x02, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            2688(R9), Z12, Z20
+	VPSRLD            $0x02, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            2752(R9), Z12, Z12
+	VPSRLD            $0x02, 704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z13
+	VPDPBUSD          Z22, Z14, Z21
+	PREFETCHT1        -3520(SI)
+	PREFETCHT1        -3520(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	PREFETCHT1        -3456(SI)
+	PREFETCHT1        -3456(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	PREFETCHT1        -3392(SI)
+	PREFETCHT1        -3392(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	PREFETCHT1        -3328(SI)
+	PREFETCHT1        -3328(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	PREFETCHT1        -3264(SI)
+	PREFETCHT1        -3264(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z1
+	VFMADD231PS       Z1, Z21, Z0
+	VFNMADD231PS.BCST 36(BX), Z11, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 2304(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x03, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 2368(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x03, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 2432(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x03, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 2496(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x03, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 2560(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x03, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 2624(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x03, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 2688(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSRLD            $0x03, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 2752(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSRLD            $0x03, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z3
+	VPSHUFB           top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 2304(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x03, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 2368(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x03, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 2432(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x03, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 2496(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x03, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 2560(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x03, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 2624(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x03, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 2688(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSRLD            $0x03, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 2752(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSRLD            $0x03, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	PREFETCHT1        -3200(SI)
+	PREFETCHT1        -3200(DI)
+	VPBROADCASTD      (BX), Z22
+	VPDPBUSD          Z22, Z4, Z12
+	VPDPBUSD          Z22, Z14, Z13
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	PREFETCHT1        -3136(SI)
+	PREFETCHT1        -3136(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	PREFETCHT1        -3072(SI)
+	PREFETCHT1        -3072(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	PREFETCHT1        -3008(SI)
+	PREFETCHT1        -3008(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	PREFETCHT1        -2944(SI)
+	PREFETCHT1        -2944(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	PREFETCHT1        -2880(SI)
+	PREFETCHT1        -2880(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z0
+	VFMADD231PS       Z0, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z0
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z1
+	VFMADD231PS       Z1, Z13, Z0
+	VFNMADD231PS.BCST 36(BX), Z3, Z0
+	VMOVUPS           Z0, 64(AX)
+	ADDQ              n+72(FP), BX
+	JMP               next
+
+two:
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            768(R8), Z2, Z4
+	VPSLLD            $0x04, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            832(R8), Z2, Z5
+	VPSLLD            $0x04, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            896(R8), Z2, Z6
+	VPSLLD            $0x04, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            960(R8), Z2, Z7
+	VPSLLD            $0x04, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            1024(R8), Z2, Z8
+	VPSLLD            $0x04, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            1088(R8), Z2, Z9
+	VPSLLD            $0x04, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            1152(R8), Z2, Z10
+	VPSLLD            $0x04, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            1216(R8), Z2, Z2
+	VPSLLD            $0x04, 704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17024(AX), Z3
+	VPSHUFB           top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            768(R9), Z12, Z14
+	VPSLLD            $0x04, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            832(R9), Z12, Z15
+	VPSLLD            $0x04, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            896(R9), Z12, Z16
+	VPSLLD            $0x04, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            960(R9), Z12, Z17
+	VPSLLD            $0x04, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            1024(R9), Z12, Z18
+	VPSLLD            $0x04, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            1088(R9), Z12, Z19
+	VPSLLD            $0x04, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            1152(R9), Z12, Z20
+	VPSLLD            $0x04, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            1216(R9), Z12, Z12
+	VPSLLD            $0x04, 704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z13
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	PREFETCHT1        -5632(SI)
+	PREFETCHT1        -5632(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -5568(SI)
+	PREFETCHT1        -5568(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	PREFETCHT1        -5504(SI)
+	PREFETCHT1        -5504(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -5440(SI)
+	PREFETCHT1        -5440(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -5376(SI)
+	PREFETCHT1        -5376(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z2, Z22
+	VPDPBUSD          Z4, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z4
+	VFMADD231PS       Z4, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z3, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 768(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSLLD            $0x03, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 832(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSLLD            $0x03, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 896(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSLLD            $0x03, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 960(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSLLD            $0x03, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 1024(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSLLD            $0x03, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 1088(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSLLD            $0x03, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 1152(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSLLD            $0x03, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 1216(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSLLD            $0x03, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z3
+	VPSHUFB           top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 768(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSLLD            $0x03, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 832(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSLLD            $0x03, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 896(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSLLD            $0x03, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 960(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSLLD            $0x03, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 1024(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSLLD            $0x03, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 1088(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSLLD            $0x03, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 1152(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSLLD            $0x03, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 1216(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSLLD            $0x03, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -5312(SI)
+	PREFETCHT1        -5312(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z12
+	VPDPBUSD          Z24, Z14, Z13
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -5248(SI)
+	PREFETCHT1        -5248(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	PREFETCHT1        -5184(SI)
+	PREFETCHT1        -5184(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -5120(SI)
+	PREFETCHT1        -5120(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	PREFETCHT1        -5056(SI)
+	PREFETCHT1        -5056(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -4992(SI)
+	PREFETCHT1        -4992(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z11, Z22
+	VPDPBUSD          Z4, Z21, Z23
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z5
+	VFMADD231PS       Z5, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z4
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z5
+	VFMADD231PS       Z5, Z13, Z4
+	VFNMADD231PS.BCST 36(BX), Z3, Z4
+	VMOVUPS           Z4, 64(AX)
+	VMOVUPS           128(AX), Z4
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z4
+	VFNMADD231PS.BCST 100(BX), Z1, Z4
+	VMOVUPS           Z4, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z3, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            1280(R8), Z2, Z4
+	VPSLLD            $0x02, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            1344(R8), Z2, Z5
+	VPSLLD            $0x02, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            1408(R8), Z2, Z6
+	VPSLLD            $0x02, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            1472(R8), Z2, Z7
+	VPSLLD            $0x02, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            1536(R8), Z2, Z8
+	VPSLLD            $0x02, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            1600(R8), Z2, Z9
+	VPSLLD            $0x02, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            1664(R8), Z2, Z10
+	VPSLLD            $0x02, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            1728(R8), Z2, Z2
+	VPSLLD            $0x02, 704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17024(AX), Z3
+	VPSHUFB           top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17152(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            1280(R9), Z12, Z14
+	VPSLLD            $0x02, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            1344(R9), Z12, Z15
+	VPSLLD            $0x02, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            1408(R9), Z12, Z16
+	VPSLLD            $0x02, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            1472(R9), Z12, Z17
+	VPSLLD            $0x02, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            1536(R9), Z12, Z18
+	VPSLLD            $0x02, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            1600(R9), Z12, Z19
+	VPSLLD            $0x02, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            1664(R9), Z12, Z20
+	VPSLLD            $0x02, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            1728(R9), Z12, Z12
+	VPSLLD            $0x02, 704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z13
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	PREFETCHT1        -4928(SI)
+	PREFETCHT1        -4928(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -4864(SI)
+	PREFETCHT1        -4864(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	PREFETCHT1        -4800(SI)
+	PREFETCHT1        -4800(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -4736(SI)
+	PREFETCHT1        -4736(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -4672(SI)
+	PREFETCHT1        -4672(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z2, Z22
+	VPDPBUSD          Z4, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z4
+	VFMADD231PS       Z4, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z3, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16512(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16640(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 1280(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSLLD            $0x01, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 1344(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSLLD            $0x01, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 1408(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSLLD            $0x01, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 1472(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSLLD            $0x01, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 1536(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSLLD            $0x01, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 1600(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSLLD            $0x01, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 1664(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSLLD            $0x01, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 1728(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSLLD            $0x01, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17024(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17152(AX), Z3
+	VPSHUFB           top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 1280(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSLLD            $0x01, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 1344(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSLLD            $0x01, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 1408(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSLLD            $0x01, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 1472(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSLLD            $0x01, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 1536(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSLLD            $0x01, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 1600(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSLLD            $0x01, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 1664(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSLLD            $0x01, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 1728(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSLLD            $0x01, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -4608(SI)
+	PREFETCHT1        -4608(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z12
+	VPDPBUSD          Z24, Z14, Z13
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -4544(SI)
+	PREFETCHT1        -4544(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	PREFETCHT1        -4480(SI)
+	PREFETCHT1        -4480(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -4416(SI)
+	PREFETCHT1        -4416(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	PREFETCHT1        -4352(SI)
+	PREFETCHT1        -4352(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -4288(SI)
+	PREFETCHT1        -4288(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z11, Z22
+	VPDPBUSD          Z4, Z21, Z23
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z5
+	VFMADD231PS       Z5, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z4
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z5
+	VFMADD231PS       Z5, Z13, Z4
+	VFNMADD231PS.BCST 36(BX), Z3, Z4
+	VMOVUPS           Z4, 64(AX)
+	VMOVUPS           128(AX), Z4
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z4
+	VFNMADD231PS.BCST 100(BX), Z1, Z4
+	VMOVUPS           Z4, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z3, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top0<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            1792(R8), Z2, Z4
+	VMOVDQU32         256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            1856(R8), Z2, Z5
+	VMOVDQU32         320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            1920(R8), Z2, Z6
+	VMOVDQU32         384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            1984(R8), Z2, Z7
+	VMOVDQU32         448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            2048(R8), Z2, Z8
+	VMOVDQU32         512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            2112(R8), Z2, Z9
+	VMOVDQU32         576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            2176(R8), Z2, Z10
+	VMOVDQU32         640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            2240(R8), Z2, Z2
+	VMOVDQU32         704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17088(AX), Z3
+	VPSHUFB           top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top0<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            1792(R9), Z12, Z14
+	VMOVDQU32         256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            1856(R9), Z12, Z15
+	VMOVDQU32         320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            1920(R9), Z12, Z16
+	VMOVDQU32         384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            1984(R9), Z12, Z17
+	VMOVDQU32         448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            2048(R9), Z12, Z18
+	VMOVDQU32         512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            2112(R9), Z12, Z19
+	VMOVDQU32         576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            2176(R9), Z12, Z20
+	VMOVDQU32         640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            2240(R9), Z12, Z12
+	VMOVDQU32         704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z13
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	PREFETCHT1        -4224(SI)
+	PREFETCHT1        -4224(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -4160(SI)
+	PREFETCHT1        -4160(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	PREFETCHT1        -4096(SI)
+	PREFETCHT1        -4096(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -4032(SI)
+	PREFETCHT1        -4032(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -3968(SI)
+	PREFETCHT1        -3968(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z2, Z22
+	VPDPBUSD          Z4, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z4
+	VFMADD231PS       Z4, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z3, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top1<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top1<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 1792(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x01, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 1856(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x01, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 1920(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x01, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 1984(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x01, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 2048(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x01, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 2112(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x01, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 2176(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSRLD            $0x01, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 2240(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSRLD            $0x01, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z3
+	VPSHUFB           top1<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 1792(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x01, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 1856(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x01, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 1920(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x01, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 1984(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x01, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 2048(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x01, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 2112(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x01, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 2176(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSRLD            $0x01, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 2240(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSRLD            $0x01, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -3904(SI)
+	PREFETCHT1        -3904(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z12
+	VPDPBUSD          Z24, Z14, Z13
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -3840(SI)
+	PREFETCHT1        -3840(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	PREFETCHT1        -3776(SI)
+	PREFETCHT1        -3776(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -3712(SI)
+	PREFETCHT1        -3712(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	PREFETCHT1        -3648(SI)
+	PREFETCHT1        -3648(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -3584(SI)
+	PREFETCHT1        -3584(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z11, Z22
+	VPDPBUSD          Z4, Z21, Z23
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z5
+	VFMADD231PS       Z5, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z4
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z5
+	VFMADD231PS       Z5, Z13, Z4
+	VFNMADD231PS.BCST 36(BX), Z3, Z4
+	VMOVUPS           Z4, 64(AX)
+	VMOVUPS           128(AX), Z4
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z4
+	VFNMADD231PS.BCST 100(BX), Z1, Z4
+	VMOVUPS           Z4, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z3, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top2<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPANDD            2304(R8), Z2, Z4
+	VPSRLD            $0x02, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPANDD            2368(R8), Z2, Z5
+	VPSRLD            $0x02, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPANDD            2432(R8), Z2, Z6
+	VPSRLD            $0x02, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPANDD            2496(R8), Z2, Z7
+	VPSRLD            $0x02, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPANDD            2560(R8), Z2, Z8
+	VPSRLD            $0x02, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPANDD            2624(R8), Z2, Z9
+	VPSRLD            $0x02, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPANDD            2688(R8), Z2, Z10
+	VPSRLD            $0x02, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPANDD            2752(R8), Z2, Z2
+	VPSRLD            $0x02, 704(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z2
+	VMOVDQU32         17088(AX), Z3
+	VPSHUFB           top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16896(AX), Z3, Z3
+	VMOVDQU32         17216(AX), Z11
+	VPSHUFB           top2<>+0(SB), Z11, Z11
+	VCVTDQ2PS         Z11, Z11
+	VMULPS            16960(AX), Z11, Z11
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPANDD            2304(R9), Z12, Z14
+	VPSRLD            $0x02, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPANDD            2368(R9), Z12, Z15
+	VPSRLD            $0x02, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPANDD            2432(R9), Z12, Z16
+	VPSRLD            $0x02, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPANDD            2496(R9), Z12, Z17
+	VPSRLD            $0x02, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPANDD            2560(R9), Z12, Z18
+	VPSRLD            $0x02, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPANDD            2624(R9), Z12, Z19
+	VPSRLD            $0x02, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPANDD            2688(R9), Z12, Z20
+	VPSRLD            $0x02, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPANDD            2752(R9), Z12, Z12
+	VPSRLD            $0x02, 704(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z21, Z21, Z21
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z13
+	VPDPBUSD          Z24, Z14, Z21
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	PREFETCHT1        -3520(SI)
+	PREFETCHT1        -3520(DI)
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z13
+	VPDPBUSD          Z4, Z15, Z21
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -3456(SI)
+	PREFETCHT1        -3456(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z13
+	VPDPBUSD          Z4, Z16, Z21
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z13
+	VPDPBUSD          Z4, Z17, Z21
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	PREFETCHT1        -3392(SI)
+	PREFETCHT1        -3392(DI)
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z13
+	VPDPBUSD          Z4, Z18, Z21
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -3328(SI)
+	PREFETCHT1        -3328(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z13
+	VPDPBUSD          Z4, Z19, Z21
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z13
+	VPDPBUSD          Z4, Z20, Z21
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -3264(SI)
+	PREFETCHT1        -3264(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z2, Z13
+	VPDPBUSD          Z4, Z12, Z21
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z2, Z22
+	VPDPBUSD          Z4, Z12, Z23
+	VMOVUPS           (AX), Z2
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z0, Z4
+	VFMADD231PS       Z4, Z13, Z2
+	VFNMADD231PS.BCST 36(BX), Z1, Z2
+	VMOVUPS           Z2, (AX)
+	VMOVUPS           64(AX), Z2
+	VCVTDQ2PS         Z21, Z21
+	VMULPS.BCST       32(BX), Z3, Z4
+	VFMADD231PS       Z4, Z21, Z2
+	VFNMADD231PS.BCST 36(BX), Z11, Z2
+	VMOVUPS           Z2, 64(AX)
+	VMOVUPS           128(AX), Z2
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z2
+	VFNMADD231PS.BCST 100(BX), Z1, Z2
+	VMOVUPS           Z2, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z3, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z11, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+	VMOVDQU32         16576(AX), Z0
+	VPSHUFB           top3<>+0(SB), Z0, Z0
+	VCVTDQ2PS         Z0, Z0
+	VMULPS            16384(AX), Z0, Z0
+	VMOVDQU32         16704(AX), Z1
+	VPSHUFB           top3<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z1, Z1
+	VMULPS            16448(AX), Z1, Z1
+	VMOVDQU32         bytes0f<>+0(SB), Z2
+	VMOVDQU32         bytes10<>+0(SB), Z3
+	VPSRLD            $0x04, 2304(R8), Z4
+	VPANDD            Z2, Z4, Z4
+	VPSRLD            $0x03, 256(R8), Z5
+	VPTERNLOGD        $0xf8, Z3, Z5, Z4
+	VPSRLD            $0x04, 2368(R8), Z5
+	VPANDD            Z2, Z5, Z5
+	VPSRLD            $0x03, 320(R8), Z6
+	VPTERNLOGD        $0xf8, Z3, Z6, Z5
+	VPSRLD            $0x04, 2432(R8), Z6
+	VPANDD            Z2, Z6, Z6
+	VPSRLD            $0x03, 384(R8), Z7
+	VPTERNLOGD        $0xf8, Z3, Z7, Z6
+	VPSRLD            $0x04, 2496(R8), Z7
+	VPANDD            Z2, Z7, Z7
+	VPSRLD            $0x03, 448(R8), Z8
+	VPTERNLOGD        $0xf8, Z3, Z8, Z7
+	VPSRLD            $0x04, 2560(R8), Z8
+	VPANDD            Z2, Z8, Z8
+	VPSRLD            $0x03, 512(R8), Z9
+	VPTERNLOGD        $0xf8, Z3, Z9, Z8
+	VPSRLD            $0x04, 2624(R8), Z9
+	VPANDD            Z2, Z9, Z9
+	VPSRLD            $0x03, 576(R8), Z10
+	VPTERNLOGD        $0xf8, Z3, Z10, Z9
+	VPSRLD            $0x04, 2688(R8), Z10
+	VPANDD            Z2, Z10, Z10
+	VPSRLD            $0x03, 640(R8), Z11
+	VPTERNLOGD        $0xf8, Z3, Z11, Z10
+	VPSRLD            $0x04, 2752(R8), Z11
+	VPANDD            Z2, Z11, Z11
+	VPSRLD            $0x03, 704(R8), Z2
+	VPTERNLOGD        $0xf8, Z3, Z2, Z11
+	VMOVDQU32         17088(AX), Z2
+	VPSHUFB           top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            16896(AX), Z2, Z2
+	VMOVDQU32         17216(AX), Z3
+	VPSHUFB           top3<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z3, Z3
+	VMULPS            16960(AX), Z3, Z3
+	VMOVDQU32         bytes0f<>+0(SB), Z12
+	VMOVDQU32         bytes10<>+0(SB), Z13
+	VPSRLD            $0x04, 2304(R9), Z14
+	VPANDD            Z12, Z14, Z14
+	VPSRLD            $0x03, 256(R9), Z15
+	VPTERNLOGD        $0xf8, Z13, Z15, Z14
+	VPSRLD            $0x04, 2368(R9), Z15
+	VPANDD            Z12, Z15, Z15
+	VPSRLD            $0x03, 320(R9), Z16
+	VPTERNLOGD        $0xf8, Z13, Z16, Z15
+	VPSRLD            $0x04, 2432(R9), Z16
+	VPANDD            Z12, Z16, Z16
+	VPSRLD            $0x03, 384(R9), Z17
+	VPTERNLOGD        $0xf8, Z13, Z17, Z16
+	VPSRLD            $0x04, 2496(R9), Z17
+	VPANDD            Z12, Z17, Z17
+	VPSRLD            $0x03, 448(R9), Z18
+	VPTERNLOGD        $0xf8, Z13, Z18, Z17
+	VPSRLD            $0x04, 2560(R9), Z18
+	VPANDD            Z12, Z18, Z18
+	VPSRLD            $0x03, 512(R9), Z19
+	VPTERNLOGD        $0xf8, Z13, Z19, Z18
+	VPSRLD            $0x04, 2624(R9), Z19
+	VPANDD            Z12, Z19, Z19
+	VPSRLD            $0x03, 576(R9), Z20
+	VPTERNLOGD        $0xf8, Z13, Z20, Z19
+	VPSRLD            $0x04, 2688(R9), Z20
+	VPANDD            Z12, Z20, Z20
+	VPSRLD            $0x03, 640(R9), Z21
+	VPTERNLOGD        $0xf8, Z13, Z21, Z20
+	VPSRLD            $0x04, 2752(R9), Z21
+	VPANDD            Z12, Z21, Z21
+	VPSRLD            $0x03, 704(R9), Z12
+	VPTERNLOGD        $0xf8, Z13, Z12, Z21
+	VPXORD            Z12, Z12, Z12
+	VPXORD            Z13, Z13, Z13
+	VPXORD            Z22, Z22, Z22
+	VPXORD            Z23, Z23, Z23
+	PREFETCHT1        -3200(SI)
+	PREFETCHT1        -3200(DI)
+	VPBROADCASTD      (BX), Z24
+	VPDPBUSD          Z24, Z4, Z12
+	VPDPBUSD          Z24, Z14, Z13
+	VPBROADCASTD      64(BX), Z24
+	VPDPBUSD          Z24, Z4, Z22
+	VPDPBUSD          Z24, Z14, Z23
+	VPBROADCASTD      4(BX), Z4
+	VPDPBUSD          Z4, Z5, Z12
+	VPDPBUSD          Z4, Z15, Z13
+	VPBROADCASTD      68(BX), Z4
+	VPDPBUSD          Z4, Z5, Z22
+	VPDPBUSD          Z4, Z15, Z23
+	PREFETCHT1        -3136(SI)
+	PREFETCHT1        -3136(DI)
+	VPBROADCASTD      8(BX), Z4
+	VPDPBUSD          Z4, Z6, Z12
+	VPDPBUSD          Z4, Z16, Z13
+	VPBROADCASTD      72(BX), Z4
+	VPDPBUSD          Z4, Z6, Z22
+	VPDPBUSD          Z4, Z16, Z23
+	PREFETCHT1        -3072(SI)
+	PREFETCHT1        -3072(DI)
+	VPBROADCASTD      12(BX), Z4
+	VPDPBUSD          Z4, Z7, Z12
+	VPDPBUSD          Z4, Z17, Z13
+	VPBROADCASTD      76(BX), Z4
+	VPDPBUSD          Z4, Z7, Z22
+	VPDPBUSD          Z4, Z17, Z23
+	VPBROADCASTD      16(BX), Z4
+	VPDPBUSD          Z4, Z8, Z12
+	VPDPBUSD          Z4, Z18, Z13
+	VPBROADCASTD      80(BX), Z4
+	VPDPBUSD          Z4, Z8, Z22
+	VPDPBUSD          Z4, Z18, Z23
+	PREFETCHT1        -3008(SI)
+	PREFETCHT1        -3008(DI)
+	VPBROADCASTD      20(BX), Z4
+	VPDPBUSD          Z4, Z9, Z12
+	VPDPBUSD          Z4, Z19, Z13
+	VPBROADCASTD      84(BX), Z4
+	VPDPBUSD          Z4, Z9, Z22
+	VPDPBUSD          Z4, Z19, Z23
+	PREFETCHT1        -2944(SI)
+	PREFETCHT1        -2944(DI)
+	VPBROADCASTD      24(BX), Z4
+	VPDPBUSD          Z4, Z10, Z12
+	VPDPBUSD          Z4, Z20, Z13
+	VPBROADCASTD      88(BX), Z4
+	VPDPBUSD          Z4, Z10, Z22
+	VPDPBUSD          Z4, Z20, Z23
+	PREFETCHT1        -2880(SI)
+	PREFETCHT1        -2880(DI)
+	VPBROADCASTD      28(BX), Z4
+	VPDPBUSD          Z4, Z11, Z12
+	VPDPBUSD          Z4, Z21, Z13
+	VPBROADCASTD      92(BX), Z4
+	VPDPBUSD          Z4, Z11, Z22
+	VPDPBUSD          Z4, Z21, Z23
+	VMOVUPS           (AX), Z4
+	VCVTDQ2PS         Z12, Z12
+	VMULPS.BCST       32(BX), Z0, Z5
+	VFMADD231PS       Z5, Z12, Z4
+	VFNMADD231PS.BCST 36(BX), Z1, Z4
+	VMOVUPS           Z4, (AX)
+	VMOVUPS           64(AX), Z4
+	VCVTDQ2PS         Z13, Z13
+	VMULPS.BCST       32(BX), Z2, Z5
+	VFMADD231PS       Z5, Z13, Z4
+	VFNMADD231PS.BCST 36(BX), Z3, Z4
+	VMOVUPS           Z4, 64(AX)
+	VMOVUPS           128(AX), Z4
+	VCVTDQ2PS         Z22, Z22
+	VMULPS.BCST       96(BX), Z0, Z0
+	VFMADD231PS       Z0, Z22, Z4
+	VFNMADD231PS.BCST 100(BX), Z1, Z4
+	VMOVUPS           Z4, 128(AX)
+	VMOVUPS           192(AX), Z0
+	VCVTDQ2PS         Z23, Z23
+	VMULPS.BCST       96(BX), Z2, Z1
+	VFMADD231PS       Z1, Z23, Z0
+	VFNMADD231PS.BCST 100(BX), Z3, Z0
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              n+72(FP), BX
+
+next:
 	DECQ (SP)
 	JNZ  block
 	MOVQ dst+0(FP), CX
@@ -3635,7 +5966,7 @@ clear:
 	CMPQ    stride+32(FP), $0x00
 	JGE     plain
 	SHRQ    $0x01, SI
-	ADDQ    $+2048, SI
+	ADDQ    $+4096, SI
 	JMP     fetch
 
 plain:
@@ -3759,6 +6090,9 @@ ready:
 	VCVTPH2PS  3328(R9), Z0
 	VMULPS     exp26<>+0(SB), Z0, Z0
 	VMOVUPS    Z0, 16896(AX)
+	CMPQ       tokens+80(FP), $0x80
+	JLT        one
+	JEQ        two
 	PREFETCHT1 -6720(SI)
 	PREFETCHT1 -6720(DI)
 	PREFETCHT1 -6656(SI)
@@ -5857,6 +8191,2594 @@ done7:
 	MOVQ keepStride+96(FP), R8
 	ADDQ R8, 8(SP)
 	ADDQ n+72(FP), BX
+	JMP  next
+
+one:
+	VMOVDQU32        3072(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3072(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, (R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x06, 2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 64(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x06, 2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 128(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x06, 2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 192(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x06, 2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 256(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x06, 2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 320(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x06, 2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 384(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x06, 2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 448(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x06, 2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3072(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3072(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, (R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x06, 2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 64(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x06, 2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 128(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x06, 2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 192(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x06, 2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 256(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x06, 2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 320(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x06, 2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 384(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x06, 2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 448(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x06, 2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -6720(SI)
+	PREFETCHT1       -6720(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	PREFETCHT1       -6656(SI)
+	PREFETCHT1       -6656(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -6592(SI)
+	PREFETCHT1       -6592(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -6528(SI)
+	PREFETCHT1       -6528(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -6464(SI)
+	PREFETCHT1       -6464(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -6400(SI)
+	PREFETCHT1       -6400(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3072(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3072(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, 512(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x04, 2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 576(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x04, 2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 640(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x04, 2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 704(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x04, 2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 768(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x04, 2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 832(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x04, 2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 896(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x04, 2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 960(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x04, 2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3072(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3072(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, 512(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x04, 2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 576(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x04, 2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 640(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x04, 2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 704(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x04, 2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 768(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x04, 2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 832(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x04, 2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 896(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x04, 2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 960(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x04, 2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	PREFETCHT1       -6336(SI)
+	PREFETCHT1       -6336(DI)
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -6272(SI)
+	PREFETCHT1       -6272(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	PREFETCHT1       -6208(SI)
+	PREFETCHT1       -6208(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -6144(SI)
+	PREFETCHT1       -6144(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	PREFETCHT1       -6080(SI)
+	PREFETCHT1       -6080(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -6016(SI)
+	PREFETCHT1       -6016(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -5952(SI)
+	PREFETCHT1       -5952(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3136(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3136(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, (R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x02, 2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 64(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x02, 2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 128(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x02, 2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 192(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x02, 2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 256(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x02, 2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 320(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x02, 2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 384(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x02, 2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 448(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x02, 2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3136(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3136(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, (R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x02, 2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 64(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x02, 2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 128(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x02, 2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 192(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x02, 2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 256(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x02, 2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 320(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x02, 2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 384(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x02, 2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 448(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x02, 2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	PREFETCHT1       -5888(SI)
+	PREFETCHT1       -5888(DI)
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	PREFETCHT1       -5824(SI)
+	PREFETCHT1       -5824(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -5760(SI)
+	PREFETCHT1       -5760(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -5696(SI)
+	PREFETCHT1       -5696(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	PREFETCHT1       -5632(SI)
+	PREFETCHT1       -5632(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -5568(SI)
+	PREFETCHT1       -5568(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3136(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3136(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, 512(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VMOVDQU32        2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 576(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VMOVDQU32        2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 640(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VMOVDQU32        2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 704(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VMOVDQU32        2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 768(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VMOVDQU32        2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 832(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VMOVDQU32        2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 896(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VMOVDQU32        2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 960(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VMOVDQU32        2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3136(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3136(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, 512(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VMOVDQU32        2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 576(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VMOVDQU32        2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 640(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VMOVDQU32        2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 704(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VMOVDQU32        2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 768(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VMOVDQU32        2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 832(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VMOVDQU32        2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 896(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VMOVDQU32        2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 960(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VMOVDQU32        2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	PREFETCHT1       -5504(SI)
+	PREFETCHT1       -5504(DI)
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -5440(SI)
+	PREFETCHT1       -5440(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	PREFETCHT1       -5376(SI)
+	PREFETCHT1       -5376(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -5312(SI)
+	PREFETCHT1       -5312(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -5248(SI)
+	PREFETCHT1       -5248(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -5184(SI)
+	PREFETCHT1       -5184(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -5120(SI)
+	PREFETCHT1       -5120(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3200(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3200(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, 1024(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x06, 2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 1088(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x06, 2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 1152(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x06, 2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 1216(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x06, 2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 1280(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x06, 2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 1344(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x06, 2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 1408(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x06, 2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 1472(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x06, 3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3200(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3200(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, 1024(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x06, 2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 1088(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x06, 2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 1152(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x06, 2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 1216(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x06, 2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 1280(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x06, 2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 1344(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x06, 2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 1408(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x06, 2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 1472(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x06, 3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	PREFETCHT1       -5056(SI)
+	PREFETCHT1       -5056(DI)
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -4992(SI)
+	PREFETCHT1       -4992(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -4928(SI)
+	PREFETCHT1       -4928(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -4864(SI)
+	PREFETCHT1       -4864(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	PREFETCHT1       -4800(SI)
+	PREFETCHT1       -4800(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -4736(SI)
+	PREFETCHT1       -4736(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -4672(SI)
+	PREFETCHT1       -4672(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3200(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3200(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, 1536(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x04, 2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 1600(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x04, 2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 1664(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x04, 2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 1728(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x04, 2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 1792(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x04, 2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 1856(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x04, 2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 1920(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x04, 2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 1984(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x04, 3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3200(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3200(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, 1536(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x04, 2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 1600(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x04, 2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 1664(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x04, 2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 1728(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x04, 2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 1792(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x04, 2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 1856(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x04, 2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 1920(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x04, 2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 1984(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x04, 3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -4608(SI)
+	PREFETCHT1       -4608(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	PREFETCHT1       -4544(SI)
+	PREFETCHT1       -4544(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -4480(SI)
+	PREFETCHT1       -4480(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -4416(SI)
+	PREFETCHT1       -4416(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	PREFETCHT1       -4352(SI)
+	PREFETCHT1       -4352(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -4288(SI)
+	PREFETCHT1       -4288(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3264(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3264(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, 1024(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x02, 2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 1088(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x02, 2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 1152(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x02, 2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 1216(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x02, 2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 1280(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x02, 2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 1344(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x02, 2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 1408(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x02, 2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 1472(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x02, 3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3264(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3264(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, 1024(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x02, 2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 1088(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x02, 2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 1152(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x02, 2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 1216(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x02, 2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 1280(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x02, 2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 1344(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x02, 2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 1408(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x02, 2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 1472(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x02, 3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	PREFETCHT1       -4224(SI)
+	PREFETCHT1       -4224(DI)
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -4160(SI)
+	PREFETCHT1       -4160(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	PREFETCHT1       -4096(SI)
+	PREFETCHT1       -4096(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -4032(SI)
+	PREFETCHT1       -4032(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	PREFETCHT1       -3968(SI)
+	PREFETCHT1       -3968(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -3904(SI)
+	PREFETCHT1       -3904(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -3840(SI)
+	PREFETCHT1       -3840(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3264(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3264(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, 1536(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VMOVDQU32        2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 1600(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VMOVDQU32        2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 1664(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VMOVDQU32        2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 1728(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VMOVDQU32        2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 1792(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VMOVDQU32        2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 1856(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VMOVDQU32        2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 1920(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VMOVDQU32        2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 1984(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VMOVDQU32        3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3264(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3264(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, 1536(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VMOVDQU32        2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 1600(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VMOVDQU32        2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 1664(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VMOVDQU32        2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 1728(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VMOVDQU32        2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 1792(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VMOVDQU32        2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 1856(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VMOVDQU32        2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 1920(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VMOVDQU32        2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 1984(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VMOVDQU32        3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	PREFETCHT1       -3776(SI)
+	PREFETCHT1       -3776(DI)
+	VPBROADCASTD     (BX), Z25
+	VPDPBUSD         Z25, Z5, Z13
+	VPDPBUSD         Z25, Z15, Z23
+	PREFETCHT1       -3712(SI)
+	PREFETCHT1       -3712(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	PREFETCHT1       -3648(SI)
+	PREFETCHT1       -3648(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	PREFETCHT1       -3584(SI)
+	PREFETCHT1       -3584(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	PREFETCHT1       -3520(SI)
+	PREFETCHT1       -3520(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	PREFETCHT1       -3456(SI)
+	PREFETCHT1       -3456(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	PREFETCHT1       -3392(SI)
+	PREFETCHT1       -3392(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z0
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z0
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             n+72(FP), BX
+	JMP              next
+
+two:
+	VMOVDQU32        3072(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3072(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, (R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x06, 2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 64(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x06, 2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 128(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x06, 2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 192(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x06, 2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 256(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x06, 2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 320(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x06, 2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 384(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x06, 2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 448(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x06, 2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3072(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3072(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, (R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x06, 2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 64(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x06, 2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 128(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x06, 2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 192(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x06, 2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 256(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x06, 2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 320(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x06, 2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 384(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x06, 2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 448(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x06, 2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -6720(SI)
+	PREFETCHT1       -6720(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	PREFETCHT1       -6656(SI)
+	PREFETCHT1       -6656(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -6592(SI)
+	PREFETCHT1       -6592(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -6528(SI)
+	PREFETCHT1       -6528(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -6464(SI)
+	PREFETCHT1       -6464(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -6400(SI)
+	PREFETCHT1       -6400(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3072(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3072(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, 512(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x04, 2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 576(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x04, 2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 640(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x04, 2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 704(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x04, 2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 768(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x04, 2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 832(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x04, 2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 896(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x04, 2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 960(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x04, 2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3072(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3072(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, 512(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x04, 2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 576(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x04, 2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 640(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x04, 2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 704(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x04, 2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 768(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x04, 2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 832(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x04, 2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 896(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x04, 2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 960(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x04, 2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	PREFETCHT1       -6336(SI)
+	PREFETCHT1       -6336(DI)
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -6272(SI)
+	PREFETCHT1       -6272(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	PREFETCHT1       -6208(SI)
+	PREFETCHT1       -6208(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -6144(SI)
+	PREFETCHT1       -6144(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	PREFETCHT1       -6080(SI)
+	PREFETCHT1       -6080(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -6016(SI)
+	PREFETCHT1       -6016(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -5952(SI)
+	PREFETCHT1       -5952(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3136(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3136(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, (R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x02, 2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 64(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x02, 2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 128(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x02, 2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 192(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x02, 2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 256(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x02, 2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 320(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x02, 2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 384(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x02, 2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 448(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x02, 2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3136(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3136(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, (R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x02, 2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 64(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x02, 2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 128(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x02, 2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 192(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x02, 2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 256(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x02, 2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 320(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x02, 2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 384(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x02, 2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 448(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x02, 2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	PREFETCHT1       -5888(SI)
+	PREFETCHT1       -5888(DI)
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	PREFETCHT1       -5824(SI)
+	PREFETCHT1       -5824(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -5760(SI)
+	PREFETCHT1       -5760(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -5696(SI)
+	PREFETCHT1       -5696(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	PREFETCHT1       -5632(SI)
+	PREFETCHT1       -5632(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -5568(SI)
+	PREFETCHT1       -5568(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3136(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3136(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, 512(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VMOVDQU32        2048(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 576(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VMOVDQU32        2112(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 640(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VMOVDQU32        2176(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 704(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VMOVDQU32        2240(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 768(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VMOVDQU32        2304(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 832(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VMOVDQU32        2368(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 896(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VMOVDQU32        2432(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 960(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VMOVDQU32        2496(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3136(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3136(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, 512(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VMOVDQU32        2048(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 576(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VMOVDQU32        2112(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 640(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VMOVDQU32        2176(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 704(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VMOVDQU32        2240(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 768(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VMOVDQU32        2304(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 832(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VMOVDQU32        2368(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 896(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VMOVDQU32        2432(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 960(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VMOVDQU32        2496(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	PREFETCHT1       -5504(SI)
+	PREFETCHT1       -5504(DI)
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -5440(SI)
+	PREFETCHT1       -5440(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	PREFETCHT1       -5376(SI)
+	PREFETCHT1       -5376(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -5312(SI)
+	PREFETCHT1       -5312(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -5248(SI)
+	PREFETCHT1       -5248(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -5184(SI)
+	PREFETCHT1       -5184(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -5120(SI)
+	PREFETCHT1       -5120(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3200(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3200(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, 1024(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x06, 2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 1088(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x06, 2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 1152(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x06, 2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 1216(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x06, 2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 1280(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x06, 2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 1344(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x06, 2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 1408(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x06, 2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 1472(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x06, 3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3200(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3200(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, 1024(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x06, 2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 1088(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x06, 2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 1152(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x06, 2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 1216(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x06, 2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 1280(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x06, 2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 1344(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x06, 2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 1408(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x06, 2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 1472(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x06, 3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	PREFETCHT1       -5056(SI)
+	PREFETCHT1       -5056(DI)
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -4992(SI)
+	PREFETCHT1       -4992(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -4928(SI)
+	PREFETCHT1       -4928(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -4864(SI)
+	PREFETCHT1       -4864(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	PREFETCHT1       -4800(SI)
+	PREFETCHT1       -4800(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -4736(SI)
+	PREFETCHT1       -4736(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -4672(SI)
+	PREFETCHT1       -4672(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3200(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3200(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSLLD           $0x02, 1536(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x04, 2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSLLD           $0x02, 1600(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x04, 2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSLLD           $0x02, 1664(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x04, 2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSLLD           $0x02, 1728(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x04, 2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSLLD           $0x02, 1792(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x04, 2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSLLD           $0x02, 1856(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x04, 2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSLLD           $0x02, 1920(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x04, 2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSLLD           $0x02, 1984(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x04, 3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3200(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3200(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSLLD           $0x02, 1536(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x04, 2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSLLD           $0x02, 1600(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x04, 2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSLLD           $0x02, 1664(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x04, 2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSLLD           $0x02, 1728(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x04, 2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSLLD           $0x02, 1792(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x04, 2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSLLD           $0x02, 1856(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x04, 2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSLLD           $0x02, 1920(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x04, 2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSLLD           $0x02, 1984(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x04, 3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -4608(SI)
+	PREFETCHT1       -4608(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	PREFETCHT1       -4544(SI)
+	PREFETCHT1       -4544(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -4480(SI)
+	PREFETCHT1       -4480(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -4416(SI)
+	PREFETCHT1       -4416(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	PREFETCHT1       -4352(SI)
+	PREFETCHT1       -4352(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -4288(SI)
+	PREFETCHT1       -4288(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3264(R8), Z0
+	VPSHUFB          top0<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3264(R8), Z2
+	VPSHUFB          top1<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, 1024(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VPSLLD           $0x02, 2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 1088(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VPSLLD           $0x02, 2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 1152(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VPSLLD           $0x02, 2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 1216(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VPSLLD           $0x02, 2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 1280(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VPSLLD           $0x02, 2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 1344(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VPSLLD           $0x02, 2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 1408(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VPSLLD           $0x02, 2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 1472(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VPSLLD           $0x02, 3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3264(R9), Z3
+	VPSHUFB          top0<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3264(R9), Z4
+	VPSHUFB          top1<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, 1024(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VPSLLD           $0x02, 2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 1088(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VPSLLD           $0x02, 2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 1152(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VPSLLD           $0x02, 2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 1216(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VPSLLD           $0x02, 2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 1280(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VPSLLD           $0x02, 2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 1344(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VPSLLD           $0x02, 2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 1408(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VPSLLD           $0x02, 2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 1472(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VPSLLD           $0x02, 3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	PREFETCHT1       -4224(SI)
+	PREFETCHT1       -4224(DI)
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -4160(SI)
+	PREFETCHT1       -4160(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	PREFETCHT1       -4096(SI)
+	PREFETCHT1       -4096(DI)
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -4032(SI)
+	PREFETCHT1       -4032(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	PREFETCHT1       -3968(SI)
+	PREFETCHT1       -3968(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -3904(SI)
+	PREFETCHT1       -3904(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -3840(SI)
+	PREFETCHT1       -3840(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+	VMOVDQU32        3264(R8), Z0
+	VPSHUFB          top2<>+0(SB), Z0, Z0
+	VCVTDQ2PS        Z0, Z0
+	VMULPS           16384(AX), Z0, Z0
+	VMOVDQU32        3264(R8), Z2
+	VPSHUFB          top3<>+0(SB), Z2, Z2
+	VCVTDQ2PS        Z2, Z2
+	VMULPS           16384(AX), Z2, Z2
+	VMOVDQU32        bytes3c<>+0(SB), Z3
+	VMOVDQU32        bytesc0<>+0(SB), Z4
+	VPSRLD           $0x02, 1536(R8), Z5
+	VPANDD           Z3, Z5, Z5
+	VMOVDQU32        2560(R8), Z6
+	VPTERNLOGD       $0xf8, Z4, Z6, Z5
+	VPSRLD           $0x02, 1600(R8), Z6
+	VPANDD           Z3, Z6, Z6
+	VMOVDQU32        2624(R8), Z7
+	VPTERNLOGD       $0xf8, Z4, Z7, Z6
+	VPSRLD           $0x02, 1664(R8), Z7
+	VPANDD           Z3, Z7, Z7
+	VMOVDQU32        2688(R8), Z8
+	VPTERNLOGD       $0xf8, Z4, Z8, Z7
+	VPSRLD           $0x02, 1728(R8), Z8
+	VPANDD           Z3, Z8, Z8
+	VMOVDQU32        2752(R8), Z9
+	VPTERNLOGD       $0xf8, Z4, Z9, Z8
+	VPSRLD           $0x02, 1792(R8), Z9
+	VPANDD           Z3, Z9, Z9
+	VMOVDQU32        2816(R8), Z10
+	VPTERNLOGD       $0xf8, Z4, Z10, Z9
+	VPSRLD           $0x02, 1856(R8), Z10
+	VPANDD           Z3, Z10, Z10
+	VMOVDQU32        2880(R8), Z11
+	VPTERNLOGD       $0xf8, Z4, Z11, Z10
+	VPSRLD           $0x02, 1920(R8), Z11
+	VPANDD           Z3, Z11, Z11
+	VMOVDQU32        2944(R8), Z12
+	VPTERNLOGD       $0xf8, Z4, Z12, Z11
+	VPSRLD           $0x02, 1984(R8), Z12
+	VPANDD           Z3, Z12, Z12
+	VMOVDQU32        3008(R8), Z3
+	VPTERNLOGD       $0xf8, Z4, Z3, Z12
+	VMOVDQU32        3264(R9), Z3
+	VPSHUFB          top2<>+0(SB), Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           16896(AX), Z3, Z3
+	VMOVDQU32        3264(R9), Z4
+	VPSHUFB          top3<>+0(SB), Z4, Z4
+	VCVTDQ2PS        Z4, Z4
+	VMULPS           16896(AX), Z4, Z4
+	VMOVDQU32        bytes3c<>+0(SB), Z13
+	VMOVDQU32        bytesc0<>+0(SB), Z14
+	VPSRLD           $0x02, 1536(R9), Z15
+	VPANDD           Z13, Z15, Z15
+	VMOVDQU32        2560(R9), Z16
+	VPTERNLOGD       $0xf8, Z14, Z16, Z15
+	VPSRLD           $0x02, 1600(R9), Z16
+	VPANDD           Z13, Z16, Z16
+	VMOVDQU32        2624(R9), Z17
+	VPTERNLOGD       $0xf8, Z14, Z17, Z16
+	VPSRLD           $0x02, 1664(R9), Z17
+	VPANDD           Z13, Z17, Z17
+	VMOVDQU32        2688(R9), Z18
+	VPTERNLOGD       $0xf8, Z14, Z18, Z17
+	VPSRLD           $0x02, 1728(R9), Z18
+	VPANDD           Z13, Z18, Z18
+	VMOVDQU32        2752(R9), Z19
+	VPTERNLOGD       $0xf8, Z14, Z19, Z18
+	VPSRLD           $0x02, 1792(R9), Z19
+	VPANDD           Z13, Z19, Z19
+	VMOVDQU32        2816(R9), Z20
+	VPTERNLOGD       $0xf8, Z14, Z20, Z19
+	VPSRLD           $0x02, 1856(R9), Z20
+	VPANDD           Z13, Z20, Z20
+	VMOVDQU32        2880(R9), Z21
+	VPTERNLOGD       $0xf8, Z14, Z21, Z20
+	VPSRLD           $0x02, 1920(R9), Z21
+	VPANDD           Z13, Z21, Z21
+	VMOVDQU32        2944(R9), Z22
+	VPTERNLOGD       $0xf8, Z14, Z22, Z21
+	VPSRLD           $0x02, 1984(R9), Z22
+	VPANDD           Z13, Z22, Z22
+	VMOVDQU32        3008(R9), Z13
+	VPTERNLOGD       $0xf8, Z14, Z13, Z22
+	VPBROADCASTD     52(BX), Z13
+	VPBROADCASTD     56(BX), Z14
+	VPBROADCASTD     52(BX), Z23
+	VPBROADCASTD     56(BX), Z24
+	VPBROADCASTD     116(BX), Z25
+	VPBROADCASTD     120(BX), Z26
+	VPBROADCASTD     116(BX), Z27
+	VPBROADCASTD     120(BX), Z28
+	PREFETCHT1       -3776(SI)
+	PREFETCHT1       -3776(DI)
+	VPBROADCASTD     (BX), Z29
+	VPDPBUSD         Z29, Z5, Z13
+	VPDPBUSD         Z29, Z15, Z23
+	VPBROADCASTD     64(BX), Z29
+	VPDPBUSD         Z29, Z5, Z25
+	VPDPBUSD         Z29, Z15, Z27
+	PREFETCHT1       -3712(SI)
+	PREFETCHT1       -3712(DI)
+	VPBROADCASTD     4(BX), Z5
+	VPDPBUSD         Z5, Z6, Z13
+	VPDPBUSD         Z5, Z16, Z23
+	VPBROADCASTD     68(BX), Z5
+	VPDPBUSD         Z5, Z6, Z25
+	VPDPBUSD         Z5, Z16, Z27
+	VPBROADCASTD     8(BX), Z5
+	VPDPBUSD         Z5, Z7, Z13
+	VPDPBUSD         Z5, Z17, Z23
+	VPBROADCASTD     72(BX), Z5
+	VPDPBUSD         Z5, Z7, Z25
+	VPDPBUSD         Z5, Z17, Z27
+	PREFETCHT1       -3648(SI)
+	PREFETCHT1       -3648(DI)
+	VPBROADCASTD     12(BX), Z5
+	VPDPBUSD         Z5, Z8, Z13
+	VPDPBUSD         Z5, Z18, Z23
+	VPBROADCASTD     76(BX), Z5
+	VPDPBUSD         Z5, Z8, Z25
+	VPDPBUSD         Z5, Z18, Z27
+	PREFETCHT1       -3584(SI)
+	PREFETCHT1       -3584(DI)
+	VPBROADCASTD     16(BX), Z5
+	VPDPBUSD         Z5, Z9, Z14
+	VPDPBUSD         Z5, Z19, Z24
+	VPBROADCASTD     80(BX), Z5
+	VPDPBUSD         Z5, Z9, Z26
+	VPDPBUSD         Z5, Z19, Z28
+	PREFETCHT1       -3520(SI)
+	PREFETCHT1       -3520(DI)
+	VPBROADCASTD     20(BX), Z5
+	VPDPBUSD         Z5, Z10, Z14
+	VPDPBUSD         Z5, Z20, Z24
+	VPBROADCASTD     84(BX), Z5
+	VPDPBUSD         Z5, Z10, Z26
+	VPDPBUSD         Z5, Z20, Z28
+	PREFETCHT1       -3456(SI)
+	PREFETCHT1       -3456(DI)
+	VPBROADCASTD     24(BX), Z5
+	VPDPBUSD         Z5, Z11, Z14
+	VPDPBUSD         Z5, Z21, Z24
+	VPBROADCASTD     88(BX), Z5
+	VPDPBUSD         Z5, Z11, Z26
+	VPDPBUSD         Z5, Z21, Z28
+	PREFETCHT1       -3392(SI)
+	PREFETCHT1       -3392(DI)
+	VPBROADCASTD     28(BX), Z5
+	VPDPBUSD         Z5, Z12, Z14
+	VPDPBUSD         Z5, Z22, Z24
+	VPBROADCASTD     92(BX), Z5
+	VPDPBUSD         Z5, Z12, Z26
+	VPDPBUSD         Z5, Z22, Z28
+	VMOVUPS          (AX), Z5
+	VCVTDQ2PS        Z13, Z13
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z0, Z13, Z13
+	VFMADD231PS      Z14, Z2, Z13
+	VFMADD231PS.BCST 32(BX), Z13, Z5
+	VMOVUPS          Z5, (AX)
+	VMOVUPS          64(AX), Z5
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z3, Z23, Z23
+	VFMADD231PS      Z24, Z4, Z23
+	VFMADD231PS.BCST 32(BX), Z23, Z5
+	VMOVUPS          Z5, 64(AX)
+	VMOVUPS          128(AX), Z5
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z0, Z25, Z25
+	VFMADD231PS      Z26, Z2, Z25
+	VFMADD231PS.BCST 96(BX), Z25, Z5
+	VMOVUPS          Z5, 128(AX)
+	VMOVUPS          192(AX), Z0
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z3, Z27, Z27
+	VFMADD231PS      Z28, Z4, Z27
+	VFMADD231PS.BCST 96(BX), Z27, Z0
+	VMOVUPS          Z0, 192(AX)
+	ADDQ             n+72(FP), BX
+
+next:
 	DECQ (SP)
 	JNZ  block
 	MOVQ dst+0(FP), CX

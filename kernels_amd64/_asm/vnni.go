@@ -25,7 +25,7 @@ const (
 	// ahead of the last pair of a call is asked for too: as a rule the next call goes on there. They go to the second level
 	// cache, since few misses of the first one can be under way: 16 to 24 of 64 bytes, which is 14 GB/s at the latency of a
 	// server. Decision record 0014 has what that is worth.
-	vnniNear = 2 << 10
+	vnniNear = 4 << 10
 	vnniFar  = 16 << 10
 )
 
@@ -114,25 +114,21 @@ func (k *vnniKernel) generate() {
 			k.head(k, g)
 		}
 	}
-	if k.shared != nil {
-		k.CMPQ(k.paramMem("tokens"), Imm(2*actBytes))
-		k.JLT(LabelRef("one"))
-		k.JEQ(LabelRef("two"))
-	}
+	k.CMPQ(k.paramMem("tokens"), Imm(2*actBytes))
+	k.JLT(LabelRef("one"))
+	k.JEQ(LabelRef("two"))
 	for s := range k.subs {
 		k.prefetch(s)
 		k.sub(s)
 		k.ADDQ(k.paramMem("n"), k.act)
 	}
-	if k.shared != nil {
-		k.JMP(LabelRef("next"))
-		k.Label("one")
-		k.few(1)
-		k.JMP(LabelRef("next"))
-		k.Label("two")
-		k.few(2)
-		k.Label("next")
-	}
+	k.JMP(LabelRef("next"))
+	k.Label("one")
+	k.few(1)
+	k.JMP(LabelRef("next"))
+	k.Label("two")
+	k.few(2)
+	k.Label("next")
 	k.DECQ(k.left)
 	k.JNZ(LabelRef("block"))
 	k.store()
@@ -242,9 +238,12 @@ func (k *vnniKernel) toPacked() {
 
 // prefetch asks for the part of the weights ahead that goes with sub-block s. The pointers have already moved on, by a block
 // of a pair.
-func (k *vnniKernel) prefetch(s int) {
+func (k *vnniKernel) prefetch(s int) { k.prefetchPart(8*s, 8*(s+1)) }
+
+// prefetchPart asks for the part from eighth from to eighth to of a sub-block, counted through all sub-blocks.
+func (k *vnniKernel) prefetchPart(from, to int) {
 	lines := (16*k.bytes + 63) / 64
-	for i := s * lines / k.subs; i < (s+1)*lines/k.subs; i++ {
+	for i := from * lines / (8 * k.subs); i < to*lines/(8*k.subs); i++ {
 		for _, p := range k.fetch {
 			k.PREFETCHT1(at(p, 64*i-32*k.bytes))
 		}

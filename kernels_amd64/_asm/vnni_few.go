@@ -5,10 +5,19 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// few multiplies the current block with that of rows activation rows, 1 or 2. Sub-blocks that share bytes are multiplied
-// together, so that the bytes are loaded once: the CPU loads one vector of this size a cycle (AMD Zen 4), and with few rows
-// that is what bounds the product. The mask is not looked at: blocks that it leaves out are zeros.
+// few multiplies the current block with that of rows activation rows, 1 or 2. The mask is not looked at: blocks that it leaves out are
+// zeros. Memory is asked for a little at a time: what is asked for at once holds up the loads behind it. Sub-blocks of two
+// and three bits share bytes and are multiplied together, so that the bytes are loaded once: the CPU loads one vector of this
+// size a cycle (AMD Zen 4), and unpacking is what bounds those. For 4 to 6 bits that would be faster in a cache, but no faster or slower
+// from memory (decision record 0027).
 func (k *vnniKernel) few(rows int) {
+	if k.shared == nil {
+		for s := range k.subs {
+			k.alone(s, rows)
+			k.ADDQ(k.paramMem("n"), k.act)
+		}
+		return
+	}
 	// Half of the registers are for sums: of 16 halves of sub-blocks of a group with a row.
 	some := 4 / rows
 	for s := 0; s < k.subs; s += some {
@@ -18,12 +27,41 @@ func (k *vnniKernel) few(rows int) {
 			k.MOVQ(acts[i-1], acts[i])
 			k.ADDQ(k.paramMem("n"), acts[i])
 		}
-		for i := range some {
-			k.prefetch(s + i)
-		}
 		k.together(s, acts, rows)
 		k.MOVQ(acts[some-1], k.act)
 		k.ADDQ(k.paramMem("n"), k.act)
+	}
+}
+
+// alone multiplies sub-block s of both groups with rows activation rows and adds to their sums, as sub does, but without masks.
+func (k *vnniKernel) alone(s, rows int) {
+	var v [2]vnniVectors
+	for g := range v {
+		v[g].d, v[g].m = k.scales(k, g, s)
+		v[g].w = k.weights(k, g, s)
+	}
+	act := func(t int) func(b int) Mem { return func(b int) Mem { return at(k.act, actBytes*t+b) } }
+	isum := make([][2][]reg.VecVirtual, rows)
+	for t := range isum {
+		isum[t] = k.starts(act(t), s)
+	}
+	for j := range 8 {
+		k.prefetchPart(8*s+j, 8*s+j+1)
+		for t := range isum {
+			x := k.ZMM()
+			k.VPBROADCASTD(act(t)(4*j), x)
+			for g := range v {
+				k.VPDPBUSD(x, v[g].w[j], isum[t][g][j*len(isum[t][g])/8])
+			}
+		}
+	}
+	for t := range isum {
+		for g := range v {
+			sum := k.ZMM()
+			k.VMOVUPS(at(k.sums, vnniRecord*t+64*g), sum)
+			k.addFew(sum, act(t), isum[t][g], v[g])
+			k.VMOVUPS(sum, at(k.sums, vnniRecord*t+64*g))
+		}
 	}
 }
 
@@ -50,6 +88,21 @@ func (k *vnniKernel) together(s int, acts []reg.Register, rows int) {
 	}
 }
 
+// addFew adds the products of a block to a sum, as add does.
+func (k *vnniKernel) addFew(sum reg.VecVirtual, act func(i int) Mem, isum []reg.VecVirtual, v vnniVectors) {
+	if k.halves {
+		k.addHalves(sum, act, isum, v)
+		return
+	}
+	scale := k.ZMM()
+	k.VCVTDQ2PS(isum[0], isum[0])
+	k.VMULPS_BCST(act(actD), v.d[0], scale)
+	k.VFMADD231PS(scale, isum[0], sum)
+	for _, m := range v.m {
+		k.addMin(act(actS), m, sum)
+	}
+}
+
 // dotFew returns the integer products of sub-blocks, the first of which is s, with rows activation rows: of each sub-block,
 // row, group and half. acts has the place of the first row for each sub-block.
 func (k *vnniKernel) dotFew(s int, acts []reg.Register, rows int) [][][2][]reg.VecVirtual {
@@ -66,6 +119,7 @@ func (k *vnniKernel) dotFew(s int, acts []reg.Register, rows int) [][][2][]reg.V
 		}
 	}
 	for j := range 8 {
+		k.prefetchPart(8*s+j*len(acts), 8*s+(j+1)*len(acts))
 		var words [2]map[int]reg.VecVirtual // of each group, by their offsets
 		for g := range words {
 			words[g] = map[int]reg.VecVirtual{}
