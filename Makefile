@@ -72,8 +72,8 @@ test-race: ## tests under the race detector (needs a C compiler)
 	fi
 
 # CPU=the kernel sets that it must offer, the best first. The whole model runs on the CPU with dotprod and neon, over a
-# prefix of the reference texts, because emulation is a hundred times slower; and those texts on one with i8mm. Left out: what has nothing to do with the CPU,
-# the bit-for-bit comparison of whole passes, minutes long here; the tests of the kernels make it for each product; and the
+# prefix of the reference texts, because emulation is a hundred times slower; and those texts on one with i8mm. Left out: what
+# has nothing to do with the CPU, the bit-for-bit comparison of whole passes, minutes long here; the tests of the kernels make it for each product; and the
 # accuracy of keys and values in 8 and 4 bits, about which the eight positions of a prefix say nothing; and what sequences do.
 ARM64 := cortex-a53=neon cortex-a72=neon cortex-a76=dotprod,neon max=i8mm,dotprod,neon
 test-arm64: export GOARCH := arm64
