@@ -337,12 +337,18 @@ func (k *vnniKernel) pairs(label func(string) string, name string, mask reg.Regi
 	return rows[:1]
 }
 
-// rowAct is the place of byte i of the current Act of the activation row whose number times actBytes is in row.
-func (k *vnniKernel) rowAct(row reg.Register, i int) Mem { return atIndex(k.act, row, 1, i) }
-
 // tokens multiplies sub-block s with that block of some activation rows and adds to their sums.
 func (k *vnniKernel) tokens(rows []reg.Register, v [2]vnniVectors, s int, how vnniAdd) {
-	isum := k.dot(rows, v, s, how.starts)
+	var places []vnniRow
+	for _, row := range rows {
+		places = append(places, k.rowAt(row))
+	}
+	k.product(places, v, s, how, func(int) {})
+}
+
+// product is tokens for rows at given places. It calls before for each four columns.
+func (k *vnniKernel) product(rows []vnniRow, v [2]vnniVectors, s int, how vnniAdd, before func(j int)) {
+	isum := k.dot(rows, v, s, how.starts, before)
 	for t, row := range rows {
 		how.add(row, isum[t], v)
 	}
@@ -387,15 +393,16 @@ func (k *vnniKernel) starts(act func(i int) Mem, s int) (sum [2][]reg.VecVirtual
 
 // dot returns the integer products of sub-block s of both groups with some activation rows: of each half, if halves have
 // scales.
-func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors, s int, starts vnniStarts) [][2][]reg.VecVirtual {
+func (k *vnniKernel) dot(rows []vnniRow, v [2]vnniVectors, s int, starts vnniStarts, before func(j int)) [][2][]reg.VecVirtual {
 	sum := make([][2][]reg.VecVirtual, len(rows))
 	for t := range sum {
-		sum[t] = starts(func(i int) Mem { return k.rowAct(rows[t], i) }, s)
+		sum[t] = starts(rows[t].act, s)
 	}
 	for j := range 8 {
+		before(j)
 		for t := range sum {
 			x := k.ZMM()
-			k.VPBROADCASTD(k.rowAct(rows[t], 4*j), x)
+			k.VPBROADCASTD(rows[t].act(4*j), x)
 			for g := range v {
 				k.VPDPBUSD(x, v[g].w[j], sum[t][g][j*len(sum[t][g])/8])
 			}
@@ -404,32 +411,27 @@ func (k *vnniKernel) dot(rows []reg.Register, v [2]vnniVectors, s int, starts vn
 	return sum
 }
 
-// sum is the place of a row's sum of group g.
-func (k *vnniKernel) sum(row reg.Register, g int) Mem {
-	return atIndex(k.sums, row, vnniRecord/actBytes, 64*g)
-}
-
 // add adds the products of a block to the sums of a row, as quant.MatMulQ8 says: acc = fma(d*dx, isum, acc), acc = fma(m, s, acc), or,
 // for halves, as addHalves does.
-func (k *vnniKernel) add(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors) {
+func (k *vnniKernel) add(row vnniRow, isum [2][]reg.VecVirtual, v [2]vnniVectors) {
 	for g := range v {
 		sum := k.ZMM()
 		if k.halves {
-			k.VMOVUPS(k.sum(row, g), sum)
-			k.addHalves(sum, func(i int) Mem { return k.rowAct(row, i) }, isum[g], v[g])
+			k.VMOVUPS(row.sum(g), sum)
+			k.addHalves(sum, row.act, isum[g], v[g])
 		} else {
 			k.VCVTDQ2PS(isum[g][0], isum[g][0])
-			k.VMULPS_BCST(k.rowAct(row, actD), v[g].d[0], sum)
-			k.VFMADD213PS(k.sum(row, g), isum[g][0], sum)
+			k.VMULPS_BCST(row.act(actD), v[g].d[0], sum)
+			k.VFMADD213PS(row.sum(g), isum[g][0], sum)
 			k.addMinima(row, v[g], sum)
 		}
-		k.VMOVUPS(sum, k.sum(row, g))
+		k.VMOVUPS(sum, row.sum(g))
 	}
 }
 
-func (k *vnniKernel) addMinima(row reg.Register, v vnniVectors, sum reg.VecVirtual) {
+func (k *vnniKernel) addMinima(row vnniRow, v vnniVectors, sum reg.VecVirtual) {
 	for _, m := range v.m {
-		k.addMin(k.rowAct(row, actS), m, sum)
+		k.addMin(row.act(actS), m, sum)
 	}
 }
 

@@ -40,29 +40,11 @@ func (k *vnniKernel) alone(s, rows int) {
 		v[g].d, v[g].m = k.scales(k, g, s)
 		v[g].w = k.weights(k, g, s)
 	}
-	act := func(t int) func(b int) Mem { return func(b int) Mem { return at(k.act, actBytes*t+b) } }
-	isum := make([][2][]reg.VecVirtual, rows)
-	for t := range isum {
-		isum[t] = k.starts(act(t), s)
+	var places []vnniRow
+	for t := range rows {
+		places = append(places, k.rowNumber(t))
 	}
-	for j := range 8 {
-		k.prefetchPart(8*s+j, 8*s+j+1)
-		for t := range isum {
-			x := k.ZMM()
-			k.VPBROADCASTD(act(t)(4*j), x)
-			for g := range v {
-				k.VPDPBUSD(x, v[g].w[j], isum[t][g][j*len(isum[t][g])/8])
-			}
-		}
-	}
-	for t := range isum {
-		for g := range v {
-			sum := k.ZMM()
-			k.VMOVUPS(at(k.sums, vnniRecord*t+64*g), sum)
-			k.addFew(sum, act(t), isum[t][g], v[g])
-			k.VMOVUPS(sum, at(k.sums, vnniRecord*t+64*g))
-		}
-	}
+	k.product(places, v, s, vnniAdd{k.starts, k.add}, func(j int) { k.prefetchPart(8*s+j, 8*s+j+1) })
 }
 
 // together multiplies sub-blocks of both groups, the first of which is s, with rows activation rows and adds to their sums.
@@ -85,21 +67,6 @@ func (k *vnniKernel) together(s int, acts []reg.Register, rows int) {
 		for t := range sums {
 			k.VMOVUPS(sums[t], at(k.sums, vnniRecord*t+64*g))
 		}
-	}
-}
-
-// addFew adds the products of a block to a sum, as add does.
-func (k *vnniKernel) addFew(sum reg.VecVirtual, act func(i int) Mem, isum []reg.VecVirtual, v vnniVectors) {
-	if k.halves {
-		k.addHalves(sum, act, isum, v)
-		return
-	}
-	scale := k.ZMM()
-	k.VCVTDQ2PS(isum[0], isum[0])
-	k.VMULPS_BCST(act(actD), v.d[0], scale)
-	k.VFMADD231PS(scale, isum[0], sum)
-	for _, m := range v.m {
-		k.addMin(act(actS), m, sum)
 	}
 }
 

@@ -5,13 +5,35 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// vnniRow is where an activation row has byte i of its current Act, and its sums of group g.
+type vnniRow struct {
+	act func(i int) Mem
+	sum func(g int) Mem
+}
+
+// rowAt is the activation row whose number times actBytes is in row.
+func (k *vnniKernel) rowAt(row reg.Register) vnniRow {
+	return vnniRow{
+		act: func(i int) Mem { return atIndex(k.act, row, 1, i) },
+		sum: func(g int) Mem { return atIndex(k.sums, row, vnniRecord/actBytes, 64*g) },
+	}
+}
+
+// rowNumber is activation row t.
+func (k *vnniKernel) rowNumber(t int) vnniRow {
+	return vnniRow{
+		act: func(i int) Mem { return at(k.act, actBytes*t+i) },
+		sum: func(g int) Mem { return at(k.sums, vnniRecord*t+64*g) },
+	}
+}
+
 // vnniStarts is the type of starts.
 type vnniStarts func(act func(i int) Mem, s int) [2][]reg.VecVirtual
 
 // vnniAdd adds the products of a block of a row of both groups to the row's sums.
 type vnniAdd struct {
 	starts vnniStarts
-	add    func(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors)
+	add    func(row vnniRow, isum [2][]reg.VecVirtual, v [2]vnniVectors)
 }
 
 // table multiplies the scales of both groups with all mantissas that a scale of activations can have. Products and multiplications by
@@ -44,18 +66,18 @@ func (k *vnniKernel) startsTabled(act func(i int) Mem, _ int) (sum [2][]reg.VecV
 }
 
 // addTabled is add with scales from the table, to the same bits.
-func (k *vnniKernel) addTabled(row reg.Register, isum [2][]reg.VecVirtual, v [2]vnniVectors) {
+func (k *vnniKernel) addTabled(row vnniRow, isum [2][]reg.VecVirtual, v [2]vnniVectors) {
 	// The four bits after the first of the mantissa, times two vectors.
 	index := k.GP64()
-	k.MOVL(k.rowAct(row, actD), index.As32())
+	k.MOVL(row.act(actD), index.As32())
 	k.SHRL(Imm(19-7), index.As32())
 	k.ANDL(U32((scaleSteps-1)<<7), index.As32())
 	for g := range v {
 		sum, i := k.ZMM(), isum[g][0]
-		k.VMOVUPS(k.sum(row, g), sum)
-		k.VSUBPS_BCST(k.rowAct(row, actM), i, i)
+		k.VMOVUPS(row.sum(g), sum)
+		k.VSUBPS_BCST(row.act(actM), i, i)
 		k.VFMADD231PS(atIndex(k.sums, index, 1, vnniTable+64*g), i, sum)
 		k.addMinima(row, v[g], sum)
-		k.VMOVUPS(sum, k.sum(row, g))
+		k.VMOVUPS(sum, row.sum(g))
 	}
 }
