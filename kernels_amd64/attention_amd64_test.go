@@ -137,7 +137,7 @@ func TestIntegerAttention(t *testing.T) {
 	mem := newArena(t, rng)
 	for _, k := range integerCases(t) {
 		for _, f := range []quant.KVFormat{quant.KVQ8, quant.KVQ4} {
-			for _, dim := range []int{32, 64, 96, 128, 256} {
+			for _, dim := range []int{32, 64, 96, 128, 160, 256} {
 				for m := 1; m <= 9; m++ {
 					n := 1 + rng.IntN(quant.KVPage)
 					what := fmt.Sprintf("%s, %v, %d columns, %d positions, %d rows", k.name, f, dim, n, m)
@@ -150,7 +150,8 @@ func TestIntegerAttention(t *testing.T) {
 
 func testIntegers(t *testing.T, what string, mem *arena, rng *rand.Rand, k integerCase, f quant.KVFormat, dim, m, n int) {
 	t.Helper()
-	blocks, cols := dim/32, (n+15)/16*16
+	per := f.KVBlock(dim)
+	blocks, cols := dim/per, (n+15)/16*16
 	keys, values := kvBlock(rng, f, dim, f.KeyBytes(dim)), kvBlock(rng, f, dim, f.ValueBytes(dim))
 	x, weights, keep, out := normals(rng, m*dim), normals(rng, m*quant.KVPage), normals(rng, m), normals(rng, m*dim)
 	if m%3 == 0 { // the largest sums that there can be
@@ -166,13 +167,13 @@ func testIntegers(t *testing.T, what string, mem *arena, rng *rand.Rand, k integ
 	}
 	weights[0], weights[m*quant.KVPage-1] = 0, 1e-35
 
-	all := newArenaless(m, dim, 32)
-	quant.QuantizeRows(all.q, all.scale, all.sum, x, dim, nil, m, 1, dim, 32)
+	all := newArenaless(m, dim, per)
+	quant.QuantizeRows(all.q, all.scale, all.sum, x, dim, nil, m, 1, dim, per)
 	want := make([]float32, m*quant.KVPage)
 	quant.KeyScores(f, want, all.q, all.scale, all.sum, x, keys, dim, m, n)
 	mem.reset()
-	rows := newRows(mem, m, dim, 32)
-	k.quantize(rows.q, rows.scale, rows.sum, put(mem, x), dim, nil, m, 1, dim, 32)
+	rows := newRows(mem, m, dim, per)
+	k.quantize(rows.q, rows.scale, rows.sum, put(mem, x), dim, nil, m, 1, dim, per)
 	got := put(mem, make([]float32, m*quant.KVPage))
 	k.keys[f](got, rows.q, rows.scale, rows.sum, put(mem, x), put(mem, keys), put(mem, keys), dim, m, n)
 	mem.check(what + ", scores")
@@ -389,16 +390,16 @@ func TestBrokenIntegerLengths(t *testing.T) {
 			"keys: scores":        func() { k.keys[q8](f[:127], q, f, sum, f, keys, nil, 64, 2, 64) },
 			"keys: integers":      func() { k.keys[q8](f, q[:255], f, sum, f, keys, nil, 64, 2, 64) },
 			"keys: scales":        func() { k.keys[q8](f, q, f[:1], sum, f, keys, nil, 64, 2, 64) },
-			"keys: sums":          func() { k.keys[q8](f, q, f, sum[:3], f, keys, nil, 64, 2, 64) },
+			"keys: sums":          func() { k.keys[q8](f, q, f, sum[:1], f, keys, nil, 64, 2, 64) },
 			"keys: queries":       func() { k.keys[q8](f, q, f, sum, f[:127], keys, nil, 64, 2, 64) },
 			"keys: block":         func() { k.keys[q8](f, q, f, sum, f, keys[1:], nil, 64, 2, 64) },
 			"keys: ahead":         func() { k.keys[q8](f, q, f, sum, f, keys, keys[1:], 64, 2, 64) },
 			"keys: positions":     func() { k.keys[q8](f, q, f, sum, f, keys, nil, 64, 2, 65) },
 			"keys: columns":       func() { k.keys[q8](f, q, f, sum, f, keys, nil, 48, 2, 64) },
 			"values: results":     func() { k.values[q8](f[:127], q, f, sum, f, values, nil, 64, 2, 64) },
-			"values: integers":    func() { k.values[q8](f, q[:511], f, sum, f, values, nil, 64, 2, 64) },
-			"values: scales":      func() { k.values[q8](f, q, f[:3], sum, f, values, nil, 64, 2, 64) },
-			"values: sums":        func() { k.values[q8](f, q, f, sum[:3], f, values, nil, 64, 2, 64) },
+			"values: integers":    func() { k.values[q8](f, q[:255], f, sum, f, values, nil, 64, 2, 64) },
+			"values: scales":      func() { k.values[q8](f, q, f[:1], sum, f, values, nil, 64, 2, 64) },
+			"values: sums":        func() { k.values[q8](f, q, f, sum[:1], f, values, nil, 64, 2, 64) },
 			"values: factors":     func() { k.values[q8](f, q, f, sum, f[:1], values, nil, 64, 2, 64) },
 			"values: block":       func() { k.values[q8](f, q, f, sum, f, values[1:], nil, 64, 2, 64) },
 			"values: positions":   func() { k.values[q8](f, q, f, sum, f, values, nil, 64, 2, 63) },

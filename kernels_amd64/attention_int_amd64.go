@@ -105,35 +105,47 @@ func distance(block, ahead []byte) int {
 	return int(uintptr(unsafe.Pointer(&ahead[0])) - uintptr(unsafe.Pointer(&block[0])))
 }
 
+// kvBlocks returns the number of blocks of columns with a scale, as quant.KVFormat.KVBlock has them, and of pieces of 32
+// columns in each.
+func kvBlocks(headDim int) (blocks, pieces int) {
+	if headDim%(2*kvBlock) == 0 {
+		return headDim / (2 * kvBlock), 2
+	}
+	return headDim / kvBlock, 1
+}
+
 // checkIntegers panics unless a block in 8 or 4 bits, with more bytes behind its scales, fits; it returns the number of blocks
-// of columns, the size of the integers and the number of rows of one call.
-func checkIntegers(block, ahead []byte, bits, more, headDim, m, n int) (blocks, size, some int) {
+// of columns, that of pieces in each, the size of the integers and the number of rows of one call.
+func checkIntegers(block, ahead []byte, bits, more, headDim, m, n int) (blocks, pieces, size, some int) {
 	must(headDim >= kvBlock && headDim%kvBlock == 0, "columns of a head, in whole blocks of", headDim, kvBlock)
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
 	must(m >= 1, "rows at least", m, 1)
-	blocks, size = headDim/kvBlock, kvPage*headDim*bits/8
+	blocks, pieces = kvBlocks(headDim)
+	size = kvPage * headDim * bits / 8
 	must(len(block) == size+2*blocks*kvPage+more, "block bytes", len(block), size+2*blocks*kvPage+more)
 	must(len(ahead) == 0 || len(ahead) == len(block), "block ahead", len(ahead), len(block))
 	raceRead(block)
-	return blocks, size, max(1, integerMACs/(kvPage*headDim))
+	return blocks, pieces, size, max(1, integerMACs/(kvPage*headDim))
 }
 
 // scoresCall is the arguments of KeyScores in assembly, from row r on.
 type scoresCall struct {
-	scores        *float32
-	q             *byte
-	scale         *float32
-	sum           *int32
-	keys, scales  *byte
-	ahead, blocks int
-	m, pairs      int
+	scores       *float32
+	q            *byte
+	scale        *float32
+	sum          *int32
+	keys, scales *byte
+	ahead, dim   int
+	pieces       int // of 32 columns in each of
+	blocks       int
+	m, pairs     int
 }
 
 // keyScores checks the arguments of KeyScores, makes the scores begin with the products of the first key, and runs product.
 func keyScores(product func(c scoresCall), bits int, scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte,
 	headDim, m, n int,
 ) {
-	blocks, size, some := checkIntegers(keys, ahead, bits, 4*headDim, headDim, m, n)
+	blocks, pieces, size, some := checkIntegers(keys, ahead, bits, 4*headDim, headDim, m, n)
 	must(len(scores) >= m*kvPage, "scores at least", len(scores), m*kvPage)
 	must(len(q) >= 2*m*headDim, "integers of queries at least", len(q), 2*m*headDim)
 	must(len(scale) >= m, "scales at least", len(scale), m)
@@ -147,7 +159,7 @@ func keyScores(product func(c scoresCall), bits int, scores []float32, q []byte,
 		rows := min(some, m-r)
 		firstScoresAVX2(&scores[r*kvPage], &x[r*headDim], first, far, headDim, rows)
 		product(scoresCall{
-			&scores[r*kvPage], &q[2*r*headDim], &scale[r], &sum[r*blocks], &keys[0], &keys[size], far, blocks, rows,
+			&scores[r*kvPage], &q[2*r*headDim], &scale[r], &sum[r*blocks], &keys[0], &keys[size], far, headDim, pieces, blocks, rows,
 			(n + 2*kvLanes - 1) / (2 * kvLanes),
 		})
 	}
@@ -155,21 +167,23 @@ func keyScores(product func(c scoresCall), bits int, scores []float32, q []byte,
 
 // valuesCall is the arguments of MixValues in assembly, from row r on.
 type valuesCall struct {
-	out           *float32
-	p             *byte
-	scale         *float32
-	sum           *int32
-	keep          *float32
-	values        *byte
-	ahead, blocks int
-	m, steps      int
+	out        *float32
+	p          *byte
+	scale      *float32
+	sum        *int32
+	keep       *float32
+	values     *byte
+	ahead, dim int
+	pieces     int // of 32 columns in each of
+	blocks     int
+	m, steps   int
 }
 
 // mixValues checks the arguments of MixValues, and runs product.
 func mixValues(product func(c valuesCall), bits int, out []float32, p []byte, scale []float32, sum []int32, keep []float32,
 	values, ahead []byte, headDim, m, n int,
 ) {
-	blocks, _, some := checkIntegers(values, ahead, bits, 0, headDim, m, n)
+	blocks, pieces, _, some := checkIntegers(values, ahead, bits, 0, headDim, m, n)
 	must(n%kvLanes == 0, "positions, in whole vectors of", n, kvLanes)
 	must(len(out) >= m*headDim, "results at least", len(out), m*headDim)
 	must(len(p) >= 2*m*blocks*n, "integers of weights at least", len(p), 2*m*blocks*n)
@@ -181,7 +195,7 @@ func mixValues(product func(c valuesCall), bits int, out []float32, p []byte, sc
 	for r := 0; r < m; r += some {
 		product(valuesCall{
 			&out[r*headDim], &p[2*r*blocks*n], &scale[r*blocks], &sum[r*blocks], &keep[r], &values[0], distance(values, ahead),
-			blocks, min(some, m-r), n / kvLanes,
+			headDim, pieces, blocks, min(some, m-r), n / kvLanes,
 		})
 	}
 }
@@ -189,83 +203,83 @@ func mixValues(product func(c valuesCall), bits int, out []float32, p []byte, sc
 // KeyScoresQ8AVX2 is kernel.KeyScores for Q8, with VPMADDWD.
 func KeyScoresQ8AVX2(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	keyScores(func(c scoresCall) {
-		keyScoresQ8AVX2(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.blocks, c.m, c.pairs)
+		keyScoresQ8AVX2(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.pairs)
 	}, 8, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
 // MixValuesQ8AVX2 is kernel.MixValues for Q8, with VPMADDWD.
 func MixValuesQ8AVX2(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	mixValues(func(c valuesCall) {
-		mixValuesQ8AVX2(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.blocks, c.m, c.steps)
+		mixValuesQ8AVX2(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.steps)
 	}, 8, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
 // KeyScoresQ4AVX2 is kernel.KeyScores for Q4, with VPMADDWD.
 func KeyScoresQ4AVX2(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	keyScores(func(c scoresCall) {
-		keyScoresQ4AVX2(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.blocks, c.m, c.pairs)
+		keyScoresQ4AVX2(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.pairs)
 	}, 4, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
 // MixValuesQ4AVX2 is kernel.MixValues for Q4, with VPMADDWD.
 func MixValuesQ4AVX2(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	mixValues(func(c valuesCall) {
-		mixValuesQ4AVX2(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.blocks, c.m, c.steps)
+		mixValuesQ4AVX2(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.steps)
 	}, 4, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
 // KeyScoresQ8AVXVNNI is kernel.KeyScores for Q8, with VPDPBUSD of AVX-VNNI.
 func KeyScoresQ8AVXVNNI(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	keyScores(func(c scoresCall) {
-		keyScoresQ8AVXVNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.blocks, c.m, c.pairs)
+		keyScoresQ8AVXVNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.pairs)
 	}, 8, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
 // MixValuesQ8AVXVNNI is kernel.MixValues for Q8, with VPDPBUSD of AVX-VNNI.
 func MixValuesQ8AVXVNNI(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	mixValues(func(c valuesCall) {
-		mixValuesQ8AVXVNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.blocks, c.m, c.steps)
+		mixValuesQ8AVXVNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.steps)
 	}, 8, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
 // KeyScoresQ4AVXVNNI is kernel.KeyScores for Q4, with VPDPBUSD of AVX-VNNI.
 func KeyScoresQ4AVXVNNI(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	keyScores(func(c scoresCall) {
-		keyScoresQ4AVXVNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.blocks, c.m, c.pairs)
+		keyScoresQ4AVXVNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.pairs)
 	}, 4, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
 // MixValuesQ4AVXVNNI is kernel.MixValues for Q4, with VPDPBUSD of AVX-VNNI.
 func MixValuesQ4AVXVNNI(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	mixValues(func(c valuesCall) {
-		mixValuesQ4AVXVNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.blocks, c.m, c.steps)
+		mixValuesQ4AVXVNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.steps)
 	}, 4, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
 // KeyScoresQ8VNNI is kernel.KeyScores for Q8, with VPDPBUSD of AVX-512 VNNI.
 func KeyScoresQ8VNNI(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	keyScores(func(c scoresCall) {
-		keyScoresQ8VNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.blocks, c.m, c.pairs)
+		keyScoresQ8VNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.pairs)
 	}, 8, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
 // MixValuesQ8VNNI is kernel.MixValues for Q8, with VPDPBUSD of AVX-512 VNNI.
 func MixValuesQ8VNNI(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	mixValues(func(c valuesCall) {
-		mixValuesQ8VNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.blocks, c.m, c.steps)
+		mixValuesQ8VNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.steps)
 	}, 8, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
 // KeyScoresQ4VNNI is kernel.KeyScores for Q4, with VPDPBUSD of AVX-512 VNNI.
 func KeyScoresQ4VNNI(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	keyScores(func(c scoresCall) {
-		keyScoresQ4VNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.blocks, c.m, c.pairs)
+		keyScoresQ4VNNI(c.scores, c.q, c.scale, c.sum, c.keys, c.scales, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.pairs)
 	}, 4, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
 // MixValuesQ4VNNI is kernel.MixValues for Q4, with VPDPBUSD of AVX-512 VNNI.
 func MixValuesQ4VNNI(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	mixValues(func(c valuesCall) {
-		mixValuesQ4VNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.blocks, c.m, c.steps)
+		mixValuesQ4VNNI(c.out, c.p, c.scale, c.sum, c.keep, c.values, c.ahead, c.dim, c.pieces, c.blocks, c.m, c.steps)
 	}, 4, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }

@@ -4,41 +4,45 @@
 
 #include "textflag.h"
 
-// func keyScoresQ8AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+// func keyScoresQ8AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·keyScoresQ8AVX2(SB), $8-80
-	MOVQ pairs+72(FP), AX
+TEXT ·keyScoresQ8AVX2(SB), $16-96
+	MOVQ pairs+88(FP), AX
 	SHLQ $0x01, AX
-	MOVQ AX, pairs+72(FP)
+	MOVQ AX, pairs+88(FP)
 
 panel:
 	MOVQ scores+0(FP), AX
 	MOVQ q+8(FP), CX
 	MOVQ sum+24(FP), DX
 	MOVQ scale+16(FP), BX
-	MOVQ m+64(FP), SI
+	MOVQ m+80(FP), SI
 	MOVQ SI, (SP)
 
 tile3:
 	CMPQ (SP), $0x03
 	JLT  under3
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ CX, DI
 	MOVQ keys+32(FP), R8
-	MOVQ blocks+56(FP), R9
+	MOVQ blocks+72(FP), R9
 	MOVQ scales+40(FP), R10
 	MOVQ ahead+48(FP), R12
 	MOVQ DX, R11
 
 block3:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	PREFETCHT0   (R10)(R12*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPXOR      Y5, Y5, Y5
+	MOVQ       pieces+64(FP), R13
+	MOVQ       R13, 8(SP)
+	PREFETCHT0 (R10)(R12*1)
+
+piece3:
 	PREFETCHT0   (R8)(R12*1)
 	VMOVDQU      (R8), Y7
 	VPAND        evenBytes<>+0(SB), Y7, Y6
@@ -335,6 +339,10 @@ block3:
 	VPADDD       Y7, Y4, Y4
 	VPMADDWD     Y9, Y6, Y7
 	VPADDD       Y7, Y5, Y5
+	ADDQ         $0x40, DI
+	ADDQ         $0x00000200, R8
+	DECQ         8(SP)
+	JNZ          piece3
 	MOVQ         R11, R13
 	VPBROADCASTD (R13), Y6
 	VPSLLD       $0x07, Y6, Y6
@@ -353,7 +361,7 @@ block3:
 	VMOVUPS      32(AX), Y6
 	VFMADD231PS  Y0, Y1, Y6
 	VMOVUPS      Y6, 32(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x07, Y0, Y0
@@ -372,7 +380,7 @@ block3:
 	VMOVUPS      288(AX), Y1
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 288(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x07, Y0, Y0
@@ -392,22 +400,20 @@ block3:
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 544(AX)
 	ADDQ         $0x04, R11
-	ADDQ         $0x40, DI
-	ADDQ         $0x00000200, R8
 	ADDQ         $0x00000080, R10
 	DECQ         R9
 	JNZ          block3
-	MOVQ         blocks+56(FP), SI
+	MOVQ         blocks+72(FP), SI
 	ADDQ         $0x00000300, AX
 	ADDQ         $0x0c, BX
 	SHLQ         $0x02, SI
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	ADDQ         SI, DX
-	SHLQ         $0x04, SI
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
+	MOVQ         dim+56(FP), SI
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
 	JMP          end
@@ -415,19 +421,23 @@ block3:
 under3:
 	CMPQ (SP), $0x02
 	JLT  under2
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ ahead+48(FP), R10
 
 block2:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	PREFETCHT0   (R9)(R10*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	MOVQ       pieces+64(FP), R11
+	MOVQ       R11, 8(SP)
+	PREFETCHT0 (R9)(R10*1)
+
+piece2:
 	PREFETCHT0   (DI)(R10*1)
 	VMOVDQU      (DI), Y5
 	VPAND        evenBytes<>+0(SB), Y5, Y4
@@ -644,6 +654,10 @@ block2:
 	VPADDD       Y5, Y2, Y2
 	VPMADDWD     Y7, Y4, Y5
 	VPADDD       Y5, Y3, Y3
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, DI
+	DECQ         8(SP)
+	JNZ          piece2
 	MOVQ         DX, R11
 	VPBROADCASTD (R11), Y4
 	VPSLLD       $0x07, Y4, Y4
@@ -662,7 +676,7 @@ block2:
 	VMOVUPS      32(AX), Y4
 	VFMADD231PS  Y0, Y1, Y4
 	VMOVUPS      Y4, 32(AX)
-	MOVQ         blocks+56(FP), R12
+	MOVQ         blocks+72(FP), R12
 	LEAQ         (R11)(R12*4), R11
 	VPBROADCASTD (R11), Y0
 	VPSLLD       $0x07, Y0, Y0
@@ -682,8 +696,6 @@ block2:
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 288(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block2
@@ -692,17 +704,21 @@ block2:
 under2:
 	CMPQ (SP), $0x01
 	JLT  under1
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), SI
-	MOVQ blocks+56(FP), DI
+	MOVQ blocks+72(FP), DI
 	MOVQ scales+40(FP), R8
 	MOVQ ahead+48(FP), R9
 
 block1:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	PREFETCHT0   (R8)(R9*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	MOVQ       pieces+64(FP), R10
+	MOVQ       R10, 8(SP)
+	PREFETCHT0 (R8)(R9*1)
+
+piece1:
 	PREFETCHT0   (SI)(R9*1)
 	VMOVDQU      (SI), Y3
 	VPAND        evenBytes<>+0(SB), Y3, Y2
@@ -839,6 +855,10 @@ block1:
 	VPADDD       Y3, Y0, Y0
 	VPMADDWD     Y5, Y2, Y3
 	VPADDD       Y3, Y1, Y1
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, SI
+	DECQ         8(SP)
+	JNZ          piece1
 	MOVQ         DX, R10
 	VPBROADCASTD (R10), Y2
 	VPSLLD       $0x07, Y2, Y2
@@ -858,8 +878,6 @@ block1:
 	VFMADD231PS  Y0, Y1, Y2
 	VMOVUPS      Y2, 32(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000080, R8
 	DECQ         DI
 	JNZ          block1
@@ -867,12 +885,12 @@ block1:
 
 under1:
 end:
-	MOVQ   blocks+56(FP), AX
-	IMUL3Q $0x00000200, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000010, AX, AX
 	ADDQ   AX, keys+32(FP)
 	ADDQ   $0x20, scales+40(FP)
 	ADDQ   $0x00000040, scores+0(FP)
-	DECQ   pairs+72(FP)
+	DECQ   pairs+88(FP)
 	JNZ    panel
 	VZEROUPPER
 	RET
@@ -895,34 +913,39 @@ DATA evenBytes<>+56(SB)/4, $0x00ff00ff
 DATA evenBytes<>+60(SB)/4, $0x00ff00ff
 GLOBL evenBytes<>(SB), RODATA|NOPTR, $64
 
-// func mixValuesQ8AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+// func mixValuesQ8AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·mixValuesQ8AVX2(SB), $24-80
-	MOVQ   blocks+56(FP), AX
+TEXT ·mixValuesQ8AVX2(SB), $32-96
+	MOVQ   blocks+72(FP), AX
 	MOVQ   AX, 8(SP)
-	IMUL3Q $0x00000800, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000040, AX, AX
 	ADDQ   values+40(FP), AX
 	ADDQ   ahead+48(FP), AX
-	MOVQ   AX, 16(SP)
+	MOVQ   AX, 24(SP)
 
 block:
-	MOVQ       16(SP), AX
+	MOVQ       pieces+64(FP), AX
+	MOVQ       AX, 16(SP)
+	MOVQ       24(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
-	ADDQ       $0x80, 16(SP)
-	MOVQ       out+0(FP), AX
-	MOVQ       p+8(FP), CX
-	MOVQ       sum+24(FP), DX
-	MOVQ       scale+16(FP), BX
-	MOVQ       keep+32(FP), SI
-	MOVQ       m+64(FP), DI
-	MOVQ       DI, (SP)
+	ADDQ       $0x80, 24(SP)
+
+piece:
+	MOVQ out+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ sum+24(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ keep+32(FP), SI
+	MOVQ m+80(FP), DI
+	MOVQ DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
 	JLT   under3
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -1088,7 +1111,8 @@ step3_0:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step3_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y6
@@ -1106,9 +1130,7 @@ step3_0:
 	VFMADD231PS  Y6, Y1, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -1124,8 +1146,7 @@ step3_0:
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSUBD       Y0, Y4, Y4
@@ -1140,8 +1161,8 @@ step3_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         CX, R9
@@ -1308,7 +1329,8 @@ step3_1:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step3_1
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y6
@@ -1326,9 +1348,7 @@ step3_1:
 	VFMADD231PS  Y6, Y1, Y0
 	VMOVUPS      Y0, 96(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -1344,8 +1364,7 @@ step3_1:
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 96(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSUBD       Y0, Y4, Y4
@@ -1360,8 +1379,8 @@ step3_1:
 	VMULPS       96(DI), Y1, Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 96(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	ADDQ         $0x0c, SI
 	IMULQ        DI, R8
 	LEAQ         (DX)(DI*4), DX
@@ -1370,13 +1389,13 @@ step3_1:
 	LEAQ         (BX)(DI*4), BX
 	LEAQ         (DX)(DI*4), DX
 	LEAQ         (BX)(DI*4), BX
-	SHLQ         $0x07, DI
+	MOVQ         dim+56(FP), DI
 	SHLQ         $0x05, R8
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
@@ -1385,8 +1404,8 @@ step3_1:
 under3:
 	CMPQ  (SP), $0x02
 	JLT   under2
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -1510,7 +1529,8 @@ step2_0:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step2_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y4
@@ -1528,8 +1548,7 @@ step2_0:
 	VFMADD231PS  Y4, Y1, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -1544,8 +1563,8 @@ step2_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), R9
@@ -1669,15 +1688,16 @@ step2_1:
 	ADDQ         $0x00000100, R9
 	DECQ         R8
 	JNZ          step2_1
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Y4
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Y4
 	VPSLLD       $0x07, Y4, Y4
 	VPSUBD       Y4, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
 	VPSUBD       Y4, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VBROADCASTSS (BX)(DI*4), Y4
+	VBROADCASTSS (BX)(R8*4), Y4
 	VBROADCASTSS (SI), Y5
 	VMULPS       64(AX), Y5, Y6
 	VFMADD231PS  Y4, Y0, Y6
@@ -1685,16 +1705,15 @@ step2_1:
 	VMULPS       96(AX), Y5, Y0
 	VFMADD231PS  Y4, Y1, Y0
 	VMOVUPS      Y0, 96(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Y0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VPSUBD       Y0, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS (BX)(DI*4), Y0
+	VBROADCASTSS (BX)(R8*4), Y0
 	VBROADCASTSS 4(SI), Y1
 	VMULPS       64(AX), Y1, Y4
 	VFMADD231PS  Y0, Y2, Y4
@@ -1707,8 +1726,8 @@ step2_1:
 under2:
 	CMPQ  (SP), $0x01
 	JLT   under1
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, DI
@@ -1790,7 +1809,8 @@ step1_0:
 	ADDQ         $0x00000100, R9
 	DECQ         R8
 	JNZ          step1_0
-	MOVQ         blocks+56(FP), DI
+	MOVQ         blocks+72(FP), DI
+	MOVQ         dim+56(FP), DI
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y2
@@ -1807,8 +1827,8 @@ step1_0:
 	VMULPS       32(DI), Y3, Y0
 	VFMADD231PS  Y2, Y1, Y0
 	VMOVUPS      Y0, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), DI
@@ -1890,7 +1910,8 @@ step1_1:
 	ADDQ         $0x00000100, DI
 	DECQ         R8
 	JNZ          step1_1
-	MOVQ         blocks+56(FP), CX
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), CX
 	XORQ         CX, CX
 	VPBROADCASTD (DX)(CX*4), Y2
 	VPSLLD       $0x07, Y2, Y2
@@ -1910,53 +1931,59 @@ step1_1:
 
 under1:
 end:
-	MOVQ steps+72(FP), AX
+	ADDQ $0x00000080, out+0(FP)
+	ADDQ $0x00000800, values+40(FP)
+	DECQ 16(SP)
+	JNZ  piece
+	MOVQ steps+88(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, p+8(FP)
 	ADDQ $0x04, sum+24(FP)
 	ADDQ $0x04, scale+16(FP)
-	ADDQ $0x00000080, out+0(FP)
-	ADDQ $0x00000800, values+40(FP)
 	DECQ 8(SP)
 	JNZ  block
 	VZEROUPPER
 	RET
 
-// func keyScoresQ4AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+// func keyScoresQ4AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·keyScoresQ4AVX2(SB), $8-80
-	MOVQ pairs+72(FP), AX
+TEXT ·keyScoresQ4AVX2(SB), $16-96
+	MOVQ pairs+88(FP), AX
 	SHLQ $0x01, AX
-	MOVQ AX, pairs+72(FP)
+	MOVQ AX, pairs+88(FP)
 
 panel:
 	MOVQ scores+0(FP), AX
 	MOVQ q+8(FP), CX
 	MOVQ sum+24(FP), DX
 	MOVQ scale+16(FP), BX
-	MOVQ m+64(FP), SI
+	MOVQ m+80(FP), SI
 	MOVQ SI, (SP)
 
 tile3:
 	CMPQ (SP), $0x03
 	JLT  under3
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ CX, DI
 	MOVQ keys+32(FP), R8
-	MOVQ blocks+56(FP), R9
+	MOVQ blocks+72(FP), R9
 	MOVQ scales+40(FP), R10
 	MOVQ ahead+48(FP), R12
 	MOVQ DX, R11
 
 block3:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	PREFETCHT0   (R10)(R12*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPXOR      Y5, Y5, Y5
+	MOVQ       pieces+64(FP), R13
+	MOVQ       R13, 8(SP)
+	PREFETCHT0 (R10)(R12*1)
+
+piece3:
 	PREFETCHT0   (R8)(R12*1)
 	VMOVDQU      (R8), Y7
 	VPAND        evenNibbles<>+0(SB), Y7, Y6
@@ -2265,6 +2292,10 @@ block3:
 	VPADDD       Y7, Y4, Y4
 	VPMADDWD     Y9, Y6, Y7
 	VPADDD       Y7, Y5, Y5
+	ADDQ         $0x40, DI
+	ADDQ         $0x00000100, R8
+	DECQ         8(SP)
+	JNZ          piece3
 	MOVQ         R11, R13
 	VPBROADCASTD (R13), Y6
 	VPSLLD       $0x03, Y6, Y6
@@ -2283,7 +2314,7 @@ block3:
 	VMOVUPS      32(AX), Y6
 	VFMADD231PS  Y0, Y1, Y6
 	VMOVUPS      Y6, 32(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x03, Y0, Y0
@@ -2302,7 +2333,7 @@ block3:
 	VMOVUPS      288(AX), Y1
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 288(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x03, Y0, Y0
@@ -2322,22 +2353,20 @@ block3:
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 544(AX)
 	ADDQ         $0x04, R11
-	ADDQ         $0x40, DI
-	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000080, R10
 	DECQ         R9
 	JNZ          block3
-	MOVQ         blocks+56(FP), SI
+	MOVQ         blocks+72(FP), SI
 	ADDQ         $0x00000300, AX
 	ADDQ         $0x0c, BX
 	SHLQ         $0x02, SI
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	ADDQ         SI, DX
-	SHLQ         $0x04, SI
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
+	MOVQ         dim+56(FP), SI
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
 	JMP          end
@@ -2345,19 +2374,23 @@ block3:
 under3:
 	CMPQ (SP), $0x02
 	JLT  under2
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ ahead+48(FP), R10
 
 block2:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	PREFETCHT0   (R9)(R10*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	MOVQ       pieces+64(FP), R11
+	MOVQ       R11, 8(SP)
+	PREFETCHT0 (R9)(R10*1)
+
+piece2:
 	PREFETCHT0   (DI)(R10*1)
 	VMOVDQU      (DI), Y5
 	VPAND        evenNibbles<>+0(SB), Y5, Y4
@@ -2586,6 +2619,10 @@ block2:
 	VPADDD       Y5, Y2, Y2
 	VPMADDWD     Y7, Y4, Y5
 	VPADDD       Y5, Y3, Y3
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, DI
+	DECQ         8(SP)
+	JNZ          piece2
 	MOVQ         DX, R11
 	VPBROADCASTD (R11), Y4
 	VPSLLD       $0x03, Y4, Y4
@@ -2604,7 +2641,7 @@ block2:
 	VMOVUPS      32(AX), Y4
 	VFMADD231PS  Y0, Y1, Y4
 	VMOVUPS      Y4, 32(AX)
-	MOVQ         blocks+56(FP), R12
+	MOVQ         blocks+72(FP), R12
 	LEAQ         (R11)(R12*4), R11
 	VPBROADCASTD (R11), Y0
 	VPSLLD       $0x03, Y0, Y0
@@ -2624,8 +2661,6 @@ block2:
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 288(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block2
@@ -2634,17 +2669,21 @@ block2:
 under2:
 	CMPQ (SP), $0x01
 	JLT  under1
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), SI
-	MOVQ blocks+56(FP), DI
+	MOVQ blocks+72(FP), DI
 	MOVQ scales+40(FP), R8
 	MOVQ ahead+48(FP), R9
 
 block1:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	PREFETCHT0   (R8)(R9*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	MOVQ       pieces+64(FP), R10
+	MOVQ       R10, 8(SP)
+	PREFETCHT0 (R8)(R9*1)
+
+piece1:
 	PREFETCHT0   (SI)(R9*1)
 	VMOVDQU      (SI), Y3
 	VPAND        evenNibbles<>+0(SB), Y3, Y2
@@ -2793,6 +2832,10 @@ block1:
 	VPADDD       Y3, Y0, Y0
 	VPMADDWD     Y5, Y2, Y3
 	VPADDD       Y3, Y1, Y1
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, SI
+	DECQ         8(SP)
+	JNZ          piece1
 	MOVQ         DX, R10
 	VPBROADCASTD (R10), Y2
 	VPSLLD       $0x03, Y2, Y2
@@ -2812,8 +2855,6 @@ block1:
 	VFMADD231PS  Y0, Y1, Y2
 	VMOVUPS      Y2, 32(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000080, R8
 	DECQ         DI
 	JNZ          block1
@@ -2821,12 +2862,12 @@ block1:
 
 under1:
 end:
-	MOVQ   blocks+56(FP), AX
-	IMUL3Q $0x00000100, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000008, AX, AX
 	ADDQ   AX, keys+32(FP)
 	ADDQ   $0x20, scales+40(FP)
 	ADDQ   $0x00000040, scores+0(FP)
-	DECQ   pairs+72(FP)
+	DECQ   pairs+88(FP)
 	JNZ    panel
 	VZEROUPPER
 	RET
@@ -2849,34 +2890,39 @@ DATA evenNibbles<>+56(SB)/4, $0x000f000f
 DATA evenNibbles<>+60(SB)/4, $0x000f000f
 GLOBL evenNibbles<>(SB), RODATA|NOPTR, $64
 
-// func mixValuesQ4AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+// func mixValuesQ4AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·mixValuesQ4AVX2(SB), $24-80
-	MOVQ   blocks+56(FP), AX
+TEXT ·mixValuesQ4AVX2(SB), $32-96
+	MOVQ   blocks+72(FP), AX
 	MOVQ   AX, 8(SP)
-	IMUL3Q $0x00000400, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000020, AX, AX
 	ADDQ   values+40(FP), AX
 	ADDQ   ahead+48(FP), AX
-	MOVQ   AX, 16(SP)
+	MOVQ   AX, 24(SP)
 
 block:
-	MOVQ       16(SP), AX
+	MOVQ       pieces+64(FP), AX
+	MOVQ       AX, 16(SP)
+	MOVQ       24(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
-	ADDQ       $0x80, 16(SP)
-	MOVQ       out+0(FP), AX
-	MOVQ       p+8(FP), CX
-	MOVQ       sum+24(FP), DX
-	MOVQ       scale+16(FP), BX
-	MOVQ       keep+32(FP), SI
-	MOVQ       m+64(FP), DI
-	MOVQ       DI, (SP)
+	ADDQ       $0x80, 24(SP)
+
+piece:
+	MOVQ out+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ sum+24(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ keep+32(FP), SI
+	MOVQ m+80(FP), DI
+	MOVQ DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
 	JLT   under3
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -3048,7 +3094,8 @@ step3_0:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step3_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y6
@@ -3066,9 +3113,7 @@ step3_0:
 	VFMADD231PS  Y6, Y1, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -3084,8 +3129,7 @@ step3_0:
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSUBD       Y0, Y4, Y4
@@ -3100,8 +3144,8 @@ step3_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         CX, R9
@@ -3274,7 +3318,8 @@ step3_1:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step3_1
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y6
@@ -3292,9 +3337,7 @@ step3_1:
 	VFMADD231PS  Y6, Y1, Y0
 	VMOVUPS      Y0, 96(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -3310,8 +3353,7 @@ step3_1:
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 96(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSUBD       Y0, Y4, Y4
@@ -3326,8 +3368,8 @@ step3_1:
 	VMULPS       96(DI), Y1, Y1
 	VFMADD231PS  Y0, Y5, Y1
 	VMOVUPS      Y1, 96(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	ADDQ         $0x0c, SI
 	IMULQ        DI, R8
 	LEAQ         (DX)(DI*4), DX
@@ -3336,13 +3378,13 @@ step3_1:
 	LEAQ         (BX)(DI*4), BX
 	LEAQ         (DX)(DI*4), DX
 	LEAQ         (BX)(DI*4), BX
-	SHLQ         $0x07, DI
+	MOVQ         dim+56(FP), DI
 	SHLQ         $0x05, R8
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
@@ -3351,8 +3393,8 @@ step3_1:
 under3:
 	CMPQ  (SP), $0x02
 	JLT   under2
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -3482,7 +3524,8 @@ step2_0:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step2_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y4
@@ -3500,8 +3543,7 @@ step2_0:
 	VFMADD231PS  Y4, Y1, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -3516,8 +3558,8 @@ step2_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y3, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), R9
@@ -3647,15 +3689,16 @@ step2_1:
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          step2_1
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Y4
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Y4
 	VPSLLD       $0x03, Y4, Y4
 	VPSUBD       Y4, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
 	VPSUBD       Y4, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VBROADCASTSS (BX)(DI*4), Y4
+	VBROADCASTSS (BX)(R8*4), Y4
 	VBROADCASTSS (SI), Y5
 	VMULPS       64(AX), Y5, Y6
 	VFMADD231PS  Y4, Y0, Y6
@@ -3663,16 +3706,15 @@ step2_1:
 	VMULPS       96(AX), Y5, Y0
 	VFMADD231PS  Y4, Y1, Y0
 	VMOVUPS      Y0, 96(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Y0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSUBD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VPSUBD       Y0, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS (BX)(DI*4), Y0
+	VBROADCASTSS (BX)(R8*4), Y0
 	VBROADCASTSS 4(SI), Y1
 	VMULPS       64(AX), Y1, Y4
 	VFMADD231PS  Y0, Y2, Y4
@@ -3685,8 +3727,8 @@ step2_1:
 under2:
 	CMPQ  (SP), $0x01
 	JLT   under1
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, DI
@@ -3774,7 +3816,8 @@ step1_0:
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          step1_0
-	MOVQ         blocks+56(FP), DI
+	MOVQ         blocks+72(FP), DI
+	MOVQ         dim+56(FP), DI
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y2
@@ -3791,8 +3834,8 @@ step1_0:
 	VMULPS       32(DI), Y3, Y0
 	VFMADD231PS  Y2, Y1, Y0
 	VMOVUPS      Y0, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), DI
@@ -3880,7 +3923,8 @@ step1_1:
 	ADDQ         $0x00000080, DI
 	DECQ         R8
 	JNZ          step1_1
-	MOVQ         blocks+56(FP), CX
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), CX
 	XORQ         CX, CX
 	VPBROADCASTD (DX)(CX*4), Y2
 	VPSLLD       $0x03, Y2, Y2
@@ -3900,59 +3944,65 @@ step1_1:
 
 under1:
 end:
-	MOVQ steps+72(FP), AX
+	ADDQ $0x00000080, out+0(FP)
+	ADDQ $0x00000400, values+40(FP)
+	DECQ 16(SP)
+	JNZ  piece
+	MOVQ steps+88(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, p+8(FP)
 	ADDQ $0x04, sum+24(FP)
 	ADDQ $0x04, scale+16(FP)
-	ADDQ $0x00000080, out+0(FP)
-	ADDQ $0x00000400, values+40(FP)
 	DECQ 8(SP)
 	JNZ  block
 	VZEROUPPER
 	RET
 
-// func keyScoresQ8AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+// func keyScoresQ8AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·keyScoresQ8AVXVNNI(SB), $8-80
-	MOVQ pairs+72(FP), AX
+TEXT ·keyScoresQ8AVXVNNI(SB), $16-96
+	MOVQ pairs+88(FP), AX
 	SHLQ $0x01, AX
-	MOVQ AX, pairs+72(FP)
+	MOVQ AX, pairs+88(FP)
 
 panel:
 	MOVQ scores+0(FP), AX
 	MOVQ q+8(FP), CX
 	MOVQ sum+24(FP), DX
 	MOVQ scale+16(FP), BX
-	MOVQ m+64(FP), SI
+	MOVQ m+80(FP), SI
 	MOVQ SI, (SP)
 
 tile3:
 	CMPQ (SP), $0x03
 	JLT  under3
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ CX, DI
 	MOVQ keys+32(FP), R8
-	MOVQ blocks+56(FP), R9
+	MOVQ blocks+72(FP), R9
 	MOVQ scales+40(FP), R10
 	MOVQ ahead+48(FP), R12
 	MOVQ DX, R11
 
 block3:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y6, Y6, Y6
-	VPXOR        Y7, Y7, Y7
-	VPXOR        Y8, Y8, Y8
-	VPXOR        Y9, Y9, Y9
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	PREFETCHT0   (R10)(R12*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPXOR      Y5, Y5, Y5
+	VPXOR      Y6, Y6, Y6
+	VPXOR      Y7, Y7, Y7
+	VPXOR      Y8, Y8, Y8
+	VPXOR      Y9, Y9, Y9
+	VPXOR      Y10, Y10, Y10
+	VPXOR      Y11, Y11, Y11
+	MOVQ       pieces+64(FP), R13
+	MOVQ       R13, 8(SP)
+	PREFETCHT0 (R10)(R12*1)
+
+piece3:
 	PREFETCHT0   (R8)(R12*1)
 	VMOVDQU      (R8), Y12
 	VMOVDQU      32(R8), Y13
@@ -4409,6 +4459,10 @@ block3:
 	// VPDPBUSD Y14, Y13, Y11
 	LONG         $0x501542c4
 	BYTE         $0xde
+	ADDQ         $0x40, DI
+	ADDQ         $0x00000200, R8
+	DECQ         8(SP)
+	JNZ          piece3
 	MOVQ         R11, R13
 	VPBROADCASTD (R13), Y12
 	VPSLLD       $0x07, Y12, Y12
@@ -4431,7 +4485,7 @@ block3:
 	VMOVUPS      32(AX), Y1
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 32(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x07, Y0, Y0
@@ -4454,7 +4508,7 @@ block3:
 	VMOVUPS      288(AX), Y1
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 288(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x07, Y0, Y0
@@ -4478,22 +4532,20 @@ block3:
 	VFMADD231PS  Y0, Y10, Y1
 	VMOVUPS      Y1, 544(AX)
 	ADDQ         $0x04, R11
-	ADDQ         $0x40, DI
-	ADDQ         $0x00000200, R8
 	ADDQ         $0x00000080, R10
 	DECQ         R9
 	JNZ          block3
-	MOVQ         blocks+56(FP), SI
+	MOVQ         blocks+72(FP), SI
 	ADDQ         $0x00000300, AX
 	ADDQ         $0x0c, BX
 	SHLQ         $0x02, SI
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	ADDQ         SI, DX
-	SHLQ         $0x04, SI
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
+	MOVQ         dim+56(FP), SI
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
 	JMP          end
@@ -4501,23 +4553,27 @@ block3:
 under3:
 	CMPQ (SP), $0x02
 	JLT  under2
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ ahead+48(FP), R10
 
 block2:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y6, Y6, Y6
-	VPXOR        Y7, Y7, Y7
-	PREFETCHT0   (R9)(R10*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPXOR      Y5, Y5, Y5
+	VPXOR      Y6, Y6, Y6
+	VPXOR      Y7, Y7, Y7
+	MOVQ       pieces+64(FP), R11
+	MOVQ       R11, 8(SP)
+	PREFETCHT0 (R9)(R10*1)
+
+piece2:
 	PREFETCHT0   (DI)(R10*1)
 	VMOVDQU      (DI), Y8
 	VMOVDQU      32(DI), Y9
@@ -4830,6 +4886,10 @@ block2:
 	// VPDPBUSD Y10, Y9, Y7
 	LONG         $0x5035c2c4
 	BYTE         $0xfa
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, DI
+	DECQ         8(SP)
+	JNZ          piece2
 	MOVQ         DX, R11
 	VPBROADCASTD (R11), Y8
 	VPSLLD       $0x07, Y8, Y8
@@ -4852,7 +4912,7 @@ block2:
 	VMOVUPS      32(AX), Y1
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 32(AX)
-	MOVQ         blocks+56(FP), R12
+	MOVQ         blocks+72(FP), R12
 	LEAQ         (R11)(R12*4), R11
 	VPBROADCASTD (R11), Y0
 	VPSLLD       $0x07, Y0, Y0
@@ -4876,8 +4936,6 @@ block2:
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 288(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, DI
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block2
@@ -4886,19 +4944,23 @@ block2:
 under2:
 	CMPQ (SP), $0x01
 	JLT  under1
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), SI
-	MOVQ blocks+56(FP), DI
+	MOVQ blocks+72(FP), DI
 	MOVQ scales+40(FP), R8
 	MOVQ ahead+48(FP), R9
 
 block1:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	PREFETCHT0   (R8)(R9*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	MOVQ       pieces+64(FP), R10
+	MOVQ       R10, 8(SP)
+	PREFETCHT0 (R8)(R9*1)
+
+piece1:
 	PREFETCHT0   (SI)(R9*1)
 	VMOVDQU      (SI), Y4
 	VMOVDQU      32(SI), Y5
@@ -5067,6 +5129,10 @@ block1:
 	// VPDPBUSD Y6, Y5, Y3
 	LONG         $0x5055e2c4
 	BYTE         $0xde
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, SI
+	DECQ         8(SP)
+	JNZ          piece1
 	MOVQ         DX, R10
 	VPBROADCASTD (R10), Y4
 	VPSLLD       $0x07, Y4, Y4
@@ -5090,8 +5156,6 @@ block1:
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 32(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000080, R8
 	DECQ         DI
 	JNZ          block1
@@ -5099,12 +5163,12 @@ block1:
 
 under1:
 end:
-	MOVQ   blocks+56(FP), AX
-	IMUL3Q $0x00000200, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000010, AX, AX
 	ADDQ   AX, keys+32(FP)
 	ADDQ   $0x20, scales+40(FP)
 	ADDQ   $0x00000040, scores+0(FP)
-	DECQ   pairs+72(FP)
+	DECQ   pairs+88(FP)
 	JNZ    panel
 	VZEROUPPER
 	RET
@@ -5127,34 +5191,39 @@ DATA nibbles<>+56(SB)/4, $0x0f0f0f0f
 DATA nibbles<>+60(SB)/4, $0x0f0f0f0f
 GLOBL nibbles<>(SB), RODATA|NOPTR, $64
 
-// func mixValuesQ8AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+// func mixValuesQ8AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+, AVXVNNI
-TEXT ·mixValuesQ8AVXVNNI(SB), $24-80
-	MOVQ   blocks+56(FP), AX
+TEXT ·mixValuesQ8AVXVNNI(SB), $32-96
+	MOVQ   blocks+72(FP), AX
 	MOVQ   AX, 8(SP)
-	IMUL3Q $0x00000800, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000040, AX, AX
 	ADDQ   values+40(FP), AX
 	ADDQ   ahead+48(FP), AX
-	MOVQ   AX, 16(SP)
+	MOVQ   AX, 24(SP)
 
 block:
-	MOVQ       16(SP), AX
+	MOVQ       pieces+64(FP), AX
+	MOVQ       AX, 16(SP)
+	MOVQ       24(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
-	ADDQ       $0x80, 16(SP)
-	MOVQ       out+0(FP), AX
-	MOVQ       p+8(FP), CX
-	MOVQ       sum+24(FP), DX
-	MOVQ       scale+16(FP), BX
-	MOVQ       keep+32(FP), SI
-	MOVQ       m+64(FP), DI
-	MOVQ       DI, (SP)
+	ADDQ       $0x80, 24(SP)
+
+piece:
+	MOVQ out+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ sum+24(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ keep+32(FP), SI
+	MOVQ m+80(FP), DI
+	MOVQ DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
 	JLT   under3
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -5406,7 +5475,8 @@ step3_0:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step3_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y12
@@ -5428,9 +5498,7 @@ step3_0:
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
@@ -5450,8 +5518,7 @@ step3_0:
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSLLD       $0x08, Y8, Y8
@@ -5470,8 +5537,8 @@ step3_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y10, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         CX, R9
@@ -5724,7 +5791,8 @@ step3_1:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step3_1
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y12
@@ -5746,9 +5814,7 @@ step3_1:
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 96(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
@@ -5768,8 +5834,7 @@ step3_1:
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 96(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSLLD       $0x08, Y8, Y8
@@ -5788,8 +5853,8 @@ step3_1:
 	VMULPS       96(DI), Y1, Y1
 	VFMADD231PS  Y0, Y10, Y1
 	VMOVUPS      Y1, 96(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	ADDQ         $0x0c, SI
 	IMULQ        DI, R8
 	LEAQ         (DX)(DI*4), DX
@@ -5798,13 +5863,13 @@ step3_1:
 	LEAQ         (BX)(DI*4), BX
 	LEAQ         (DX)(DI*4), DX
 	LEAQ         (BX)(DI*4), BX
-	SHLQ         $0x07, DI
+	MOVQ         dim+56(FP), DI
 	SHLQ         $0x05, R8
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
@@ -5813,8 +5878,8 @@ step3_1:
 under3:
 	CMPQ  (SP), $0x02
 	JLT   under2
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -5990,7 +6055,8 @@ step2_0:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step2_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y8
@@ -6012,8 +6078,7 @@ step2_0:
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
@@ -6032,8 +6097,8 @@ step2_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), R9
@@ -6209,9 +6274,10 @@ step2_1:
 	ADDQ         $0x00000100, R9
 	DECQ         R8
 	JNZ          step2_1
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Y8
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Y8
 	VPSLLD       $0x07, Y8, Y8
 	VPSLLD       $0x08, Y0, Y0
 	VPADDD       Y1, Y0, Y0
@@ -6221,7 +6287,7 @@ step2_1:
 	VPADDD       Y3, Y2, Y2
 	VPSUBD       Y8, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS (BX)(DI*4), Y1
+	VBROADCASTSS (BX)(R8*4), Y1
 	VBROADCASTSS (SI), Y3
 	VMULPS       64(AX), Y3, Y8
 	VFMADD231PS  Y1, Y0, Y8
@@ -6229,10 +6295,9 @@ step2_1:
 	VMULPS       96(AX), Y3, Y0
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 96(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Y0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x07, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
 	VPADDD       Y5, Y4, Y4
@@ -6242,7 +6307,7 @@ step2_1:
 	VPADDD       Y7, Y6, Y6
 	VPSUBD       Y0, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS (BX)(DI*4), Y0
+	VBROADCASTSS (BX)(R8*4), Y0
 	VBROADCASTSS 4(SI), Y1
 	VMULPS       64(AX), Y1, Y2
 	VFMADD231PS  Y0, Y4, Y2
@@ -6255,8 +6320,8 @@ step2_1:
 under2:
 	CMPQ  (SP), $0x01
 	JLT   under1
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, DI
@@ -6356,7 +6421,8 @@ step1_0:
 	ADDQ         $0x00000100, R9
 	DECQ         R8
 	JNZ          step1_0
-	MOVQ         blocks+56(FP), DI
+	MOVQ         blocks+72(FP), DI
+	MOVQ         dim+56(FP), DI
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y4
@@ -6377,8 +6443,8 @@ step1_0:
 	VMULPS       32(DI), Y3, Y0
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), DI
@@ -6478,7 +6544,8 @@ step1_1:
 	ADDQ         $0x00000100, DI
 	DECQ         R8
 	JNZ          step1_1
-	MOVQ         blocks+56(FP), CX
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), CX
 	XORQ         CX, CX
 	VPBROADCASTD (DX)(CX*4), Y4
 	VPSLLD       $0x07, Y4, Y4
@@ -6502,59 +6569,65 @@ step1_1:
 
 under1:
 end:
-	MOVQ steps+72(FP), AX
+	ADDQ $0x00000080, out+0(FP)
+	ADDQ $0x00000800, values+40(FP)
+	DECQ 16(SP)
+	JNZ  piece
+	MOVQ steps+88(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, p+8(FP)
 	ADDQ $0x04, sum+24(FP)
 	ADDQ $0x04, scale+16(FP)
-	ADDQ $0x00000080, out+0(FP)
-	ADDQ $0x00000800, values+40(FP)
 	DECQ 8(SP)
 	JNZ  block
 	VZEROUPPER
 	RET
 
-// func keyScoresQ4AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+// func keyScoresQ4AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+, AVXVNNI
-TEXT ·keyScoresQ4AVXVNNI(SB), $8-80
-	MOVQ pairs+72(FP), AX
+TEXT ·keyScoresQ4AVXVNNI(SB), $16-96
+	MOVQ pairs+88(FP), AX
 	SHLQ $0x01, AX
-	MOVQ AX, pairs+72(FP)
+	MOVQ AX, pairs+88(FP)
 
 panel:
 	MOVQ scores+0(FP), AX
 	MOVQ q+8(FP), CX
 	MOVQ sum+24(FP), DX
 	MOVQ scale+16(FP), BX
-	MOVQ m+64(FP), SI
+	MOVQ m+80(FP), SI
 	MOVQ SI, (SP)
 
 tile3:
 	CMPQ (SP), $0x03
 	JLT  under3
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ CX, DI
 	MOVQ keys+32(FP), R8
-	MOVQ blocks+56(FP), R9
+	MOVQ blocks+72(FP), R9
 	MOVQ scales+40(FP), R10
 	MOVQ ahead+48(FP), R12
 	MOVQ DX, R11
 
 block3:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y6, Y6, Y6
-	VPXOR        Y7, Y7, Y7
-	VPXOR        Y8, Y8, Y8
-	VPXOR        Y9, Y9, Y9
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	PREFETCHT0   (R10)(R12*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPXOR      Y5, Y5, Y5
+	VPXOR      Y6, Y6, Y6
+	VPXOR      Y7, Y7, Y7
+	VPXOR      Y8, Y8, Y8
+	VPXOR      Y9, Y9, Y9
+	VPXOR      Y10, Y10, Y10
+	VPXOR      Y11, Y11, Y11
+	MOVQ       pieces+64(FP), R13
+	MOVQ       R13, 8(SP)
+	PREFETCHT0 (R10)(R12*1)
+
+piece3:
 	PREFETCHT0   (R8)(R12*1)
 	VMOVDQU      (R8), Y12
 	VPAND        nibbles<>+0(SB), Y12, Y12
@@ -7031,6 +7104,10 @@ block3:
 	// VPDPBUSD Y14, Y13, Y11
 	LONG         $0x501542c4
 	BYTE         $0xde
+	ADDQ         $0x40, DI
+	ADDQ         $0x00000100, R8
+	DECQ         8(SP)
+	JNZ          piece3
 	MOVQ         R11, R13
 	VPBROADCASTD (R13), Y12
 	VPSLLD       $0x03, Y12, Y12
@@ -7053,7 +7130,7 @@ block3:
 	VMOVUPS      32(AX), Y1
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 32(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x03, Y0, Y0
@@ -7076,7 +7153,7 @@ block3:
 	VMOVUPS      288(AX), Y1
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 288(AX)
-	MOVQ         blocks+56(FP), R14
+	MOVQ         blocks+72(FP), R14
 	LEAQ         (R13)(R14*4), R13
 	VPBROADCASTD (R13), Y0
 	VPSLLD       $0x03, Y0, Y0
@@ -7100,22 +7177,20 @@ block3:
 	VFMADD231PS  Y0, Y10, Y1
 	VMOVUPS      Y1, 544(AX)
 	ADDQ         $0x04, R11
-	ADDQ         $0x40, DI
-	ADDQ         $0x00000100, R8
 	ADDQ         $0x00000080, R10
 	DECQ         R9
 	JNZ          block3
-	MOVQ         blocks+56(FP), SI
+	MOVQ         blocks+72(FP), SI
 	ADDQ         $0x00000300, AX
 	ADDQ         $0x0c, BX
 	SHLQ         $0x02, SI
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	ADDQ         SI, DX
-	SHLQ         $0x04, SI
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
+	MOVQ         dim+56(FP), SI
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
 	JMP          end
@@ -7123,23 +7198,27 @@ block3:
 under3:
 	CMPQ (SP), $0x02
 	JLT  under2
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ ahead+48(FP), R10
 
 block2:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y6, Y6, Y6
-	VPXOR        Y7, Y7, Y7
-	PREFETCHT0   (R9)(R10*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPXOR      Y5, Y5, Y5
+	VPXOR      Y6, Y6, Y6
+	VPXOR      Y7, Y7, Y7
+	MOVQ       pieces+64(FP), R11
+	MOVQ       R11, 8(SP)
+	PREFETCHT0 (R9)(R10*1)
+
+piece2:
 	PREFETCHT0   (DI)(R10*1)
 	VMOVDQU      (DI), Y8
 	VPAND        nibbles<>+0(SB), Y8, Y8
@@ -7472,6 +7551,10 @@ block2:
 	// VPDPBUSD Y10, Y9, Y7
 	LONG         $0x5035c2c4
 	BYTE         $0xfa
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, DI
+	DECQ         8(SP)
+	JNZ          piece2
 	MOVQ         DX, R11
 	VPBROADCASTD (R11), Y8
 	VPSLLD       $0x03, Y8, Y8
@@ -7494,7 +7577,7 @@ block2:
 	VMOVUPS      32(AX), Y1
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 32(AX)
-	MOVQ         blocks+56(FP), R12
+	MOVQ         blocks+72(FP), R12
 	LEAQ         (R11)(R12*4), R11
 	VPBROADCASTD (R11), Y0
 	VPSLLD       $0x03, Y0, Y0
@@ -7518,8 +7601,6 @@ block2:
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 288(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, DI
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block2
@@ -7528,19 +7609,23 @@ block2:
 under2:
 	CMPQ (SP), $0x01
 	JLT  under1
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), SI
-	MOVQ blocks+56(FP), DI
+	MOVQ blocks+72(FP), DI
 	MOVQ scales+40(FP), R8
 	MOVQ ahead+48(FP), R9
 
 block1:
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	PREFETCHT0   (R8)(R9*1)
+	VPXOR      Y0, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VPXOR      Y2, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	MOVQ       pieces+64(FP), R10
+	MOVQ       R10, 8(SP)
+	PREFETCHT0 (R8)(R9*1)
+
+piece1:
 	PREFETCHT0   (SI)(R9*1)
 	VMOVDQU      (SI), Y4
 	VPAND        nibbles<>+0(SB), Y4, Y4
@@ -7729,6 +7814,10 @@ block1:
 	// VPDPBUSD Y6, Y5, Y3
 	LONG         $0x5055e2c4
 	BYTE         $0xde
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, SI
+	DECQ         8(SP)
+	JNZ          piece1
 	MOVQ         DX, R10
 	VPBROADCASTD (R10), Y4
 	VPSLLD       $0x03, Y4, Y4
@@ -7752,8 +7841,6 @@ block1:
 	VFMADD231PS  Y0, Y2, Y1
 	VMOVUPS      Y1, 32(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000080, R8
 	DECQ         DI
 	JNZ          block1
@@ -7761,44 +7848,49 @@ block1:
 
 under1:
 end:
-	MOVQ   blocks+56(FP), AX
-	IMUL3Q $0x00000100, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000008, AX, AX
 	ADDQ   AX, keys+32(FP)
 	ADDQ   $0x20, scales+40(FP)
 	ADDQ   $0x00000040, scores+0(FP)
-	DECQ   pairs+72(FP)
+	DECQ   pairs+88(FP)
 	JNZ    panel
 	VZEROUPPER
 	RET
 
-// func mixValuesQ4AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+// func mixValuesQ4AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 // Requires: AVX, AVX2, FMA3, MMX+, AVXVNNI
-TEXT ·mixValuesQ4AVXVNNI(SB), $24-80
-	MOVQ   blocks+56(FP), AX
+TEXT ·mixValuesQ4AVXVNNI(SB), $32-96
+	MOVQ   blocks+72(FP), AX
 	MOVQ   AX, 8(SP)
-	IMUL3Q $0x00000400, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000020, AX, AX
 	ADDQ   values+40(FP), AX
 	ADDQ   ahead+48(FP), AX
-	MOVQ   AX, 16(SP)
+	MOVQ   AX, 24(SP)
 
 block:
-	MOVQ       16(SP), AX
+	MOVQ       pieces+64(FP), AX
+	MOVQ       AX, 16(SP)
+	MOVQ       24(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
-	ADDQ       $0x80, 16(SP)
-	MOVQ       out+0(FP), AX
-	MOVQ       p+8(FP), CX
-	MOVQ       sum+24(FP), DX
-	MOVQ       scale+16(FP), BX
-	MOVQ       keep+32(FP), SI
-	MOVQ       m+64(FP), DI
-	MOVQ       DI, (SP)
+	ADDQ       $0x80, 24(SP)
+
+piece:
+	MOVQ out+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ sum+24(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ keep+32(FP), SI
+	MOVQ m+80(FP), DI
+	MOVQ DI, (SP)
 
 tile3:
 	CMPQ  (SP), $0x03
 	JLT   under3
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -8060,7 +8152,8 @@ step3_0:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step3_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y12
@@ -8082,9 +8175,7 @@ step3_0:
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
@@ -8104,8 +8195,7 @@ step3_0:
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSLLD       $0x08, Y8, Y8
@@ -8124,8 +8214,8 @@ step3_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y10, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         CX, R9
@@ -8388,7 +8478,8 @@ step3_1:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step3_1
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y12
@@ -8410,9 +8501,7 @@ step3_1:
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 96(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
@@ -8432,8 +8521,7 @@ step3_1:
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 96(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSLLD       $0x08, Y8, Y8
@@ -8452,8 +8540,8 @@ step3_1:
 	VMULPS       96(DI), Y1, Y1
 	VFMADD231PS  Y0, Y10, Y1
 	VMOVUPS      Y1, 96(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	ADDQ         $0x0c, SI
 	IMULQ        DI, R8
 	LEAQ         (DX)(DI*4), DX
@@ -8462,13 +8550,13 @@ step3_1:
 	LEAQ         (BX)(DI*4), BX
 	LEAQ         (DX)(DI*4), DX
 	LEAQ         (BX)(DI*4), BX
-	SHLQ         $0x07, DI
+	MOVQ         dim+56(FP), DI
 	SHLQ         $0x05, R8
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
 	SUBQ         $0x03, (SP)
 	JNZ          tile3
@@ -8477,8 +8565,8 @@ step3_1:
 under3:
 	CMPQ  (SP), $0x02
 	JLT   under2
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, R9
@@ -8664,7 +8752,8 @@ step2_0:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step2_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y8
@@ -8686,8 +8775,7 @@ step2_0:
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 32(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
@@ -8706,8 +8794,8 @@ step2_0:
 	VMULPS       32(DI), Y1, Y1
 	VFMADD231PS  Y0, Y6, Y1
 	VMOVUPS      Y1, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), R9
@@ -8893,9 +8981,10 @@ step2_1:
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          step2_1
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Y8
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Y8
 	VPSLLD       $0x03, Y8, Y8
 	VPSLLD       $0x08, Y0, Y0
 	VPADDD       Y1, Y0, Y0
@@ -8905,7 +8994,7 @@ step2_1:
 	VPADDD       Y3, Y2, Y2
 	VPSUBD       Y8, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS (BX)(DI*4), Y1
+	VBROADCASTSS (BX)(R8*4), Y1
 	VBROADCASTSS (SI), Y3
 	VMULPS       64(AX), Y3, Y8
 	VFMADD231PS  Y1, Y0, Y8
@@ -8913,10 +9002,9 @@ step2_1:
 	VMULPS       96(AX), Y3, Y0
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 96(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Y0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Y0
 	VPSLLD       $0x03, Y0, Y0
 	VPSLLD       $0x08, Y4, Y4
 	VPADDD       Y5, Y4, Y4
@@ -8926,7 +9014,7 @@ step2_1:
 	VPADDD       Y7, Y6, Y6
 	VPSUBD       Y0, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS (BX)(DI*4), Y0
+	VBROADCASTSS (BX)(R8*4), Y0
 	VBROADCASTSS 4(SI), Y1
 	VMULPS       64(AX), Y1, Y2
 	VFMADD231PS  Y0, Y4, Y2
@@ -8939,8 +9027,8 @@ step2_1:
 under2:
 	CMPQ  (SP), $0x01
 	JLT   under1
-	MOVQ  blocks+56(FP), DI
-	MOVQ  steps+72(FP), R8
+	MOVQ  blocks+72(FP), DI
+	MOVQ  steps+88(FP), R8
 	IMULQ R8, DI
 	SHLQ  $0x05, DI
 	MOVQ  CX, DI
@@ -9050,7 +9138,8 @@ step1_0:
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          step1_0
-	MOVQ         blocks+56(FP), DI
+	MOVQ         blocks+72(FP), DI
+	MOVQ         dim+56(FP), DI
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Y4
@@ -9071,8 +9160,8 @@ step1_0:
 	VMULPS       32(DI), Y3, Y0
 	VFMADD231PS  Y1, Y2, Y0
 	VMOVUPS      Y0, 32(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	IMULQ        R8, DI
 	SHLQ         $0x05, DI
 	MOVQ         values+40(FP), DI
@@ -9182,7 +9271,8 @@ step1_1:
 	ADDQ         $0x00000080, DI
 	DECQ         R8
 	JNZ          step1_1
-	MOVQ         blocks+56(FP), CX
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), CX
 	XORQ         CX, CX
 	VPBROADCASTD (DX)(CX*4), Y4
 	VPSLLD       $0x03, Y4, Y4
@@ -9206,41 +9296,43 @@ step1_1:
 
 under1:
 end:
-	MOVQ steps+72(FP), AX
+	ADDQ $0x00000080, out+0(FP)
+	ADDQ $0x00000400, values+40(FP)
+	DECQ 16(SP)
+	JNZ  piece
+	MOVQ steps+88(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, p+8(FP)
 	ADDQ $0x04, sum+24(FP)
 	ADDQ $0x04, scale+16(FP)
-	ADDQ $0x00000080, out+0(FP)
-	ADDQ $0x00000400, values+40(FP)
 	DECQ 8(SP)
 	JNZ  block
 	VZEROUPPER
 	RET
 
-// func keyScoresQ8VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+// func keyScoresQ8VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·keyScoresQ8VNNI(SB), $8-80
-	MOVQ pairs+72(FP), AX
+TEXT ·keyScoresQ8VNNI(SB), $16-96
+	MOVQ pairs+88(FP), AX
 
 panel:
 	MOVQ scores+0(FP), AX
 	MOVQ q+8(FP), CX
 	MOVQ sum+24(FP), DX
 	MOVQ scale+16(FP), BX
-	MOVQ m+64(FP), SI
+	MOVQ m+80(FP), SI
 	MOVQ SI, (SP)
 
 tile4:
 	CMPQ (SP), $0x04
 	JLT  under4
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ CX, DI
 	LEAQ (CX)(SI*2), R8
 	ADDQ SI, R8
 	MOVQ keys+32(FP), R9
-	MOVQ blocks+56(FP), R10
+	MOVQ blocks+72(FP), R10
 	MOVQ scales+40(FP), R11
 	MOVQ SI, R12
 	SHLQ $0x03, R12
@@ -9249,23 +9341,27 @@ tile4:
 	MOVQ DX, R13
 
 block4:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	VMOVDQU32    zero<>+0(SB), Z4
-	VMOVDQU32    zero<>+0(SB), Z5
-	VMOVDQU32    zero<>+0(SB), Z6
-	VMOVDQU32    zero<>+0(SB), Z7
-	VMOVDQU32    zero<>+0(SB), Z8
-	VMOVDQU32    zero<>+0(SB), Z9
-	VMOVDQU32    zero<>+0(SB), Z10
-	VMOVDQU32    zero<>+0(SB), Z11
-	VMOVDQU32    zero<>+0(SB), Z12
-	VMOVDQU32    zero<>+0(SB), Z13
-	VMOVDQU32    zero<>+0(SB), Z14
-	VMOVDQU32    zero<>+0(SB), Z15
-	PREFETCHT1   (R11)(R14*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	VMOVDQU32  zero<>+0(SB), Z4
+	VMOVDQU32  zero<>+0(SB), Z5
+	VMOVDQU32  zero<>+0(SB), Z6
+	VMOVDQU32  zero<>+0(SB), Z7
+	VMOVDQU32  zero<>+0(SB), Z8
+	VMOVDQU32  zero<>+0(SB), Z9
+	VMOVDQU32  zero<>+0(SB), Z10
+	VMOVDQU32  zero<>+0(SB), Z11
+	VMOVDQU32  zero<>+0(SB), Z12
+	VMOVDQU32  zero<>+0(SB), Z13
+	VMOVDQU32  zero<>+0(SB), Z14
+	VMOVDQU32  zero<>+0(SB), Z15
+	MOVQ       pieces+64(FP), R15
+	MOVQ       R15, 8(SP)
+	PREFETCHT1 (R11)(R14*1)
+
+piece4:
 	PREFETCHT1   (R9)(R14*1)
 	PREFETCHT1   (R12)(R14*1)
 	VMOVDQU32    (R9), Z16
@@ -9490,6 +9586,12 @@ block4:
 	VPBROADCASTD 60(R8), Z18
 	VPDPBUSD     Z18, Z16, Z13
 	VPDPBUSD     Z18, Z17, Z15
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	ADDQ         $0x00000200, R9
+	ADDQ         $0x00000200, R12
+	DECQ         8(SP)
+	JNZ          piece4
 	MOVQ         R13, R15
 	VPBROADCASTD (R15), Z16
 	VPSLLD       $0x07, Z16, Z16
@@ -9512,7 +9614,7 @@ block4:
 	VMOVUPS      64(AX), Z1
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
-	MOVQ         blocks+56(FP), BP
+	MOVQ         blocks+72(FP), BP
 	LEAQ         (R15)(BP*4), R15
 	VPBROADCASTD (R15), Z0
 	VPSLLD       $0x07, Z0, Z0
@@ -9535,7 +9637,7 @@ block4:
 	VMOVUPS      320(AX), Z1
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 320(AX)
-	MOVQ         blocks+56(FP), BP
+	MOVQ         blocks+72(FP), BP
 	LEAQ         (R15)(BP*4), R15
 	VPBROADCASTD (R15), Z0
 	VPSLLD       $0x07, Z0, Z0
@@ -9558,7 +9660,7 @@ block4:
 	VMOVUPS      576(AX), Z1
 	VFMADD231PS  Z0, Z10, Z1
 	VMOVUPS      Z1, 576(AX)
-	MOVQ         blocks+56(FP), BP
+	MOVQ         blocks+72(FP), BP
 	LEAQ         (R15)(BP*4), R15
 	VPBROADCASTD (R15), Z0
 	VPSLLD       $0x07, Z0, Z0
@@ -9582,14 +9684,10 @@ block4:
 	VFMADD231PS  Z0, Z14, Z1
 	VMOVUPS      Z1, 832(AX)
 	ADDQ         $0x04, R13
-	ADDQ         $0x40, DI
-	ADDQ         $0x40, R8
-	ADDQ         $0x00000200, R9
-	ADDQ         $0x00000200, R12
 	ADDQ         $0x00000080, R11
 	DECQ         R10
 	JNZ          block4
-	MOVQ         blocks+56(FP), SI
+	MOVQ         blocks+72(FP), SI
 	ADDQ         $0x00000400, AX
 	ADDQ         $0x10, BX
 	SHLQ         $0x02, SI
@@ -9597,11 +9695,11 @@ block4:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	ADDQ         SI, DX
-	SHLQ         $0x04, SI
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
+	MOVQ         dim+56(FP), SI
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
 	SUBQ         $0x04, (SP)
 	JNZ          tile4
 	JMP          end
@@ -9609,10 +9707,10 @@ block4:
 under4:
 	CMPQ (SP), $0x03
 	JLT  under3
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ SI, R10
 	SHLQ $0x03, R10
@@ -9620,19 +9718,23 @@ under4:
 	MOVQ ahead+48(FP), R11
 
 block3:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	VMOVDQU32    zero<>+0(SB), Z4
-	VMOVDQU32    zero<>+0(SB), Z5
-	VMOVDQU32    zero<>+0(SB), Z6
-	VMOVDQU32    zero<>+0(SB), Z7
-	VMOVDQU32    zero<>+0(SB), Z8
-	VMOVDQU32    zero<>+0(SB), Z9
-	VMOVDQU32    zero<>+0(SB), Z10
-	VMOVDQU32    zero<>+0(SB), Z11
-	PREFETCHT1   (R9)(R11*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	VMOVDQU32  zero<>+0(SB), Z4
+	VMOVDQU32  zero<>+0(SB), Z5
+	VMOVDQU32  zero<>+0(SB), Z6
+	VMOVDQU32  zero<>+0(SB), Z7
+	VMOVDQU32  zero<>+0(SB), Z8
+	VMOVDQU32  zero<>+0(SB), Z9
+	VMOVDQU32  zero<>+0(SB), Z10
+	VMOVDQU32  zero<>+0(SB), Z11
+	MOVQ       pieces+64(FP), R12
+	MOVQ       R12, 8(SP)
+	PREFETCHT1 (R9)(R11*1)
+
+piece3:
 	PREFETCHT1   (DI)(R11*1)
 	PREFETCHT1   (R10)(R11*1)
 	VMOVDQU32    (DI), Z12
@@ -9809,6 +9911,11 @@ block3:
 	VPBROADCASTD 60(CX)(SI*2), Z14
 	VPDPBUSD     Z14, Z12, Z9
 	VPDPBUSD     Z14, Z13, Z11
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, R10
+	DECQ         8(SP)
+	JNZ          piece3
 	MOVQ         DX, R12
 	VPBROADCASTD (R12), Z12
 	VPSLLD       $0x07, Z12, Z12
@@ -9831,7 +9938,7 @@ block3:
 	VMOVUPS      64(AX), Z1
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
-	MOVQ         blocks+56(FP), R13
+	MOVQ         blocks+72(FP), R13
 	LEAQ         (R12)(R13*4), R12
 	VPBROADCASTD (R12), Z0
 	VPSLLD       $0x07, Z0, Z0
@@ -9854,7 +9961,7 @@ block3:
 	VMOVUPS      320(AX), Z1
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 320(AX)
-	MOVQ         blocks+56(FP), R13
+	MOVQ         blocks+72(FP), R13
 	LEAQ         (R12)(R13*4), R12
 	VPBROADCASTD (R12), Z0
 	VPSLLD       $0x07, Z0, Z0
@@ -9878,9 +9985,6 @@ block3:
 	VFMADD231PS  Z0, Z10, Z1
 	VMOVUPS      Z1, 576(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, DI
-	ADDQ         $0x00000200, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block3
@@ -9889,10 +9993,10 @@ block3:
 under3:
 	CMPQ (SP), $0x02
 	JLT  under2
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ SI, R10
 	SHLQ $0x03, R10
@@ -9900,15 +10004,19 @@ under3:
 	MOVQ ahead+48(FP), R11
 
 block2:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	VMOVDQU32    zero<>+0(SB), Z4
-	VMOVDQU32    zero<>+0(SB), Z5
-	VMOVDQU32    zero<>+0(SB), Z6
-	VMOVDQU32    zero<>+0(SB), Z7
-	PREFETCHT1   (R9)(R11*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	VMOVDQU32  zero<>+0(SB), Z4
+	VMOVDQU32  zero<>+0(SB), Z5
+	VMOVDQU32  zero<>+0(SB), Z6
+	VMOVDQU32  zero<>+0(SB), Z7
+	MOVQ       pieces+64(FP), R12
+	MOVQ       R12, 8(SP)
+	PREFETCHT1 (R9)(R11*1)
+
+piece2:
 	PREFETCHT1   (DI)(R11*1)
 	PREFETCHT1   (R10)(R11*1)
 	VMOVDQU32    (DI), Z8
@@ -10037,6 +10145,11 @@ block2:
 	VPBROADCASTD 60(CX)(SI*1), Z10
 	VPDPBUSD     Z10, Z8, Z5
 	VPDPBUSD     Z10, Z9, Z7
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, R10
+	DECQ         8(SP)
+	JNZ          piece2
 	MOVQ         DX, R12
 	VPBROADCASTD (R12), Z8
 	VPSLLD       $0x07, Z8, Z8
@@ -10059,7 +10172,7 @@ block2:
 	VMOVUPS      64(AX), Z1
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
-	MOVQ         blocks+56(FP), R13
+	MOVQ         blocks+72(FP), R13
 	LEAQ         (R12)(R13*4), R12
 	VPBROADCASTD (R12), Z0
 	VPSLLD       $0x07, Z0, Z0
@@ -10083,9 +10196,6 @@ block2:
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 320(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, DI
-	ADDQ         $0x00000200, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block2
@@ -10094,21 +10204,25 @@ block2:
 under2:
 	CMPQ (SP), $0x01
 	JLT  under1
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	SHLQ $0x03, SI
 	ADDQ DI, SI
 	MOVQ ahead+48(FP), R10
 
 block1:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	PREFETCHT1   (R9)(R10*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	MOVQ       pieces+64(FP), R11
+	MOVQ       R11, 8(SP)
+	PREFETCHT1 (R9)(R10*1)
+
+piece1:
 	PREFETCHT1   (DI)(R10*1)
 	PREFETCHT1   (SI)(R10*1)
 	VMOVDQU32    (DI), Z4
@@ -10189,6 +10303,11 @@ block1:
 	VPBROADCASTD 60(CX), Z6
 	VPDPBUSD     Z6, Z4, Z1
 	VPDPBUSD     Z6, Z5, Z3
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, SI
+	DECQ         8(SP)
+	JNZ          piece1
 	MOVQ         DX, R11
 	VPBROADCASTD (R11), Z4
 	VPSLLD       $0x07, Z4, Z4
@@ -10212,9 +10331,6 @@ block1:
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000200, DI
-	ADDQ         $0x00000200, SI
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block1
@@ -10222,12 +10338,12 @@ block1:
 
 under1:
 end:
-	MOVQ   blocks+56(FP), AX
-	IMUL3Q $0x00000400, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000020, AX, AX
 	ADDQ   AX, keys+32(FP)
 	ADDQ   $0x40, scales+40(FP)
 	ADDQ   $0x00000080, scores+0(FP)
-	DECQ   pairs+72(FP)
+	DECQ   pairs+88(FP)
 	JNZ    panel
 	VZEROUPPER
 	RET
@@ -10250,34 +10366,39 @@ DATA zero<>+56(SB)/4, $0x00000000
 DATA zero<>+60(SB)/4, $0x00000000
 GLOBL zero<>(SB), RODATA|NOPTR, $64
 
-// func mixValuesQ8VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+// func mixValuesQ8VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
-TEXT ·mixValuesQ8VNNI(SB), $24-80
-	MOVQ   blocks+56(FP), AX
+TEXT ·mixValuesQ8VNNI(SB), $32-96
+	MOVQ   blocks+72(FP), AX
 	MOVQ   AX, 8(SP)
-	IMUL3Q $0x00000800, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000040, AX, AX
 	ADDQ   values+40(FP), AX
 	ADDQ   ahead+48(FP), AX
-	MOVQ   AX, 16(SP)
+	MOVQ   AX, 24(SP)
 
 block:
-	MOVQ       16(SP), AX
+	MOVQ       pieces+64(FP), AX
+	MOVQ       AX, 16(SP)
+	MOVQ       24(SP), AX
 	PREFETCHT1 (AX)
 	PREFETCHT1 64(AX)
-	ADDQ       $0x80, 16(SP)
-	MOVQ       out+0(FP), AX
-	MOVQ       p+8(FP), CX
-	MOVQ       sum+24(FP), DX
-	MOVQ       scale+16(FP), BX
-	MOVQ       keep+32(FP), SI
-	MOVQ       m+64(FP), DI
-	MOVQ       DI, (SP)
+	ADDQ       $0x80, 24(SP)
+
+piece:
+	MOVQ out+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ sum+24(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ keep+32(FP), SI
+	MOVQ m+80(FP), DI
+	MOVQ DI, (SP)
 
 tile4:
 	CMPQ      (SP), $0x04
 	JLT       under4
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      CX, R9
@@ -10422,7 +10543,8 @@ step4_0:
 	ADDQ         $0x00000100, R13
 	DECQ         R8
 	JNZ          step4_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Z16
@@ -10444,9 +10566,7 @@ step4_0:
 	VFMADD231PS  Z1, Z2, Z0
 	VMOVUPS      Z0, 64(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPSLLD       $0x08, Z4, Z4
@@ -10466,9 +10586,7 @@ step4_0:
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 64(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPSLLD       $0x08, Z8, Z8
@@ -10488,8 +10606,7 @@ step4_0:
 	VFMADD231PS  Z0, Z10, Z1
 	VMOVUPS      Z1, 64(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPSLLD       $0x08, Z12, Z12
@@ -10508,8 +10625,8 @@ step4_0:
 	VMULPS       64(DI), Z1, Z1
 	VFMADD231PS  Z0, Z14, Z1
 	VMOVUPS      Z1, 64(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	ADDQ         $0x10, SI
 	IMULQ        DI, R8
 	LEAQ         (DX)(DI*4), DX
@@ -10520,15 +10637,15 @@ step4_0:
 	LEAQ         (BX)(DI*4), BX
 	LEAQ         (DX)(DI*4), DX
 	LEAQ         (BX)(DI*4), BX
-	SHLQ         $0x07, DI
+	MOVQ         dim+56(FP), DI
 	SHLQ         $0x05, R8
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
 	SUBQ         $0x04, (SP)
 	JNZ          tile4
@@ -10537,8 +10654,8 @@ step4_0:
 under4:
 	CMPQ      (SP), $0x03
 	JLT       under3
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      values+40(FP), R9
@@ -10651,9 +10768,10 @@ step3_0:
 	ADDQ         $0x00000100, R11
 	DECQ         R8
 	JNZ          step3_0
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Z12
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPSLLD       $0x08, Z0, Z0
 	VPADDD       Z1, Z0, Z0
@@ -10663,7 +10781,7 @@ step3_0:
 	VPADDD       Z3, Z2, Z2
 	VPSUBD       Z12, Z2, Z2
 	VCVTDQ2PS    Z2, Z2
-	VBROADCASTSS (BX)(DI*4), Z1
+	VBROADCASTSS (BX)(R8*4), Z1
 	VBROADCASTSS (SI), Z3
 	VMULPS       (AX), Z3, Z12
 	VFMADD231PS  Z1, Z0, Z12
@@ -10671,11 +10789,9 @@ step3_0:
 	VMULPS       64(AX), Z3, Z0
 	VFMADD231PS  Z1, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
-	ADDQ         CX, DI
-	MOVQ         CX, R8
-	SHLQ         $0x07, R8
-	ADDQ         R8, AX
-	VPBROADCASTD (DX)(DI*4), Z0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPSLLD       $0x08, Z4, Z4
 	VPADDD       Z5, Z4, Z4
@@ -10685,7 +10801,7 @@ step3_0:
 	VPADDD       Z7, Z6, Z6
 	VPSUBD       Z0, Z6, Z6
 	VCVTDQ2PS    Z6, Z6
-	VBROADCASTSS (BX)(DI*4), Z0
+	VBROADCASTSS (BX)(R8*4), Z0
 	VBROADCASTSS 4(SI), Z1
 	VMULPS       (AX), Z1, Z2
 	VFMADD231PS  Z0, Z4, Z2
@@ -10693,10 +10809,9 @@ step3_0:
 	VMULPS       64(AX), Z1, Z1
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 64(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Z0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPSLLD       $0x08, Z8, Z8
 	VPADDD       Z9, Z8, Z8
@@ -10706,7 +10821,7 @@ step3_0:
 	VPADDD       Z11, Z10, Z10
 	VPSUBD       Z0, Z10, Z10
 	VCVTDQ2PS    Z10, Z10
-	VBROADCASTSS (BX)(DI*4), Z0
+	VBROADCASTSS (BX)(R8*4), Z0
 	VBROADCASTSS 8(SI), Z1
 	VMULPS       (AX), Z1, Z2
 	VFMADD231PS  Z0, Z8, Z2
@@ -10719,8 +10834,8 @@ step3_0:
 under3:
 	CMPQ      (SP), $0x02
 	JLT       under2
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      values+40(FP), R9
@@ -10805,9 +10920,10 @@ step2_0:
 	ADDQ         $0x00000100, R11
 	DECQ         R8
 	JNZ          step2_0
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Z8
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPSLLD       $0x08, Z0, Z0
 	VPADDD       Z1, Z0, Z0
@@ -10817,7 +10933,7 @@ step2_0:
 	VPADDD       Z3, Z2, Z2
 	VPSUBD       Z8, Z2, Z2
 	VCVTDQ2PS    Z2, Z2
-	VBROADCASTSS (BX)(DI*4), Z1
+	VBROADCASTSS (BX)(R8*4), Z1
 	VBROADCASTSS (SI), Z3
 	VMULPS       (AX), Z3, Z8
 	VFMADD231PS  Z1, Z0, Z8
@@ -10825,10 +10941,9 @@ step2_0:
 	VMULPS       64(AX), Z3, Z0
 	VFMADD231PS  Z1, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Z0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPSLLD       $0x08, Z4, Z4
 	VPADDD       Z5, Z4, Z4
@@ -10838,7 +10953,7 @@ step2_0:
 	VPADDD       Z7, Z6, Z6
 	VPSUBD       Z0, Z6, Z6
 	VCVTDQ2PS    Z6, Z6
-	VBROADCASTSS (BX)(DI*4), Z0
+	VBROADCASTSS (BX)(R8*4), Z0
 	VBROADCASTSS 4(SI), Z1
 	VMULPS       (AX), Z1, Z2
 	VFMADD231PS  Z0, Z4, Z2
@@ -10851,8 +10966,8 @@ step2_0:
 under2:
 	CMPQ      (SP), $0x01
 	JLT       under1
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      values+40(FP), DI
@@ -10909,7 +11024,8 @@ step1_0:
 	ADDQ         $0x00000100, R10
 	DECQ         R8
 	JNZ          step1_0
-	MOVQ         blocks+56(FP), CX
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), CX
 	XORQ         CX, CX
 	VPBROADCASTD (DX)(CX*4), Z4
 	VPSLLD       $0x07, Z4, Z4
@@ -10933,41 +11049,43 @@ step1_0:
 
 under1:
 end:
-	MOVQ steps+72(FP), AX
+	ADDQ $0x00000080, out+0(FP)
+	ADDQ $0x00000800, values+40(FP)
+	DECQ 16(SP)
+	JNZ  piece
+	MOVQ steps+88(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, p+8(FP)
 	ADDQ $0x04, sum+24(FP)
 	ADDQ $0x04, scale+16(FP)
-	ADDQ $0x00000080, out+0(FP)
-	ADDQ $0x00000800, values+40(FP)
 	DECQ 8(SP)
 	JNZ  block
 	VZEROUPPER
 	RET
 
-// func keyScoresQ4VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+// func keyScoresQ4VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·keyScoresQ4VNNI(SB), $8-80
-	MOVQ pairs+72(FP), AX
+TEXT ·keyScoresQ4VNNI(SB), $16-96
+	MOVQ pairs+88(FP), AX
 
 panel:
 	MOVQ scores+0(FP), AX
 	MOVQ q+8(FP), CX
 	MOVQ sum+24(FP), DX
 	MOVQ scale+16(FP), BX
-	MOVQ m+64(FP), SI
+	MOVQ m+80(FP), SI
 	MOVQ SI, (SP)
 
 tile4:
 	CMPQ (SP), $0x04
 	JLT  under4
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ CX, DI
 	LEAQ (CX)(SI*2), R8
 	ADDQ SI, R8
 	MOVQ keys+32(FP), R9
-	MOVQ blocks+56(FP), R10
+	MOVQ blocks+72(FP), R10
 	MOVQ scales+40(FP), R11
 	MOVQ SI, R12
 	SHLQ $0x02, R12
@@ -10976,23 +11094,27 @@ tile4:
 	MOVQ DX, R13
 
 block4:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	VMOVDQU32    zero<>+0(SB), Z4
-	VMOVDQU32    zero<>+0(SB), Z5
-	VMOVDQU32    zero<>+0(SB), Z6
-	VMOVDQU32    zero<>+0(SB), Z7
-	VMOVDQU32    zero<>+0(SB), Z8
-	VMOVDQU32    zero<>+0(SB), Z9
-	VMOVDQU32    zero<>+0(SB), Z10
-	VMOVDQU32    zero<>+0(SB), Z11
-	VMOVDQU32    zero<>+0(SB), Z12
-	VMOVDQU32    zero<>+0(SB), Z13
-	VMOVDQU32    zero<>+0(SB), Z14
-	VMOVDQU32    zero<>+0(SB), Z15
-	PREFETCHT1   (R11)(R14*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	VMOVDQU32  zero<>+0(SB), Z4
+	VMOVDQU32  zero<>+0(SB), Z5
+	VMOVDQU32  zero<>+0(SB), Z6
+	VMOVDQU32  zero<>+0(SB), Z7
+	VMOVDQU32  zero<>+0(SB), Z8
+	VMOVDQU32  zero<>+0(SB), Z9
+	VMOVDQU32  zero<>+0(SB), Z10
+	VMOVDQU32  zero<>+0(SB), Z11
+	VMOVDQU32  zero<>+0(SB), Z12
+	VMOVDQU32  zero<>+0(SB), Z13
+	VMOVDQU32  zero<>+0(SB), Z14
+	VMOVDQU32  zero<>+0(SB), Z15
+	MOVQ       pieces+64(FP), R15
+	MOVQ       R15, 8(SP)
+	PREFETCHT1 (R11)(R14*1)
+
+piece4:
 	PREFETCHT1   (R9)(R14*1)
 	PREFETCHT1   (R12)(R14*1)
 	VMOVDQU32    (R9), Z16
@@ -11233,6 +11355,12 @@ block4:
 	VPBROADCASTD 60(R8), Z18
 	VPDPBUSD     Z18, Z16, Z13
 	VPDPBUSD     Z18, Z17, Z15
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R12
+	DECQ         8(SP)
+	JNZ          piece4
 	MOVQ         R13, R15
 	VPBROADCASTD (R15), Z16
 	VPSLLD       $0x03, Z16, Z16
@@ -11255,7 +11383,7 @@ block4:
 	VMOVUPS      64(AX), Z1
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
-	MOVQ         blocks+56(FP), BP
+	MOVQ         blocks+72(FP), BP
 	LEAQ         (R15)(BP*4), R15
 	VPBROADCASTD (R15), Z0
 	VPSLLD       $0x03, Z0, Z0
@@ -11278,7 +11406,7 @@ block4:
 	VMOVUPS      320(AX), Z1
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 320(AX)
-	MOVQ         blocks+56(FP), BP
+	MOVQ         blocks+72(FP), BP
 	LEAQ         (R15)(BP*4), R15
 	VPBROADCASTD (R15), Z0
 	VPSLLD       $0x03, Z0, Z0
@@ -11301,7 +11429,7 @@ block4:
 	VMOVUPS      576(AX), Z1
 	VFMADD231PS  Z0, Z10, Z1
 	VMOVUPS      Z1, 576(AX)
-	MOVQ         blocks+56(FP), BP
+	MOVQ         blocks+72(FP), BP
 	LEAQ         (R15)(BP*4), R15
 	VPBROADCASTD (R15), Z0
 	VPSLLD       $0x03, Z0, Z0
@@ -11325,14 +11453,10 @@ block4:
 	VFMADD231PS  Z0, Z14, Z1
 	VMOVUPS      Z1, 832(AX)
 	ADDQ         $0x04, R13
-	ADDQ         $0x40, DI
-	ADDQ         $0x40, R8
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R12
 	ADDQ         $0x00000080, R11
 	DECQ         R10
 	JNZ          block4
-	MOVQ         blocks+56(FP), SI
+	MOVQ         blocks+72(FP), SI
 	ADDQ         $0x00000400, AX
 	ADDQ         $0x10, BX
 	SHLQ         $0x02, SI
@@ -11340,11 +11464,11 @@ block4:
 	ADDQ         SI, DX
 	ADDQ         SI, DX
 	ADDQ         SI, DX
-	SHLQ         $0x04, SI
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
-	ADDQ         SI, CX
+	MOVQ         dim+56(FP), SI
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
+	LEAQ         (CX)(SI*2), CX
 	SUBQ         $0x04, (SP)
 	JNZ          tile4
 	JMP          end
@@ -11352,10 +11476,10 @@ block4:
 under4:
 	CMPQ (SP), $0x03
 	JLT  under3
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ SI, R10
 	SHLQ $0x02, R10
@@ -11363,19 +11487,23 @@ under4:
 	MOVQ ahead+48(FP), R11
 
 block3:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	VMOVDQU32    zero<>+0(SB), Z4
-	VMOVDQU32    zero<>+0(SB), Z5
-	VMOVDQU32    zero<>+0(SB), Z6
-	VMOVDQU32    zero<>+0(SB), Z7
-	VMOVDQU32    zero<>+0(SB), Z8
-	VMOVDQU32    zero<>+0(SB), Z9
-	VMOVDQU32    zero<>+0(SB), Z10
-	VMOVDQU32    zero<>+0(SB), Z11
-	PREFETCHT1   (R9)(R11*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	VMOVDQU32  zero<>+0(SB), Z4
+	VMOVDQU32  zero<>+0(SB), Z5
+	VMOVDQU32  zero<>+0(SB), Z6
+	VMOVDQU32  zero<>+0(SB), Z7
+	VMOVDQU32  zero<>+0(SB), Z8
+	VMOVDQU32  zero<>+0(SB), Z9
+	VMOVDQU32  zero<>+0(SB), Z10
+	VMOVDQU32  zero<>+0(SB), Z11
+	MOVQ       pieces+64(FP), R12
+	MOVQ       R12, 8(SP)
+	PREFETCHT1 (R9)(R11*1)
+
+piece3:
 	PREFETCHT1   (DI)(R11*1)
 	PREFETCHT1   (R10)(R11*1)
 	VMOVDQU32    (DI), Z12
@@ -11568,6 +11696,11 @@ block3:
 	VPBROADCASTD 60(CX)(SI*2), Z14
 	VPDPBUSD     Z14, Z12, Z9
 	VPDPBUSD     Z14, Z13, Z11
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000100, R10
+	DECQ         8(SP)
+	JNZ          piece3
 	MOVQ         DX, R12
 	VPBROADCASTD (R12), Z12
 	VPSLLD       $0x03, Z12, Z12
@@ -11590,7 +11723,7 @@ block3:
 	VMOVUPS      64(AX), Z1
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
-	MOVQ         blocks+56(FP), R13
+	MOVQ         blocks+72(FP), R13
 	LEAQ         (R12)(R13*4), R12
 	VPBROADCASTD (R12), Z0
 	VPSLLD       $0x03, Z0, Z0
@@ -11613,7 +11746,7 @@ block3:
 	VMOVUPS      320(AX), Z1
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 320(AX)
-	MOVQ         blocks+56(FP), R13
+	MOVQ         blocks+72(FP), R13
 	LEAQ         (R12)(R13*4), R12
 	VPBROADCASTD (R12), Z0
 	VPSLLD       $0x03, Z0, Z0
@@ -11637,9 +11770,6 @@ block3:
 	VFMADD231PS  Z0, Z10, Z1
 	VMOVUPS      Z1, 576(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block3
@@ -11648,10 +11778,10 @@ block3:
 under3:
 	CMPQ (SP), $0x02
 	JLT  under2
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	MOVQ SI, R10
 	SHLQ $0x02, R10
@@ -11659,15 +11789,19 @@ under3:
 	MOVQ ahead+48(FP), R11
 
 block2:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	VMOVDQU32    zero<>+0(SB), Z4
-	VMOVDQU32    zero<>+0(SB), Z5
-	VMOVDQU32    zero<>+0(SB), Z6
-	VMOVDQU32    zero<>+0(SB), Z7
-	PREFETCHT1   (R9)(R11*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	VMOVDQU32  zero<>+0(SB), Z4
+	VMOVDQU32  zero<>+0(SB), Z5
+	VMOVDQU32  zero<>+0(SB), Z6
+	VMOVDQU32  zero<>+0(SB), Z7
+	MOVQ       pieces+64(FP), R12
+	MOVQ       R12, 8(SP)
+	PREFETCHT1 (R9)(R11*1)
+
+piece2:
 	PREFETCHT1   (DI)(R11*1)
 	PREFETCHT1   (R10)(R11*1)
 	VMOVDQU32    (DI), Z8
@@ -11812,6 +11946,11 @@ block2:
 	VPBROADCASTD 60(CX)(SI*1), Z10
 	VPDPBUSD     Z10, Z8, Z5
 	VPDPBUSD     Z10, Z9, Z7
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000100, R10
+	DECQ         8(SP)
+	JNZ          piece2
 	MOVQ         DX, R12
 	VPBROADCASTD (R12), Z8
 	VPSLLD       $0x03, Z8, Z8
@@ -11834,7 +11973,7 @@ block2:
 	VMOVUPS      64(AX), Z1
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
-	MOVQ         blocks+56(FP), R13
+	MOVQ         blocks+72(FP), R13
 	LEAQ         (R12)(R13*4), R12
 	VPBROADCASTD (R12), Z0
 	VPSLLD       $0x03, Z0, Z0
@@ -11858,9 +11997,6 @@ block2:
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 320(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, R10
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block2
@@ -11869,21 +12005,25 @@ block2:
 under2:
 	CMPQ (SP), $0x01
 	JLT  under1
-	MOVQ blocks+56(FP), SI
-	SHLQ $0x06, SI
+	MOVQ dim+56(FP), SI
+	SHLQ $0x01, SI
 	MOVQ keys+32(FP), DI
-	MOVQ blocks+56(FP), R8
+	MOVQ blocks+72(FP), R8
 	MOVQ scales+40(FP), R9
 	SHLQ $0x02, SI
 	ADDQ DI, SI
 	MOVQ ahead+48(FP), R10
 
 block1:
-	VMOVDQU32    zero<>+0(SB), Z0
-	VMOVDQU32    zero<>+0(SB), Z1
-	VMOVDQU32    zero<>+0(SB), Z2
-	VMOVDQU32    zero<>+0(SB), Z3
-	PREFETCHT1   (R9)(R10*1)
+	VMOVDQU32  zero<>+0(SB), Z0
+	VMOVDQU32  zero<>+0(SB), Z1
+	VMOVDQU32  zero<>+0(SB), Z2
+	VMOVDQU32  zero<>+0(SB), Z3
+	MOVQ       pieces+64(FP), R11
+	MOVQ       R11, 8(SP)
+	PREFETCHT1 (R9)(R10*1)
+
+piece1:
 	PREFETCHT1   (DI)(R10*1)
 	PREFETCHT1   (SI)(R10*1)
 	VMOVDQU32    (DI), Z4
@@ -11980,6 +12120,11 @@ block1:
 	VPBROADCASTD 60(CX), Z6
 	VPDPBUSD     Z6, Z4, Z1
 	VPDPBUSD     Z6, Z5, Z3
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000100, SI
+	DECQ         8(SP)
+	JNZ          piece1
 	MOVQ         DX, R11
 	VPBROADCASTD (R11), Z4
 	VPSLLD       $0x03, Z4, Z4
@@ -12003,9 +12148,6 @@ block1:
 	VFMADD231PS  Z0, Z2, Z1
 	VMOVUPS      Z1, 64(AX)
 	ADDQ         $0x04, DX
-	ADDQ         $0x40, CX
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
 	ADDQ         $0x00000080, R9
 	DECQ         R8
 	JNZ          block1
@@ -12013,44 +12155,49 @@ block1:
 
 under1:
 end:
-	MOVQ   blocks+56(FP), AX
-	IMUL3Q $0x00000200, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000010, AX, AX
 	ADDQ   AX, keys+32(FP)
 	ADDQ   $0x40, scales+40(FP)
 	ADDQ   $0x00000080, scores+0(FP)
-	DECQ   pairs+72(FP)
+	DECQ   pairs+88(FP)
 	JNZ    panel
 	VZEROUPPER
 	RET
 
-// func mixValuesQ4VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+// func mixValuesQ4VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·mixValuesQ4VNNI(SB), $24-80
-	MOVQ   blocks+56(FP), AX
+TEXT ·mixValuesQ4VNNI(SB), $32-96
+	MOVQ   blocks+72(FP), AX
 	MOVQ   AX, 8(SP)
-	IMUL3Q $0x00000400, AX, AX
+	MOVQ   dim+56(FP), AX
+	IMUL3Q $0x00000020, AX, AX
 	ADDQ   values+40(FP), AX
 	ADDQ   ahead+48(FP), AX
-	MOVQ   AX, 16(SP)
+	MOVQ   AX, 24(SP)
 
 block:
-	MOVQ       16(SP), AX
+	MOVQ       pieces+64(FP), AX
+	MOVQ       AX, 16(SP)
+	MOVQ       24(SP), AX
 	PREFETCHT1 (AX)
 	PREFETCHT1 64(AX)
-	ADDQ       $0x80, 16(SP)
-	MOVQ       out+0(FP), AX
-	MOVQ       p+8(FP), CX
-	MOVQ       sum+24(FP), DX
-	MOVQ       scale+16(FP), BX
-	MOVQ       keep+32(FP), SI
-	MOVQ       m+64(FP), DI
-	MOVQ       DI, (SP)
+	ADDQ       $0x80, 24(SP)
+
+piece:
+	MOVQ out+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ sum+24(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ keep+32(FP), SI
+	MOVQ m+80(FP), DI
+	MOVQ DI, (SP)
 
 tile4:
 	CMPQ      (SP), $0x04
 	JLT       under4
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      CX, R9
@@ -12203,7 +12350,8 @@ step4_0:
 	ADDQ         $0x00000080, R13
 	DECQ         R8
 	JNZ          step4_0
-	MOVQ         blocks+56(FP), R9
+	MOVQ         blocks+72(FP), R9
+	MOVQ         dim+56(FP), R10
 	MOVQ         AX, DI
 	XORQ         R8, R8
 	VPBROADCASTD (DX)(R8*4), Z16
@@ -12225,9 +12373,7 @@ step4_0:
 	VFMADD231PS  Z1, Z2, Z0
 	VMOVUPS      Z0, 64(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x03, Z0, Z0
 	VPSLLD       $0x08, Z4, Z4
@@ -12247,9 +12393,7 @@ step4_0:
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 64(DI)
 	ADDQ         R9, R8
-	MOVQ         R9, R10
-	SHLQ         $0x07, R10
-	ADDQ         R10, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x03, Z0, Z0
 	VPSLLD       $0x08, Z8, Z8
@@ -12269,8 +12413,7 @@ step4_0:
 	VFMADD231PS  Z0, Z10, Z1
 	VMOVUPS      Z1, 64(DI)
 	ADDQ         R9, R8
-	SHLQ         $0x07, R9
-	ADDQ         R9, DI
+	LEAQ         (DI)(R10*4), DI
 	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x03, Z0, Z0
 	VPSLLD       $0x08, Z12, Z12
@@ -12289,8 +12432,8 @@ step4_0:
 	VMULPS       64(DI), Z1, Z1
 	VFMADD231PS  Z0, Z14, Z1
 	VMOVUPS      Z1, 64(DI)
-	MOVQ         blocks+56(FP), DI
-	MOVQ         steps+72(FP), R8
+	MOVQ         blocks+72(FP), DI
+	MOVQ         steps+88(FP), R8
 	ADDQ         $0x10, SI
 	IMULQ        DI, R8
 	LEAQ         (DX)(DI*4), DX
@@ -12301,15 +12444,15 @@ step4_0:
 	LEAQ         (BX)(DI*4), BX
 	LEAQ         (DX)(DI*4), DX
 	LEAQ         (BX)(DI*4), BX
-	SHLQ         $0x07, DI
+	MOVQ         dim+56(FP), DI
 	SHLQ         $0x05, R8
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
-	ADDQ         DI, AX
+	LEAQ         (AX)(DI*4), AX
 	ADDQ         R8, CX
 	SUBQ         $0x04, (SP)
 	JNZ          tile4
@@ -12318,8 +12461,8 @@ step4_0:
 under4:
 	CMPQ      (SP), $0x03
 	JLT       under3
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      values+40(FP), R9
@@ -12440,9 +12583,10 @@ step3_0:
 	ADDQ         $0x00000080, R11
 	DECQ         R8
 	JNZ          step3_0
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Z12
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Z12
 	VPSLLD       $0x03, Z12, Z12
 	VPSLLD       $0x08, Z0, Z0
 	VPADDD       Z1, Z0, Z0
@@ -12452,7 +12596,7 @@ step3_0:
 	VPADDD       Z3, Z2, Z2
 	VPSUBD       Z12, Z2, Z2
 	VCVTDQ2PS    Z2, Z2
-	VBROADCASTSS (BX)(DI*4), Z1
+	VBROADCASTSS (BX)(R8*4), Z1
 	VBROADCASTSS (SI), Z3
 	VMULPS       (AX), Z3, Z12
 	VFMADD231PS  Z1, Z0, Z12
@@ -12460,11 +12604,9 @@ step3_0:
 	VMULPS       64(AX), Z3, Z0
 	VFMADD231PS  Z1, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
-	ADDQ         CX, DI
-	MOVQ         CX, R8
-	SHLQ         $0x07, R8
-	ADDQ         R8, AX
-	VPBROADCASTD (DX)(DI*4), Z0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x03, Z0, Z0
 	VPSLLD       $0x08, Z4, Z4
 	VPADDD       Z5, Z4, Z4
@@ -12474,7 +12616,7 @@ step3_0:
 	VPADDD       Z7, Z6, Z6
 	VPSUBD       Z0, Z6, Z6
 	VCVTDQ2PS    Z6, Z6
-	VBROADCASTSS (BX)(DI*4), Z0
+	VBROADCASTSS (BX)(R8*4), Z0
 	VBROADCASTSS 4(SI), Z1
 	VMULPS       (AX), Z1, Z2
 	VFMADD231PS  Z0, Z4, Z2
@@ -12482,10 +12624,9 @@ step3_0:
 	VMULPS       64(AX), Z1, Z1
 	VFMADD231PS  Z0, Z6, Z1
 	VMOVUPS      Z1, 64(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Z0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x03, Z0, Z0
 	VPSLLD       $0x08, Z8, Z8
 	VPADDD       Z9, Z8, Z8
@@ -12495,7 +12636,7 @@ step3_0:
 	VPADDD       Z11, Z10, Z10
 	VPSUBD       Z0, Z10, Z10
 	VCVTDQ2PS    Z10, Z10
-	VBROADCASTSS (BX)(DI*4), Z0
+	VBROADCASTSS (BX)(R8*4), Z0
 	VBROADCASTSS 8(SI), Z1
 	VMULPS       (AX), Z1, Z2
 	VFMADD231PS  Z0, Z8, Z2
@@ -12508,8 +12649,8 @@ step3_0:
 under3:
 	CMPQ      (SP), $0x02
 	JLT       under2
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      values+40(FP), R9
@@ -12602,9 +12743,10 @@ step2_0:
 	ADDQ         $0x00000080, R11
 	DECQ         R8
 	JNZ          step2_0
-	MOVQ         blocks+56(FP), CX
-	XORQ         DI, DI
-	VPBROADCASTD (DX)(DI*4), Z8
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), DI
+	XORQ         R8, R8
+	VPBROADCASTD (DX)(R8*4), Z8
 	VPSLLD       $0x03, Z8, Z8
 	VPSLLD       $0x08, Z0, Z0
 	VPADDD       Z1, Z0, Z0
@@ -12614,7 +12756,7 @@ step2_0:
 	VPADDD       Z3, Z2, Z2
 	VPSUBD       Z8, Z2, Z2
 	VCVTDQ2PS    Z2, Z2
-	VBROADCASTSS (BX)(DI*4), Z1
+	VBROADCASTSS (BX)(R8*4), Z1
 	VBROADCASTSS (SI), Z3
 	VMULPS       (AX), Z3, Z8
 	VFMADD231PS  Z1, Z0, Z8
@@ -12622,10 +12764,9 @@ step2_0:
 	VMULPS       64(AX), Z3, Z0
 	VFMADD231PS  Z1, Z2, Z0
 	VMOVUPS      Z0, 64(AX)
-	ADDQ         CX, DI
-	SHLQ         $0x07, CX
-	ADDQ         CX, AX
-	VPBROADCASTD (DX)(DI*4), Z0
+	ADDQ         CX, R8
+	LEAQ         (AX)(DI*4), AX
+	VPBROADCASTD (DX)(R8*4), Z0
 	VPSLLD       $0x03, Z0, Z0
 	VPSLLD       $0x08, Z4, Z4
 	VPADDD       Z5, Z4, Z4
@@ -12635,7 +12776,7 @@ step2_0:
 	VPADDD       Z7, Z6, Z6
 	VPSUBD       Z0, Z6, Z6
 	VCVTDQ2PS    Z6, Z6
-	VBROADCASTSS (BX)(DI*4), Z0
+	VBROADCASTSS (BX)(R8*4), Z0
 	VBROADCASTSS 4(SI), Z1
 	VMULPS       (AX), Z1, Z2
 	VFMADD231PS  Z0, Z4, Z2
@@ -12648,8 +12789,8 @@ step2_0:
 under2:
 	CMPQ      (SP), $0x01
 	JLT       under1
-	MOVQ      blocks+56(FP), DI
-	MOVQ      steps+72(FP), R8
+	MOVQ      blocks+72(FP), DI
+	MOVQ      steps+88(FP), R8
 	IMULQ     R8, DI
 	SHLQ      $0x05, DI
 	MOVQ      values+40(FP), DI
@@ -12714,7 +12855,8 @@ step1_0:
 	ADDQ         $0x00000080, R10
 	DECQ         R8
 	JNZ          step1_0
-	MOVQ         blocks+56(FP), CX
+	MOVQ         blocks+72(FP), CX
+	MOVQ         dim+56(FP), CX
 	XORQ         CX, CX
 	VPBROADCASTD (DX)(CX*4), Z4
 	VPSLLD       $0x03, Z4, Z4
@@ -12738,13 +12880,15 @@ step1_0:
 
 under1:
 end:
-	MOVQ steps+72(FP), AX
+	ADDQ $0x00000080, out+0(FP)
+	ADDQ $0x00000400, values+40(FP)
+	DECQ 16(SP)
+	JNZ  piece
+	MOVQ steps+88(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, p+8(FP)
 	ADDQ $0x04, sum+24(FP)
 	ADDQ $0x04, scale+16(FP)
-	ADDQ $0x00000080, out+0(FP)
-	ADDQ $0x00000400, values+40(FP)
 	DECQ 8(SP)
 	JNZ  block
 	VZEROUPPER
@@ -12790,8 +12934,8 @@ top:
 	VANDPS       X3, X0, X0
 	VANDPS       X3, X2, X2
 	VMOVSS       X0, (CX)
-	ADDQ         $0x04, CX
 	VBROADCASTSS X2, Y2
+	ADDQ         $0x04, CX
 	MOVQ         per+64(FP), R9
 	VMOVDQU      pairs<>+0(SB), Y0
 	VPXOR        Y1, Y1, Y1
@@ -12976,8 +13120,8 @@ top:
 	VANDPS       X3, X0, X0
 	VANDPS       X3, X2, X2
 	VMOVSS       X0, (CX)
-	ADDQ         $0x04, CX
 	VBROADCASTSS X2, Y2
+	ADDQ         $0x04, CX
 	MOVQ         per+72(FP), R10
 	VMOVDQU      pairs<>+0(SB), Y0
 	VPXOR        Y1, Y1, Y1
@@ -13072,8 +13216,8 @@ top:
 	VANDPS       X3, X0, X0
 	VANDPS       X3, X2, X2
 	VMOVSS       X0, (CX)
-	ADDQ         $0x04, CX
 	VBROADCASTSS X2, Y2
+	ADDQ         $0x04, CX
 	MOVQ         per+64(FP), R9
 	VMOVDQU      planes<>+0(SB), Y0
 	VPXOR        Y1, Y1, Y1
@@ -13224,8 +13368,8 @@ top:
 	VANDPS       X3, X0, X0
 	VANDPS       X3, X2, X2
 	VMOVSS       X0, (CX)
-	ADDQ         $0x04, CX
 	VBROADCASTSS X2, Y2
+	ADDQ         $0x04, CX
 	MOVQ         per+72(FP), R10
 	VMOVDQU      planes<>+0(SB), Y0
 	VPXOR        Y1, Y1, Y1

@@ -1682,18 +1682,18 @@ func mulF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, co
 func mulBF16AVX2(dst *float32, dstStride int, w *byte, stride int, groups int, cols int, x *float32, n int)
 
 // quantizeAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does,
-// with scales rounded up until the bits of tail are zero. stride is in bytes; blocks is at least 1.
+// stride is in bytes; blocks is at least 1.
 // No alignment is needed; nothing outside the vectors is touched.
 //
 //go:noescape
-func quantizeAVX2(dst *byte, stride int, x *float32, blocks int, tail uint32)
+func quantizeAVX2(dst *byte, stride int, x *float32, blocks int)
 
 // quantizeRefinedAVX2 quantises blocks of 32 activations: values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does,
-// and what these 8 bits leave of them the Act at low + b*stride. stride and tail as of quantizeAVX2; blocks is at least 1.
+// and what these 8 bits leave of them the Act at low + b*stride. stride is in bytes; blocks is at least 1.
 // No alignment is needed; nothing outside the vectors is touched.
 //
 //go:noescape
-func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int, tail uint32)
+func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int)
 
 // toF16AVX2 stores x[i], i < n, as little-endian binary16, rounded to nearest even.
 // No alignment is needed; nothing outside the vectors is touched.
@@ -1812,94 +1812,94 @@ func halfProductAVX512(c *float32, cStride int, a *float32, aStride int, b *byte
 func rotateAVX2(x *float32, heads int, stride int, pairs int, cos *float32, sin *float32, scale float32)
 
 // keyScoresQ8AVX2 adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
-// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
-// (m, blocks), scale (m).
+// quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),
+// scale (m). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyScoresQ8AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+func keyScoresQ8AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 
-// mixValuesQ8AVX2 is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
-// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// mixValuesQ8AVX2 is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func mixValuesQ8AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+func mixValuesQ8AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 
 // keyScoresQ4AVX2 adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
-// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
-// (m, blocks), scale (m).
+// quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),
+// scale (m). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyScoresQ4AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+func keyScoresQ4AVX2(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 
-// mixValuesQ4AVX2 is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
-// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// mixValuesQ4AVX2 is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func mixValuesQ4AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+func mixValuesQ4AVX2(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 
 // keyScoresQ8AVXVNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
-// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
-// (m, blocks), scale (m).
+// quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),
+// scale (m). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyScoresQ8AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+func keyScoresQ8AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 
-// mixValuesQ8AVXVNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
-// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// mixValuesQ8AVXVNNI is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func mixValuesQ8AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+func mixValuesQ8AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 
 // keyScoresQ4AVXVNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
-// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
-// (m, blocks), scale (m).
+// quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),
+// scale (m). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyScoresQ4AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+func keyScoresQ4AVXVNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 
-// mixValuesQ4AVXVNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
-// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// mixValuesQ4AVXVNNI is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func mixValuesQ4AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+func mixValuesQ4AVXVNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 
 // keyScoresQ8VNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
-// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
-// (m, blocks), scale (m).
+// quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),
+// scale (m). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyScoresQ8VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+func keyScoresQ8VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 
-// mixValuesQ8VNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
-// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// mixValuesQ8VNNI is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func mixValuesQ8VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+func mixValuesQ8VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 
 // keyScoresQ4VNNI adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as
-// quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum
-// (m, blocks), scale (m).
+// quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),
+// scale (m). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func keyScoresQ4VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, blocks int, m int, pairs int)
+func keyScoresQ4VNNI(scores *float32, q *byte, scale *float32, sum *int32, keys *byte, scales *byte, ahead int, dim int, pieces int, blocks int, m int, pairs int)
 
-// mixValuesQ4VNNI is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and
-// sum (m, blocks), keep (m), values (2*blocks, 64, 16).
+// mixValuesQ4VNNI is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and
+// sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.
 // What lies ahead bytes from the block is prefetched. No alignment is needed; nothing else is touched.
 //
 //go:noescape
-func mixValuesQ4VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, blocks int, m int, steps int)
+func mixValuesQ4VNNI(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead int, dim int, pieces int, blocks int, m int, steps int)
 
 // quantizeRowsAVX2 is quant.QuantizeRows with AVX2. The integers are stored as words 0, 2, 1, 3 of each four.
 // stride and n are in values; m, blocks, n and per are positive, n and per multiples of 16.
@@ -1941,6 +1941,24 @@ func quantizeWholeVNNI(dst *byte, scale *float32, sum *int32, x *float32, stride
 //
 //go:noescape
 func firstScoresAVX2(scores *float32, x *float32, first *byte, ahead int, dim int, m int)
+
+// hadamard32AVX2 is quant.Hadamard with AVX2, to the bit, for blocks of 32 values; blocks is positive.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func hadamard32AVX2(x *float32, blocks int, scale float32)
+
+// hadamard64AVX2 is quant.Hadamard with AVX2, to the bit, for blocks of 64 values; blocks is positive.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func hadamard64AVX2(x *float32, blocks int, scale float32)
+
+// quantizeKVAVX2 is quant.QuantizeKV with AVX2, for some blocks of block values; block is a positive multiple of 32.
+// No alignment is needed; nothing outside the vectors is touched.
+//
+//go:noescape
+func quantizeKVAVX2(dst *byte, scale *float32, x *float32, block int, blocks int)
 
 // addAVX2 sets dst[i] += x[i], i < n.
 // No alignment is needed; nothing outside the vectors is touched.

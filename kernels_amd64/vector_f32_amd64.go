@@ -13,21 +13,13 @@ const (
 	actBytes = 64
 )
 
-// scaleTail is the end of the mantissa that a scale of activations has not, see quant.Quantize.
-const scaleTail = 1<<19 - 1
-
 // QuantizeAVX2 is kernel.Set.Quantize, bit for bit that of the reference.
-func QuantizeAVX2(dst []byte, x []float32, n, t int) { quantizeRow(dst, x, n, t, scaleTail) }
-
-// QuantizeKVAVX2 is kernel.Set.QuantizeKV, bit for bit that of the reference.
-func QuantizeKVAVX2(dst []byte, x []float32, n, t int) { quantizeRow(dst, x, n, t, 0) }
-
-func quantizeRow(dst []byte, x []float32, n, t int, tail uint32) {
+func QuantizeAVX2(dst []byte, x []float32, n, t int) {
 	stride := checkActs(dst, x, n, t)
 	raceRead(x)
 	for i := 0; i < len(x); i += callValues {
 		at, blocks := i/actLen*stride+t*actBytes, min(callValues, len(x)-i)/actLen
-		quantizeAVX2(&dst[at], stride, &x[i], blocks, tail)
+		quantizeAVX2(&dst[at], stride, &x[i], blocks)
 		raceWriteActs(dst[at:], stride, blocks)
 	}
 }
@@ -39,7 +31,7 @@ func QuantizeRefinedAVX2(dst []byte, x []float32, n, t, low int) {
 	raceRead(x)
 	for i := 0; i < len(x); i += callValues {
 		at, lowAt, blocks := i/actLen*stride+t*actBytes, i/actLen*stride+low*actBytes, min(callValues, len(x)-i)/actLen
-		quantizeRefinedAVX2(&dst[at], &dst[lowAt], stride, &x[i], blocks, scaleTail)
+		quantizeRefinedAVX2(&dst[at], &dst[lowAt], stride, &x[i], blocks)
 		raceWriteActs(dst[at:], stride, blocks)
 		raceWriteActs(dst[lowAt:], stride, blocks)
 	}

@@ -4,16 +4,14 @@
 
 #include "textflag.h"
 
-// func quantizeAVX2(dst *byte, stride int, x *float32, blocks int, tail uint32)
+// func quantizeAVX2(dst *byte, stride int, x *float32, blocks int)
 // Requires: AVX, AVX2
-TEXT ·quantizeAVX2(SB), $0-36
-	MOVQ         dst+0(FP), AX
-	MOVQ         stride+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         blocks+24(FP), BX
-	MOVL         tail+32(FP), SI
-	VMOVD        SI, X0
-	VPBROADCASTD X0, X0
+TEXT ·quantizeAVX2(SB), $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    blocks+24(FP), BX
+	VMOVDQU scaleTail<>+0(SB), X0
 
 block:
 	VMOVUPS      (DX), Y1
@@ -92,6 +90,24 @@ block:
 	JNZ          block
 	VZEROUPPER
 	RET
+
+DATA scaleTail<>+0(SB)/4, $0x0007ffff
+DATA scaleTail<>+4(SB)/4, $0x0007ffff
+DATA scaleTail<>+8(SB)/4, $0x0007ffff
+DATA scaleTail<>+12(SB)/4, $0x0007ffff
+DATA scaleTail<>+16(SB)/4, $0x0007ffff
+DATA scaleTail<>+20(SB)/4, $0x0007ffff
+DATA scaleTail<>+24(SB)/4, $0x0007ffff
+DATA scaleTail<>+28(SB)/4, $0x0007ffff
+DATA scaleTail<>+32(SB)/4, $0x0007ffff
+DATA scaleTail<>+36(SB)/4, $0x0007ffff
+DATA scaleTail<>+40(SB)/4, $0x0007ffff
+DATA scaleTail<>+44(SB)/4, $0x0007ffff
+DATA scaleTail<>+48(SB)/4, $0x0007ffff
+DATA scaleTail<>+52(SB)/4, $0x0007ffff
+DATA scaleTail<>+56(SB)/4, $0x0007ffff
+DATA scaleTail<>+60(SB)/4, $0x0007ffff
+GLOBL scaleTail<>(SB), RODATA|NOPTR, $64
 
 DATA magnitude<>+0(SB)/4, $0x7fffffff
 DATA magnitude<>+4(SB)/4, $0x7fffffff
@@ -309,17 +325,15 @@ DATA exactOffset<>+56(SB)/4, $0x0bc00000
 DATA exactOffset<>+60(SB)/4, $0x0bc00000
 GLOBL exactOffset<>(SB), RODATA|NOPTR, $64
 
-// func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int, tail uint32)
+// func quantizeRefinedAVX2(dst *byte, low *byte, stride int, x *float32, blocks int)
 // Requires: AVX, AVX2
-TEXT ·quantizeRefinedAVX2(SB), $0-44
-	MOVQ         dst+0(FP), AX
-	MOVQ         stride+16(FP), CX
-	MOVQ         x+24(FP), DX
-	MOVQ         blocks+32(FP), BX
-	MOVQ         low+8(FP), SI
-	MOVL         tail+40(FP), DI
-	VMOVD        DI, X0
-	VPBROADCASTD X0, X0
+TEXT ·quantizeRefinedAVX2(SB), $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+16(FP), CX
+	MOVQ    x+24(FP), DX
+	MOVQ    blocks+32(FP), BX
+	MOVQ    low+8(FP), SI
+	VMOVDQU scaleTail<>+0(SB), X0
 
 block:
 	VMOVUPS      (DX), Y1

@@ -53,6 +53,14 @@ func QuantizeRowsNEON(dst []byte, scale []float32, sum []int32, x []float32, str
 	}
 }
 
+// kvColumns returns how many columns share a scale, as quant.KVFormat.KVBlock has it.
+func kvColumns(headDim int) int {
+	if headDim%(2*kvBlock) == 0 {
+		return 2 * kvBlock
+	}
+	return kvBlock
+}
+
 // checkIntegers panics unless a block in 8 or 4 bits, with more bytes behind its scales, fits; it returns the size of the integers and
 // what to prefetch, the block itself where nothing lies ahead.
 func checkIntegers(block, ahead []byte, bits, more, headDim, m, n int) (size int, far []byte) {
@@ -60,7 +68,7 @@ func checkIntegers(block, ahead []byte, bits, more, headDim, m, n int) (size int
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
 	must(m >= 1, "rows at least", m, 1)
 	size = kvPage * headDim * bits / 8
-	want := size + headDim/kvBlock*kvPage*2 + more
+	want := size + headDim/kvColumns(headDim)*kvPage*2 + more
 	must(len(block) == want, "block bytes", len(block), want)
 	must(len(ahead) == 0 || len(ahead) == want, "block ahead", len(ahead), want)
 	raceRead(block)
@@ -99,7 +107,8 @@ func offset(bits int) int { return 1 << (bits - 1) }
 
 // keyScores is kernel.KeyScores for keys in 8 or 4 bits.
 func keyScores(bits int, scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
-	blocks := headDim / kvBlock
+	per := kvColumns(headDim)
+	blocks := headDim / per
 	size, far := checkIntegers(keys, ahead, bits, 4*headDim, headDim, m, n)
 	must(len(scores) >= m*kvPage, "scores at least", len(scores), m*kvPage)
 	must(len(q) >= 2*m*headDim, "integers of queries at least", len(q), 2*m*headDim)
@@ -110,14 +119,14 @@ func keyScores(bits int, scores []float32, q []byte, scale []float32, sum []int3
 	raceRead(q[:2*m*headDim])
 	raceRead(x[:m*headDim])
 	firstScoresNEON(&scores[0], &x[0], &keys[size+2*blocks*kvPage], headDim, m)
-	panel, part := kvLanes*headDim*bits/8, kvLanes*kvBlock*bits/8
+	panel, part := kvLanes*headDim*bits/8, kvLanes*per*bits/8
 	var d [sumRows * kvLanes]int32
 	for p := range (n + 2*kvLanes - 1) / (2 * kvLanes) * 2 {
 		for b := range blocks {
 			at, scales := p*panel+b*part, size+2*(b*kvPage+p*kvLanes)
 			for r := 0; r < m; r += sumRows {
 				rows := min(sumRows, m-r)
-				panelSums(bits, rows, &d, &keys[at], &far[at], &q[2*(r*headDim+b*kvBlock)], 2*headDim, kvBlock/8)
+				panelSums(bits, rows, &d, &keys[at], &far[at], &q[2*(r*headDim+b*per)], 2*headDim, per/8)
 				addScoresNEON(&scores[r*kvPage+p*kvLanes], &d[0], &keys[scales], &scale[r], &sum[r*blocks+b], 4*blocks, offset(bits), rows)
 			}
 		}
@@ -126,7 +135,8 @@ func keyScores(bits int, scores []float32, q []byte, scale []float32, sum []int3
 
 // mixValues is kernel.MixValues for values in 8 or 4 bits.
 func mixValues(bits int, out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
-	blocks := headDim / kvBlock
+	per := kvColumns(headDim)
+	blocks := headDim / per
 	_, far := checkIntegers(values, ahead, bits, 0, headDim, m, n)
 	must(n%kvLanes == 0, "positions, in whole vectors of", n, kvLanes)
 	must(len(out) >= m*headDim, "results at least", len(out), m*headDim)
@@ -139,7 +149,7 @@ func mixValues(bits int, out []float32, p []byte, scale []float32, sum []int32, 
 	panel := kvLanes * kvPage * bits / 8
 	var d [sumRows * kvLanes]int32
 	for c := range headDim / kvLanes {
-		b := c * kvLanes / kvBlock
+		b := c * kvLanes / per
 		for r := 0; r < m; r += sumRows {
 			rows, v := min(sumRows, m-r), r*blocks+b
 			panelSums(bits, rows, &d, &values[c*panel], &far[c*panel], &p[2*v*n], 2*blocks*n, n/8)

@@ -45,7 +45,7 @@ func TestIntegerAttention(t *testing.T) {
 		quant.KVQ8: {kernels.KeyScoresQ8NEON, kernels.MixValuesQ8NEON},
 		quant.KVQ4: {kernels.KeyScoresQ4NEON, kernels.MixValuesQ4NEON},
 	} {
-		for _, dim := range []int{32, 64, 96, 256} {
+		for _, dim := range []int{32, 64, 96, 128, 160, 256} {
 			for m := 1; m <= 9; m++ {
 				n := 1 + int(rng.next()%quant.KVPage)
 				what := fmt.Sprintf("%v, %d columns, %d positions, %d rows", f, dim, n, m)
@@ -62,11 +62,12 @@ func testKeyScores(t *testing.T, what string, rng *noise, f quant.KVFormat, run 
 	if m%3 == 0 { // the largest sums that there can be
 		extreme(f, keys, x, dim)
 	}
-	all, want := newIntegers(m, dim, 32), make([]float32, m*quant.KVPage)
-	quant.QuantizeRows(all.q, all.scale, all.sum, x, dim, nil, m, 1, dim, 32)
+	per := f.KVBlock(dim)
+	all, want := newIntegers(m, dim, per), make([]float32, m*quant.KVPage)
+	quant.QuantizeRows(all.q, all.scale, all.sum, x, dim, nil, m, 1, dim, per)
 	quant.KeyScores(f, want, all.q, all.scale, all.sum, x, keys, dim, m, n)
-	rows, values := newIntegers(m, dim, 32).guarded(t, atEnd), guard(t, x, atEnd)
-	kernels.QuantizeRowsNEON(rows.q, rows.scale, rows.sum, values, dim, nil, m, 1, dim, 32)
+	rows, values := newIntegers(m, dim, per).guarded(t, atEnd), guard(t, x, atEnd)
+	kernels.QuantizeRowsNEON(rows.q, rows.scale, rows.sum, values, dim, nil, m, 1, dim, per)
 	sameIntegers(t, what+", queries", rows, all)
 	got := guard(t, make([]float32, len(want)), atEnd)
 	run(got, rows.q, rows.scale, rows.sum, values, guard(t, keys, atEnd), guard(t, keys, !atEnd), dim, m, n)
@@ -75,7 +76,7 @@ func testKeyScores(t *testing.T, what string, rng *noise, f quant.KVFormat, run 
 
 func testMixValues(t *testing.T, what string, rng *noise, f quant.KVFormat, run mixValues, dim, m, n int) {
 	t.Helper()
-	blocks, cols, atEnd := dim/32, (n+15)/16*16, m%2 == 0
+	blocks, cols, atEnd := dim/f.KVBlock(dim), (n+15)/16*16, m%2 == 0
 	values, weights := kvBlock(rng, f, dim, f.ValueBytes(dim)), rng.floats(m*quant.KVPage)
 	keep, out := rng.floats(m), rng.floats(m*dim)
 	if m%3 == 0 {
@@ -95,7 +96,7 @@ func testMixValues(t *testing.T, what string, rng *noise, f quant.KVFormat, run 
 
 // extreme makes every integer of a block the largest, and all of x alike.
 func extreme(f quant.KVFormat, block []byte, x []float32, dim int) {
-	for i := range f.ValueBytes(dim) - dim/32*quant.KVPage*2 {
+	for i := range f.ValueBytes(dim) - dim/f.KVBlock(dim)*quant.KVPage*2 {
 		block[i] = 0xff
 	}
 	for i := range x {

@@ -16,7 +16,7 @@ import (
 func checkQuantize(t *testing.T, what string, x []float32) {
 	t.Helper()
 	size := len(x) / quant.ActBlock * 5 * quant.ActBytes
-	for _, kind := range []string{"plain", "refined", "keys and values"} {
+	for _, kind := range []string{"plain", "refined"} {
 		got, want := quant.NewActs(size), quant.NewActs(size)
 		for i := range got {
 			got[i], want[i] = byte(i), byte(i)
@@ -25,12 +25,9 @@ func checkQuantize(t *testing.T, what string, x []float32) {
 		case "plain":
 			quant.Quantize(want, x, 5, 1)
 			kernels.QuantizeNEON(got, x, 5, 1)
-		case "refined":
+		default:
 			quant.QuantizeRefined(want, x, 5, 1, 3)
 			kernels.QuantizeRefinedNEON(got, x, 5, 1, 3)
-		default:
-			quant.QuantizeKV(want, x, 5, 1)
-			kernels.QuantizeKVNEON(got, x, 5, 1)
 		}
 		a, b := quant.ActsOf(got), quant.ActsOf(want)
 		for i := range a {

@@ -17,20 +17,12 @@ const callValues = 4096
 // restValues is how many values of a second plane of activations wait on the stack.
 const restValues = 512
 
-// scaleTail is the end of the mantissa that a scale of activations has not, see quant.Quantize.
-const scaleTail = 1<<19 - 1
-
 // QuantizeNEON turns x into row t of n rows of activations: block b goes to dst[(b*n+t)*64:], laid out as quant.Act. The
 // bits are those of quant.Quantize. It panics if a length does not fit.
-func QuantizeNEON(dst []byte, x []float32, n, t int) { quantizeRow(dst, x, n, t, scaleTail) }
-
-// QuantizeKVNEON is QuantizeNEON with the bits of quant.QuantizeKV.
-func QuantizeKVNEON(dst []byte, x []float32, n, t int) { quantizeRow(dst, x, n, t, 0) }
-
-func quantizeRow(dst []byte, x []float32, n, t int, tail uint32) {
+func QuantizeNEON(dst []byte, x []float32, n, t int) {
 	checkQuantize(dst, x, n, t)
 	for i := 0; i < len(x); i += callValues {
-		quantize(&dst[(i/blockLen*n+t)*actBytes], &x[i], n*actBytes, min(callValues, len(x)-i)/blockLen, nil, tail)
+		quantize(&dst[(i/blockLen*n+t)*actBytes], &x[i], n*actBytes, min(callValues, len(x)-i)/blockLen, nil)
 	}
 }
 
@@ -42,8 +34,8 @@ func QuantizeRefinedNEON(dst []byte, x []float32, n, t, low int) {
 	var rest [restValues]float32
 	for i := 0; i < len(x); i += restValues {
 		blocks, first := min(restValues, len(x)-i)/blockLen, i/blockLen*n
-		quantize(&dst[(first+t)*actBytes], &x[i], n*actBytes, blocks, &rest[0], scaleTail)
-		quantize(&dst[(first+low)*actBytes], &rest[0], n*actBytes, blocks, nil, scaleTail)
+		quantize(&dst[(first+t)*actBytes], &x[i], n*actBytes, blocks, &rest[0])
+		quantize(&dst[(first+low)*actBytes], &rest[0], n*actBytes, blocks, nil)
 	}
 }
 
@@ -122,7 +114,7 @@ func SiluMulNEON(dst, gate, up []float32) {
 // The assembly is in vector_arm64.s.
 
 //go:noescape
-func quantize(dst *byte, x *float32, stride, blocks int, rest *float32, tail uint32)
+func quantize(dst *byte, x *float32, stride, blocks int, rest *float32)
 
 //go:noescape
 func toF16(dst *byte, x *float32, n int)

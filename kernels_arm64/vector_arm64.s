@@ -10,26 +10,26 @@
 // x - D*q for four integers, D in V3.S[0].
 #define REST(q, x) SCVTF_4S(q, q); FMULE_4S(0, 3, q, q); FSUB_4S(q, x, x)
 
-// func quantize(dst *byte, x *float32, stride, blocks int, rest *float32, tail uint32)
+// func quantize(dst *byte, x *float32, stride, blocks int, rest *float32)
 //
 //	for each of blocks > 0 blocks of 32, the Act at dst, then stride bytes further on:
 //	    amax = max |x|, as an integer maximum of the bits, which also finds NaN and infinity
-//	    D = amax * float32(1/127), then as bits (D + tail) &^ tail
+//	    D = amax * float32(1/127), then as bits (D + 0x7ffff) &^ 0x7ffff: quant.Act.D
 //	    Q = roundToNearestEven(x * (1/D)), saturating narrowing
 //	    S, SA, SB = D * float32(sum Q);  N, NA, NB = -128 * sum Q;  M = exponent of D + 0x0bc00000
 //	    amax >= 2^106 or none: D = S = SA = SB = NaN, M = -1, Q = N = NA = NB = 0;  amax < 2^-93: D = 0, and as with that
 //	    rest, unless nil: x - D * Q, two roundings
 //
 // Registers: R0 dst, R1 stride, R2 rest, R3 x, R4 blocks, R5 bits, R6 the bits of 2^106, R7, R8 sums, R9 the bits of
-// 2^-93, R10 tail, R11 M, R12 its offset, V30 = 0x7fffffff, F31 = 1/127, F29 = 1, V28 = 0. Exact: the bits of the reference,
+// 2^-93, R10 0x7ffff, R11 M, R12 its offset, V30 = 0x7fffffff, F31 = 1/127, F29 = 1, V28 = 0. Exact: the bits of the reference,
 // because products, division and rounding are IEEE's.
-TEXT ·quantize(SB), NOSPLIT, $0-44
+TEXT ·quantize(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R3
 	MOVD stride+16(FP), R1
 	MOVD blocks+24(FP), R4
 	MOVD rest+32(FP), R2
-	MOVWU tail+40(FP), R10
+	MOVW $0x7ffff, R10
 	MOVW $0x74800000, R6
 	MOVW $0x11000000, R9
 	MOVW $0x0bc00000, R12

@@ -218,12 +218,12 @@ const integerDoc = "What lies ahead bytes from the block is prefetched. No align
 
 func (k integers) keyScores(bits int) {
 	k.function(fmt.Sprintf("keyScoresQ%d", bits),
-		"func(scores *float32, q *byte, scale *float32, sum *int32, keys, scales *byte, ahead, blocks, m, pairs int)",
+		"func(scores *float32, q *byte, scale *float32, sum *int32, keys, scales *byte, ahead, dim, pieces, blocks, m, pairs int)",
 		"adds to the scores, (m, 64), of some pairs of panels of 16 positions their integer products, as",
-		"quant.KeyScores does from its second line on: keys (4, blocks*32, 16), scales (blocks, 64), q (m, blocks*32), sum",
-		"(m, blocks), scale (m).", integerDoc)
-	left, panels := k.AllocLocal(8), k.param("pairs")
-	blockLanes := 32 * 16 * bits / 8 // bytes of a block of columns in a panel
+		"quant.KeyScores does from its second line on: keys (4, dim, 16), scales (blocks, 64), q (m, dim), sum (m, blocks),",
+		"scale (m). dim is blocks*pieces*32.", integerDoc)
+	left, piece, panels := k.AllocLocal(8), k.AllocLocal(8), k.param("pairs")
+	pieceLanes := 32 * 16 * bits / 8 // bytes of 32 columns in a panel
 	if !k.wide() {
 		k.SHLQ(Imm(1), panels)
 		k.MOVQ(panels, k.paramMem("pairs"))
@@ -231,8 +231,8 @@ func (k integers) keyScores(bits int) {
 	k.Label("panel")
 	dst, q, sum, scale := k.param("scores"), k.param("q"), k.param("sum"), k.param("scale")
 	k.tiles("", left, func(rows int, name string) {
-		qStride := k.param("blocks")
-		k.SHLQ(Imm(6), qStride)
+		qStride := k.param("dim")
+		k.SHLQ(Imm(1), qStride)
 		row, l, blocks, scales := k.attention.rows(q, qStride, rows), lanes{first: k.param("keys")}, k.param("blocks"), k.param("scales")
 		if k.wide() {
 			l.second = k.GP64()
@@ -243,9 +243,18 @@ func (k integers) keyScores(bits int) {
 		sums, delta := k.GP64(), k.param("ahead")
 		k.MOVQ(sum, sums)
 		k.Label("block" + name)
-		all := k.zeroSums(rows)
+		all, pieces := k.zeroSums(rows), k.param("pieces")
+		k.MOVQ(pieces, piece)
 		k.ask(atIndex(scales, delta, 1, 0))
+		k.Label("piece" + name)
 		k.multiply(all, row, l, delta, bits, 8)
+		k.next(row, 64)
+		k.ADDQ(U32(uint32(pieceLanes)), l.first)
+		if l.second != nil {
+			k.ADDQ(U32(uint32(pieceLanes)), l.second)
+		}
+		k.DECQ(piece)
+		k.JNZ(LabelRef("piece" + name))
 		of := k.GP64()
 		k.MOVQ(sums, of)
 		for r := range rows {
@@ -265,11 +274,6 @@ func (k integers) keyScores(bits int) {
 			}
 		}
 		k.ADDQ(Imm(4), sums)
-		k.next(row, 64)
-		k.ADDQ(U32(uint32(blockLanes)), l.first)
-		if l.second != nil {
-			k.ADDQ(U32(uint32(blockLanes)), l.second)
-		}
 		k.ADDQ(U32(128), scales)
 		k.DECQ(blocks)
 		k.JNZ(LabelRef("block" + name))
@@ -281,14 +285,14 @@ func (k integers) keyScores(bits int) {
 		for range k.most {
 			k.ADDQ(step, sum)
 		}
-		k.SHLQ(Imm(4), step)
+		k.MOVQ(k.paramMem("dim"), step)
 		for range k.most {
-			k.ADDQ(step, q)
+			k.LEAQ(atIndex(q, step, 2, 0), q)
 		}
 	})
 	// The next panel, or the next two.
-	panel := k.param("blocks")
-	k.IMUL3Q(U32(uint32(blockLanes*k.bytes/32)), panel, panel)
+	panel := k.param("dim")
+	k.IMUL3Q(U32(uint32(16*bits/8*k.bytes/32)), panel, panel)
 	k.ADDQ(panel, k.paramMem("keys"))
 	k.ADDQ(Imm(uint64(k.bytes)), k.paramMem("scales"))
 	k.ADDQ(U32(uint32(2*k.bytes)), k.paramMem("scores"))
@@ -299,24 +303,27 @@ func (k integers) keyScores(bits int) {
 
 func (k integers) mixValues(bits int) {
 	k.function(fmt.Sprintf("mixValuesQ%d", bits),
-		"func(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead, blocks, m, steps int)",
-		"is quant.MixValues for 16*steps positions: out (m, blocks*32), p (m, blocks, steps*16), scale and",
-		"sum (m, blocks), keep (m), values (2*blocks, 64, 16).", integerDoc)
-	left, blocks, scales := k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8)
+		"func(out *float32, p *byte, scale *float32, sum *int32, keep *float32, values *byte, ahead, dim, pieces, blocks, m, steps int)",
+		"is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and",
+		"sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.", integerDoc)
+	left, blocks, piece, scales := k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8)
 	n := k.param("blocks")
 	k.MOVQ(n, blocks)
 	panel := 64 * 16 * bits / 8
 	// The scales ahead, behind the values, are the first that is needed of the next page.
-	k.IMUL3Q(U32(uint32(2*panel)), n, n)
+	n = k.param("dim")
+	k.IMUL3Q(U32(uint32(panel/16)), n, n)
 	k.ADDQ(k.paramMem("values"), n)
 	k.ADDQ(k.paramMem("ahead"), n)
 	k.MOVQ(n, scales)
 	k.Label("block")
-	next := k.GP64()
+	next, pieces := k.GP64(), k.param("pieces")
+	k.MOVQ(pieces, piece)
 	k.MOVQ(scales, next)
 	k.ask(at(next, 0))
 	k.ask(at(next, 64))
 	k.ADDQ(Imm(128), scales)
+	k.Label("piece")
 	dst, p, sum, scale, keep := k.param("out"), k.param("p"), k.param("sum"), k.param("scale"), k.param("keep")
 	k.tiles("", left, func(rows int, name string) {
 		for half := range 64 / k.bytes { // with 64 bytes both panels at once
@@ -342,7 +349,7 @@ func (k integers) mixValues(bits int) {
 			}
 			k.DECQ(positions)
 			k.JNZ(LabelRef("step" + tag))
-			to, at4, stride := k.GP64(), k.GP64(), k.param("blocks")
+			to, at4, stride, width := k.GP64(), k.GP64(), k.param("blocks"), k.param("dim")
 			k.MOVQ(dst, to)
 			k.XORQ(at4, at4)
 			for r := range rows {
@@ -357,10 +364,7 @@ func (k integers) mixValues(bits int) {
 				}
 				if r < rows-1 {
 					k.ADDQ(stride, at4)
-					step := k.GP64()
-					k.MOVQ(stride, step)
-					k.SHLQ(Imm(7), step)
-					k.ADDQ(step, to)
+					k.LEAQ(atIndex(to, width, 4, 0), to)
 				}
 			}
 		}
@@ -372,20 +376,22 @@ func (k integers) mixValues(bits int) {
 			k.LEAQ(atIndex(sum, step, 4, 0), sum)
 			k.LEAQ(atIndex(scale, step, 4, 0), scale)
 		}
-		k.SHLQ(Imm(7), step)
+		k.MOVQ(k.paramMem("dim"), step)
 		k.SHLQ(Imm(5), positions)
 		for range k.most {
-			k.ADDQ(step, dst)
+			k.LEAQ(atIndex(dst, step, 4, 0), dst)
 			k.ADDQ(positions, p)
 		}
 	})
+	k.ADDQ(U32(128), k.paramMem("out"))
+	k.ADDQ(U32(uint32(2*panel)), k.paramMem("values"))
+	k.DECQ(piece)
+	k.JNZ(LabelRef("piece"))
 	step := k.param("steps")
 	k.SHLQ(Imm(5), step)
 	k.ADDQ(step, k.paramMem("p"))
 	k.ADDQ(Imm(4), k.paramMem("sum"))
 	k.ADDQ(Imm(4), k.paramMem("scale"))
-	k.ADDQ(U32(128), k.paramMem("out"))
-	k.ADDQ(U32(uint32(2*panel)), k.paramMem("values"))
 	k.DECQ(blocks)
 	k.JNZ(LabelRef("block"))
 	k.ret()

@@ -86,23 +86,8 @@ func (r rowQuantizer) vector() {
 	r.CMPQ(i, r.n)
 	r.JLT(LabelRef("top"))
 
-	half, levels, enough := r.XMM(), r.YMM(), r.XMM()
-	t := top.AsX()
-	r.VEXTRACTI128(Imm(1), top, half)
-	r.VPMAXSD(half, t, t)
-	for _, order := range []uint64{0x4e, 0xb1} {
-		r.VPSHUFD(Imm(order), t, half)
-		r.VPMAXSD(half, t, t)
-	}
-	r.VCMPPS(Imm(6), r.float("rowLeast", rowLeast), t, enough) // not at most
-	r.VMOVUPS(r.float("rowLevels", rowLevels), half)
-	r.VDIVPS(t, half, levels.AsX())
-	r.VDIVPS(half, t, t)
-	r.VANDPS(enough, t, t)
-	r.VANDPS(enough, levels.AsX(), levels.AsX())
-	r.VMOVSS(t, at(r.scale, 0))
+	levels := r.levels(top, "rowLevels", rowLevels, r.scale)
 	r.ADDQ(Imm(4), r.scale)
-	r.VBROADCASTSS(levels.AsX(), levels)
 	r.integers(i, levels)
 }
 

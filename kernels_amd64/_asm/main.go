@@ -50,6 +50,7 @@ func generate(dir string) error {
 		{"vector_f32_amd64.s", vectorKernels},
 		{"attention_amd64.s", attentionKernels},
 		{"attention_int_amd64.s", integerAttention},
+		{"attention_store_amd64.s", attentionStore},
 		{"add_amd64.s", (*asm).add},
 		{"peak_amd64.s", peakKernels},
 	}

@@ -9,14 +9,16 @@ import (
 const (
 	mostActivation, leastActivation = 0x74800000 - 1, 0x11000000
 	exponentBits, exactOffset       = 0x7f800000, 0x0bc00000
+	// scaleTail is the end of the mantissa that a scale has not.
+	scaleTail = 1<<19 - 1
 )
 
 // quantize generates the activation quantisers, to the bit those of the reference.
 func (a *asm) quantize() {
 	const layout = "values 32*b.. of x become the Act at dst + b*stride, to the bit as quant.Quantize does"
-	a.function("quantizeAVX2", "func(dst *byte, stride int, x *float32, blocks int, tail uint32)",
+	a.function("quantizeAVX2", "func(dst *byte, stride int, x *float32, blocks int)",
 		"quantizeAVX2 quantises blocks of 32 activations: "+layout+",",
-		"with scales rounded up until the bits of tail are zero. stride is in bytes; blocks is at least 1.")
+		"stride is in bytes; blocks is at least 1.")
 	dst, stride, x, blocks := a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
 	q := a.quantizer()
 	a.Label("block")
@@ -27,9 +29,9 @@ func (a *asm) quantize() {
 	a.JNZ(LabelRef("block"))
 	a.ret()
 
-	a.function("quantizeRefinedAVX2", "func(dst, low *byte, stride int, x *float32, blocks int, tail uint32)",
+	a.function("quantizeRefinedAVX2", "func(dst, low *byte, stride int, x *float32, blocks int)",
 		"quantizeRefinedAVX2 quantises blocks of 32 activations: "+layout+",",
-		"and what these 8 bits leave of them the Act at low + b*stride. stride and tail as of quantizeAVX2; blocks is at least 1.")
+		"and what these 8 bits leave of them the Act at low + b*stride. stride is in bytes; blocks is at least 1.")
 	dst, stride, x, blocks = a.param("dst"), a.param("stride"), a.param("x"), a.param("blocks")
 	low := a.param("low")
 	q = a.quantizer()
@@ -58,17 +60,16 @@ func (a *asm) load32(x reg.Register) (v [4]reg.VecVirtual) {
 	return v
 }
 
-// quantizer generates quantisers whose scales have zeros where tail, four times the same, has ones.
+// quantizer generates quantisers whose scales have zeros where tail, four times scaleTail, has ones.
 type quantizer struct {
 	*asm
 	tail reg.VecVirtual
 }
 
-// quantizer takes the argument tail.
+// quantizer loads what all blocks need.
 func (a *asm) quantizer() quantizer {
 	q := quantizer{asm: a, tail: a.XMM()}
-	a.VMOVD(a.Load(a.Param("tail"), a.GP32()), q.tail)
-	a.VPBROADCASTD(q.tail, q.tail)
+	a.VMOVDQU(a.constant("scaleTail", scaleTail), q.tail)
 	return q
 }
 

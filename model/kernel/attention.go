@@ -20,6 +20,9 @@ type Attention struct {
 	KeyProduct   func(scores, q []float32, keys, ahead []byte, headDim, m, n int)
 	ValueProduct func(out, p, keep []float32, values, ahead []byte, headDim, m, n int)
 
+	// Hadamard and QuantizeKV are what quant has of these names, for Q8 and Q4.
+	Hadamard   func(x []float32, block int, scale float32)
+	QuantizeKV func(dst []byte, scale, x []float32, block int)
 	// QuantizeRows is for KeyScores and MixValues of the same set: it arranges the integers as they like it.
 	QuantizeRows func(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int)
 	// KeyScores and MixValues by format; nil for F16.
@@ -47,7 +50,7 @@ func genericAttention() Attention {
 		ValueTile: func(dst []float32, block, _ []byte, headDim, n int) {
 			quant.ValueTile(quant.KVF16, dst, block, headDim, n)
 		},
-		TileProduct: quant.TileProduct, QuantizeRows: quant.QuantizeRows,
+		TileProduct: quant.TileProduct, Hadamard: quant.Hadamard, QuantizeKV: quant.QuantizeKV, QuantizeRows: quant.QuantizeRows,
 		SoftmaxTile: quant.SoftmaxTile, FoldRows: quant.FoldRows, Rotate: quant.Rotate,
 		RotateHalves: quant.RotateHalves,
 	}
@@ -69,6 +72,7 @@ type Attend struct {
 	set    *Set
 	format quant.KVFormat
 	head   int     // columns of a head
+	block  int     // columns that share a scale, of Q8 and Q4
 	dim    int     // columns that the format keeps of it; those beyond head are zero
 	width  int     // dim in whole vectors
 	rows   int     // query vectors under way
@@ -84,14 +88,15 @@ type Attend struct {
 	total   Part      // in whole
 	divided bool      // total.out is the result
 	unused  []float32 // (rows, 16) sums that nobody asks for
-	less    []float32 // (dim) what is kept of a key
 	hidden  [quant.KVPage]float32
-	acts    []byte // (dim/32) quant.Acts
+	stored  []byte // (dim) what is kept of a key or a value: binary16 or, for Q8 and Q4, integers
 
 	// Of Q8 and Q4:
-	quantised bool     // queries are those of query
-	queries   integers // (rows) of dim values
-	weights   integers // (rows, dim/32) of 64 values
+	less      []float32 // (dim) a key or a value on the way to stored
+	scales    []float32 // (dim/block) of stored
+	quantised bool      // queries are those of query, which is turned
+	queries   integers  // (rows) of dim values
+	weights   integers  // (rows, dim/block) of 64 values
 }
 
 // Part is what attention over some pages leaves for some query vectors.
@@ -127,25 +132,22 @@ func NewAttend(set *Set, f quant.KVFormat, headDim, rows int) *Attend {
 	a.score = AlignedFloats(rows * quant.KVPage)
 	a.scale = AlignedFloats(2 * rows)
 	a.own, a.whole = AlignedFloats(PartLen(f, headDim, rows)), AlignedFloats(PartLen(f, headDim, rows))
-	a.less = AlignedFloats(a.dim)
 	a.unused = AlignedFloats(rows * sumLanes)
 	for i := range a.hidden {
 		a.hidden[i] = float32(math.Inf(-1))
 	}
 	if f == quant.KVF16 {
 		a.tile = AlignedFloats(quant.KVPage * a.width)
-		a.acts = quant.NewActs((headDim + quant.ActBlock - 1) / quant.ActBlock * quant.ActBytes)
+		a.stored = make([]byte, 2*headDim)
 		return a
 	}
-	blocks := a.dim / scaleColumns
-	a.acts = quant.NewActs(blocks * quant.ActBytes)
+	a.block = f.KVBlock(headDim)
+	blocks := a.dim / a.block
+	a.stored, a.less, a.scales = make([]byte, a.dim), AlignedFloats(a.dim), make([]float32, blocks)
 	a.queries = newIntegers(rows, a.dim, rows*blocks)
 	a.weights = newIntegers(rows*blocks, quant.KVPage, rows*blocks)
 	return a
 }
-
-// scaleColumns is the number of columns of a head that share a scale in Q8 and Q4.
-const scaleColumns = 32
 
 // integers is what QuantizeRows makes of rows.
 type integers struct {
@@ -176,31 +178,35 @@ func AlignedFloats(n int) []float32 {
 
 // Bytes returns the memory that a holds.
 func (a *Attend) Bytes() int {
-	floats := len(a.tile) + len(a.query) + len(a.score) + len(a.scale) + len(a.own) + len(a.whole) + len(a.unused) + len(a.less) + len(a.hidden)
-	return 4*floats + len(a.acts) + a.queries.bytes() + a.weights.bytes()
+	floats := len(a.tile) + len(a.query) + len(a.score) + len(a.scale) + len(a.own) + len(a.whole) + len(a.unused) + len(a.less) + len(a.scales) + len(a.hidden)
+	return 4*floats + len(a.stored) + a.queries.bytes() + a.weights.bytes()
 }
 
 // Store keeps the key and the value (headDim each) of position pos of a page in its blocks. Position 0 comes first.
 func (a *Attend) Store(keys, values []byte, pos int, key, value []float32) {
 	if a.format == quant.KVF16 {
-		row := a.acts[:2*a.dim]
-		a.set.ToF16(row, key)
-		quant.KeyF16(keys, row, pos)
+		a.set.ToF16(a.stored, key)
+		quant.KeyF16(keys, a.stored, pos)
 		a.set.ToF16(quant.ValueRow(values, pos), value)
 		return
 	}
+	keyTurn, _ := a.format.KeyTurn(a.head)
+	copy(a.less, key)
+	clear(a.less[a.head:])
+	a.set.Hadamard(a.less, a.block, keyTurn)
 	if pos == 0 {
-		a.format.FirstKey(keys, key)
+		a.format.FirstKey(keys, a.less)
 	}
-	a.format.KeyDifference(a.less[:a.head], keys, key)
-	a.set.QuantizeKV(a.acts, a.less, 1, 0)
-	a.format.StoreKey(keys, a.acts, pos)
-	if a.head < a.dim {
-		copy(a.less, value)
-		value = a.less
+	a.format.KeyDifference(a.less, keys)
+	a.set.QuantizeKV(a.stored, a.scales, a.less, a.block)
+	a.format.StoreKey(keys, a.stored, a.scales, pos)
+	copy(a.less, value)
+	clear(a.less[a.head:])
+	if turn, _, turned := a.format.ValueTurn(a.head); turned {
+		a.set.Hadamard(a.less, a.block, turn)
 	}
-	a.set.QuantizeKV(a.acts, value, 1, 0)
-	a.format.StoreValue(values, a.acts, pos)
+	a.set.QuantizeKV(a.stored, a.scales, a.less, a.block)
+	a.format.StoreValue(values, a.stored, a.scales, pos)
 }
 
 // Start begins the attention of rows query vectors.
@@ -298,7 +304,7 @@ func (a *Attend) Page(p Page, sees Span) {
 		set.TileProduct(scores, quant.KVPage, a.query[first*dim:last*dim], dim, a.tile, quant.KVPage, m, dim, cols, nil)
 	default:
 		a.quantiseQueries()
-		q, scale, sum := a.queries.from(first, dim, dim/scaleColumns)
+		q, scale, sum := a.queries.from(first, dim, dim/a.block)
 		set.KeyScores[a.format](scores, q, scale, sum, a.query[first*dim:last*dim], p.Keys, p.NextKeys, dim, m, n)
 	}
 	if a.cap > 0 {
@@ -318,18 +324,24 @@ func (a *Attend) Page(p Page, sees Span) {
 		set.TileProduct(out, a.width, scores, quant.KVPage, a.tile, a.width, m, n, a.width, keep)
 		return
 	}
-	w, blocks := &a.weights, dim/scaleColumns
+	w, blocks := &a.weights, dim/a.block
 	set.QuantizeRows(w.q, w.scale, w.sum, scores, quant.KVPage, a.format.Scales(p.Values, dim), m, blocks, cols, cols)
 	set.MixValues[a.format](out, w.q, w.scale, w.sum, keep, p.Values, p.NextValues, dim, m, cols)
 }
 
-// quantiseQueries makes the integers of all query vectors, once.
+// quantiseQueries turns all query vectors and makes integers of them, once.
 func (a *Attend) quantiseQueries() {
-	if !a.quantised {
-		q := &a.queries
-		a.set.QuantizeRows(q.q, q.scale, q.sum, a.query[:a.rows*a.dim], a.dim, nil, a.rows, 1, a.dim, scaleColumns)
-		a.quantised = true
+	if a.quantised {
+		return
 	}
+	a.quantised = true
+	x, q := a.query[:a.rows*a.dim], &a.queries
+	for r := a.head; a.head < a.dim && r < len(x); r += a.dim {
+		clear(x[r:][:a.dim-a.head]) // the last ones were turned
+	}
+	_, turn := a.format.KeyTurn(a.head)
+	a.set.Hadamard(x, a.block, turn)
+	a.set.QuantizeRows(q.q, q.scale, q.sum, x, a.dim, nil, a.rows, 1, a.dim, a.block)
 }
 
 // hide overwrites the scores of positions that the query vectors from first on do not see.
@@ -403,4 +415,7 @@ func (a *Attend) divide() {
 		by[r], none[r] = 1/(((half[0]+half[4])+(half[2]+half[6]))+((half[1]+half[5])+(half[3]+half[7]))), 0
 	}
 	a.set.FoldRows(a.total.out, a.total.out, a.width, a.rows, by, none)
+	if _, turn, turned := a.format.ValueTurn(a.head); turned {
+		a.set.Hadamard(a.total.out, a.block, turn)
+	}
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -102,7 +103,12 @@ func (c *context) attend(a *Attend, q []float32, last, group, pages int, k mask)
 func (c *context) exact(f quant.KVFormat, q []float32, from, last int, limit float32) []float64 {
 	width := f.KVWidth(c.dim)
 	keys, values := make([]float32, f.KVColumns(c.dim)*quant.KVPage), make([]float32, quant.KVPage*width)
-	scores, out := make([]float64, last+1), make([]float64, c.dim)
+	scores, out := make([]float64, last+1), make([]float64, f.KVColumns(c.dim))
+	if f != quant.KVF16 {
+		_, turn := f.KeyTurn(c.dim)
+		q = append(slices.Clone(q), make([]float32, f.KVColumns(c.dim)-c.dim)...)
+		quant.Hadamard(q, f.KVBlock(c.dim), turn)
+	}
 	for pos := range scores {
 		if pos%quant.KVPage == 0 {
 			quant.KeyTile(f, keys, c.keys[pos/quant.KVPage], c.dim, quant.KVPage)
@@ -131,7 +137,21 @@ func (c *context) exact(f quant.KVFormat, q []float32, from, last int, limit flo
 	for k := range out {
 		out[k] /= sum
 	}
-	return out
+	if _, turn, turned := f.ValueTurn(c.dim); turned {
+		turnBack(out, f.KVBlock(c.dim), float64(turn))
+	}
+	return out[:c.dim]
+}
+
+// turnBack is quant.Hadamard in float64.
+func turnBack(x []float64, block int, scale float64) {
+	turned := make([]float64, len(x))
+	for i := range x {
+		for j, v := range x[i/block*block:][:block] {
+			turned[i] += v * scale * float64(1-2*(bits.OnesCount(uint(i%block&j))&1))
+		}
+	}
+	copy(x, turned)
 }
 
 // Attention of every set is that of float64, for all head sizes, groups and lengths around the ends of panels and pages;
@@ -278,12 +298,13 @@ func testHalves(t *testing.T, rng *rand.Rand, set *Set, c *context, dim, n int) 
 func testIntegers(t *testing.T, rng *rand.Rand, set *Set, f quant.KVFormat, c *context, n int) {
 	t.Helper()
 	dim := f.KVColumns(c.dim)
-	blocks := dim / scaleColumns
+	per := f.KVBlock(c.dim)
+	blocks := dim / per
 	for _, m := range []int{1, 2, 3, 4, 5, 7, 8, 9, 13} {
 		what := fmt.Sprintf("%s: %%s of %d rows, %d columns, %d positions in %v", set.Name, m, dim, n, f)
 		q, x := newIntegers(m, dim, m*blocks), gaussian(rng, m*dim)
 		same(t, fmt.Sprintf(what, "scores"), set, m*quant.KVPage, 5e-5, func(s *Set, dst []float32) {
-			s.QuantizeRows(q.q, q.scale, q.sum, x, dim, nil, m, 1, dim, scaleColumns)
+			s.QuantizeRows(q.q, q.scale, q.sum, x, dim, nil, m, 1, dim, per)
 			s.KeyScores[f](dst, q.q, q.scale, q.sum, x, c.keys[0], nil, dim, m, n)
 		})
 		weights, keep, cols := gaussian(rng, m*quant.KVPage), gaussian(rng, m), (n+15)/16*16

@@ -11,7 +11,6 @@ func Generic() *Set {
 	s := &Set{
 		Name:            "generic",
 		Quantize:        quant.Quantize,
-		QuantizeKV:      quant.QuantizeKV,
 		QuantizeRefined: quant.QuantizeRefined,
 		MatMulF32:       genericFloat(quant.F32),
 		MatMulF16:       genericFloat(quant.F16),

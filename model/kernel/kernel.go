@@ -31,9 +31,8 @@ type Set struct {
 	// Name as it is written in configurations: "avx512vnni", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "generic".
 	Name string
 
-	// Quantize, QuantizeKV and QuantizeRefined make activations as the functions of quant of the same names do.
+	// Quantize and QuantizeRefined make activations as the functions of quant of the same names do.
 	Quantize        func(dst []byte, x []float32, n, t int)
-	QuantizeKV      func(dst []byte, x []float32, n, t int)
 	QuantizeRefined func(dst []byte, x []float32, n, t, low int)
 
 	// MatMulQ8 by weight format; nil where the format is not multiplied with Q8 activations.
@@ -118,10 +117,13 @@ func complete(s *Set) *Set {
 		s.Add = ref.Add
 	}
 	if s.Quantize == nil {
-		s.Quantize, s.QuantizeKV, s.QuantizeRefined = ref.Quantize, ref.QuantizeKV, ref.QuantizeRefined
+		s.Quantize, s.QuantizeRefined = ref.Quantize, ref.QuantizeRefined
 	}
 	if s.TileProduct == nil {
 		s.Attention = ref.Attention
+	}
+	if s.Hadamard == nil {
+		s.Hadamard, s.QuantizeKV = ref.Hadamard, ref.QuantizeKV
 	}
 	if s.QuantizeRows == nil {
 		s.QuantizeRows, s.KeyScores, s.MixValues = ref.QuantizeRows, ref.KeyScores, ref.MixValues

@@ -33,7 +33,6 @@ func armSet(name string, mul armMatMul) *Set {
 	s := &Set{
 		Name:            name,
 		Quantize:        kernels.QuantizeNEON,
-		QuantizeKV:      kernels.QuantizeKVNEON,
 		QuantizeRefined: kernels.QuantizeRefinedNEON,
 		Packing:         quant.Packing{Unit: 4},
 		MatMulF32:       kernels.MatMulF32F32NEON,
@@ -71,6 +70,8 @@ func neonAttention() Attention {
 		KeyTile:      kernels.KeyTileF16NEON,
 		ValueTile:    kernels.ValueTileF16NEON,
 		TileProduct:  kernels.TileProductNEON,
+		Hadamard:     kernels.HadamardNEON,
+		QuantizeKV:   kernels.QuantizeKVNEON,
 		QuantizeRows: kernels.QuantizeRowsNEON,
 		KeyScores:    [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8NEON, quant.KVQ4: kernels.KeyScoresQ4NEON},
 		MixValues:    [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8NEON, quant.KVQ4: kernels.MixValuesQ4NEON},

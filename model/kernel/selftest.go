@@ -1,9 +1,11 @@
 package kernel
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"siskin/model/quant"
 )
@@ -55,7 +57,7 @@ func SelfTest(s *Set) error {
 	for t := range testN {
 		quant.Quantize(acts, x[t*testCols:(t+1)*testCols], testN, t)
 	}
-	if err := testQuantize(s, x[:testCols]); err != nil {
+	if err := testQuantize(s, ref, x[:testCols]); err != nil {
 		return err
 	}
 	for t := range quant.Type(quant.NumTypes) {
@@ -109,7 +111,7 @@ func testProducts(s, ref *Set, rng *noise, t quant.Type, x []float32, acts []byt
 }
 
 // testQuantize compares both planes of one row, and the row as keys and values have it, with the reference: the bits are the same.
-func testQuantize(s *Set, x []float32) error {
+func testQuantize(s, ref *Set, x []float32) error {
 	size := len(x) / quant.ActBlock * 2 * quant.ActBytes
 	want, got := quant.NewActs(size), quant.NewActs(size)
 	check := func(row int, what string) error {
@@ -126,9 +128,22 @@ func testQuantize(s *Set, x []float32) error {
 	err := check(1, "plane 0")
 	s.QuantizeRefined(got, x, 2, 1, 0)
 	err = cmp.Or(err, check(1, "plane 0 of two"), check(0, "plane 1"))
-	quant.QuantizeKV(want, x, 2, 1)
-	s.QuantizeKV(got, x, 2, 1)
-	return cmp.Or(err, check(1, "keys and values"))
+	if err != nil {
+		return err
+	}
+	for _, block := range []int{32, 64} {
+		var values [2][]float32
+		var kept [2][]byte
+		for i, a := range []*Attention{&ref.Attention, &s.Attention} {
+			values[i], kept[i] = append(slices.Clone(x), make([]float32, len(x)/block)...), make([]byte, len(x))
+			a.Hadamard(values[i][:len(x)], block, 0.125)
+			a.QuantizeKV(kept[i], values[i][len(x):], values[i][:len(x)], block)
+		}
+		if !slices.Equal(values[0], values[1]) || !bytes.Equal(kept[0], kept[1]) {
+			return fmt.Errorf("kernel set %s: quantize: keys and values in blocks of %d", s.Name, block)
+		}
+	}
+	return nil
 }
 
 func testVectorKernels(s, ref *Set, x []float32) error {

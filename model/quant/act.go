@@ -66,20 +66,14 @@ func NewActs(n int) []byte {
 // the integers 2 % smaller in the mean than they could be. A block without a magnitude of 2^-93 becomes zeros. A block with a magnitude of
 // 2^106 and more, a NaN or an infinity gets D = S = SA = SB = NaN and Q = 0, so that products with it show the fault instead of a
 // plausible number. It panics if the lengths do not fit.
-func Quantize(dst []byte, x []float32, n, t int) { quantizeRow(dst, x, n, t, scaleTail) }
-
-// QuantizeKV is Quantize with all bits of the scale, max|x|/127: for keys and values, where the scale is kept and not multiplied.
-func QuantizeKV(dst []byte, x []float32, n, t int) { quantizeRow(dst, x, n, t, 0) }
-
-// quantizeRow is Quantize with scales rounded up so that the bits of tail are zero.
-func quantizeRow(dst []byte, x []float32, n, t int, tail uint32) {
+func Quantize(dst []byte, x []float32, n, t int) {
 	if len(x)%ActBlock != 0 || t < 0 || t >= n {
 		panic(fmt.Sprintf("quant: %d activations as row %d of %d: want a multiple of %d", len(x), t, n, ActBlock))
 	}
 	mustAtLeast("quantised activations", len(dst), len(x)/ActBlock*n*ActBytes)
 	acts := ActsOf(dst)
 	for b := range len(x) / ActBlock {
-		quantizeBlock(&acts[b*n+t], x[b*ActBlock:][:ActBlock], tail)
+		quantizeBlock(&acts[b*n+t], x[b*ActBlock:][:ActBlock])
 	}
 }
 
@@ -94,12 +88,12 @@ func QuantizeRefined(dst []byte, x []float32, n, t, low int) {
 		for i := range rest {
 			rest[i] = x[b*ActBlock+i] - float32(a.D*float32(a.Q[i]))
 		}
-		quantizeBlock(&acts[b*n+low], rest[:], scaleTail)
+		quantizeBlock(&acts[b*n+low], rest[:])
 	}
 }
 
 // quantizeBlock fills a from x, (32). One reciprocal serves the block: divisions are dear on small cores.
-func quantizeBlock(a *Act, x []float32, tail uint32) {
+func quantizeBlock(a *Act, x []float32) {
 	var top uint32 // as integers magnitudes have the order of their values, with infinity and NaN above all finite ones
 	for _, v := range x {
 		top = max(top, math.Float32bits(v)&^(1<<31))
@@ -114,7 +108,7 @@ func quantizeBlock(a *Act, x []float32, tail uint32) {
 		return
 	}
 	d := math.Float32bits(math.Float32frombits(top) * float32(1.0/127))
-	d = (d + tail) &^ tail
+	d = (d + scaleTail) &^ scaleTail
 	a.D, a.M = math.Float32frombits(d), d&exponentBits+exactOffset
 	inverse := 1 / a.D
 	var sums [2]int32

@@ -19,7 +19,7 @@ import (
 // Each number of a query is computed from its own row alone and in the order stated here, whatever the number of rows, so a
 // query's result does not depend on what shares its call.
 
-// KeyTile writes the keys of a block to dst (KVColumns, 64) as float32, with one rounding for Q8 and Q4; of the 64 positions
+// KeyTile writes the keys of a block to dst (KVColumns, 64) as float32, turned and with one rounding for Q8 and Q4; of the 64 positions
 // those of the panels of 16 that hold the first n, n in [1, 64]. It panics if a length does not fit.
 func KeyTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 	columns := f.KVColumns(headDim)
@@ -31,13 +31,13 @@ func KeyTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 				dst[at] = f16At(block, 2*((pos/kvLanes*headDim+k)*kvLanes+pos%kvLanes))
 				continue
 			}
-			difference := float32(f.integer(block, true, columns, pos, k)) * f.scale(block, columns, k/kvBlock, pos)
+			difference := float32(f.integer(block, true, columns, pos, k)) * f.scale(block, columns, k/f.KVBlock(columns), pos)
 			dst[at] = difference + f32At(block, f.ValueBytes(headDim)+4*k)
 		}
 	}
 }
 
-// ValueTile writes the values of the first n positions of a block to dst (64, KVWidth) as float32, exactly; n in [1, 64].
+// ValueTile writes the values of the first n positions of a block to dst (64, KVWidth) as float32, exactly, turned for Q4; n in [1, 64].
 // Columns from KVColumns on stay as they are. It panics if a length does not fit.
 func ValueTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 	columns, width := f.KVColumns(headDim), f.KVWidth(headDim)
@@ -49,7 +49,7 @@ func ValueTile(f KVFormat, dst []float32, block []byte, headDim, n int) {
 				dst[at] = f16At(block, 2*(pos*headDim+k))
 				continue
 			}
-			dst[at] = float32(f.integer(block, false, columns, pos, k)) * f.scale(block, columns, k/kvBlock, pos)
+			dst[at] = float32(f.integer(block, false, columns, pos, k)) * f.scale(block, columns, k/f.KVBlock(columns), pos)
 		}
 	}
 }
@@ -177,9 +177,67 @@ func Rotate(x []float32, heads, headDim int, cos, sin []float32, scale float32) 
 	}
 }
 
+// Hadamard multiplies each block of x, a power of two of values, with the Hadamard matrix of that order and then with scale, in
+// place: twice is the block times its length times both scales, and it keeps products of vectors but for that factor. It
+// spreads what is in one place over all (Ashkboos et al. 2024, arXiv 2404.00456). In steps of h = 1, 2, 4, ...,
+// (a, b) h places apart become (a+b, a-b). It panics if the lengths do not fit.
+func Hadamard(x []float32, block int, scale float32) {
+	if block < 1 || block&(block-1) != 0 || len(x)%block != 0 {
+		panic(fmt.Sprintf("quant: %d values in blocks of %d to turn", len(x), block))
+	}
+	for h := 1; h < block; h *= 2 {
+		for i := 0; i < len(x); i += 2 * h {
+			first, second := x[i:i+h], x[i+h:i+2*h]
+			for j, a := range first {
+				b := second[j]
+				first[j], second[j] = a+b, a-b
+			}
+		}
+	}
+	for i := range x {
+		x[i] *= scale
+	}
+}
+
+// QuantizeKV turns blocks of x into signed bytes, dst, and a scale for each block: with top the largest magnitude of a block,
+//
+//	scale = top/127;  integer = round(x * (127/top)), to nearest even
+//
+// A block whose top is at most 2^-100 becomes zeros with scale zero; one with a NaN or an infinity gets a scale that is no
+// finite number, and integers that mean nothing. block is a multiple of 32 and divides the length of x. It panics if a length
+// does not fit.
+func QuantizeKV(dst []byte, scale, x []float32, block int) {
+	if block < kvBlock || block%kvBlock != 0 || len(x)%block != 0 {
+		panic(fmt.Sprintf("quant: %d keys or values in blocks of %d", len(x), block))
+	}
+	mustAtLeast("integers", len(dst), len(x))
+	mustAtLeast("scales", len(scale), len(x)/block)
+	for b := range len(x) / block {
+		var top uint32
+		for _, f := range x[b*block:][:block] {
+			top = max(top, math.Float32bits(f)&0x7fffffff)
+		}
+		largest := math.Float32frombits(top)
+		scale[b] = largest / kvLevels
+		levels := kvLevels / largest
+		if largest <= rowLeast {
+			scale[b], levels = 0, 0
+		}
+		for i, f := range x[b*block:][:block] {
+			q := int32(0)
+			if largest <= math.MaxFloat32 {
+				q = int32(math.RoundToEven(float64(f * levels)))
+			}
+			dst[b*block+i] = byte(q)
+		}
+	}
+}
+
 const (
 	// rowLevels is the largest magnitude of QuantizeRows: two planes of signed bytes hold it, 127*256 + 127.
 	rowLevels = 127*256 + 127
+	// kvLevels is the largest magnitude of QuantizeKV.
+	kvLevels = 127
 	// rowLeast is the largest magnitude that counts as none, so that the levels per unit stay finite.
 	rowLeast = 0x1p-100
 )
@@ -250,7 +308,8 @@ func checkRows(dst, scale, sum, x, stride, factor, m, blocks, n, per int) {
 func KeyScores(f KVFormat, scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys []byte, headDim, m, n int) {
 	checkIntegers(f, headDim, m, n)
 	mustLen("key bytes", len(keys), f.KeyBytes(headDim))
-	blocks := headDim / kvBlock
+	size := f.KVBlock(headDim)
+	blocks := headDim / size
 	mustAtLeast("scores", len(scores), m*KVPage)
 	mustAtLeast("integers of queries", len(q), 2*m*headDim)
 	mustAtLeast("scales", len(scale), m)
@@ -270,8 +329,8 @@ func KeyScores(f KVFormat, scores []float32, q []byte, scale []float32, sum []in
 			score := base
 			for b := range blocks {
 				var d int32
-				for k, i := range integers[pos*headDim+b*kvBlock:][:kvBlock] {
-					d += i16At(q, r*headDim+b*kvBlock+k) * i
+				for k, i := range integers[pos*headDim+b*size:][:size] {
+					d += i16At(q, r*headDim+b*size+k) * i
 				}
 				score = fma(float32(d)*scale[r], f.scale(keys, headDim, b, pos), score)
 			}
@@ -281,8 +340,8 @@ func KeyScores(f KVFormat, scores []float32, q []byte, scale []float32, sum []in
 }
 
 // MixValues adds weighted values of a block in f, Q8 or Q4, to m rows of results: out (m, headDim). p, scale and sum are what
-// QuantizeRows makes of the weights of n positions with the scales of the values as factors: one vector for each block of 32
-// columns, with one sum. With d the integer product of a column,
+// QuantizeRows makes of the weights of n positions with the scales of the values as factors: one vector for each block of
+// columns, KVBlock, with one sum. With d the integer product of a column,
 //
 //	out = fma(d, scale of the block of columns, keep*out)
 //
@@ -290,7 +349,8 @@ func KeyScores(f KVFormat, scores []float32, q []byte, scale []float32, sum []in
 func MixValues(f KVFormat, out []float32, p []byte, scale []float32, sum []int32, keep []float32, values []byte, headDim, m, n int) {
 	checkIntegers(f, headDim, m, n)
 	mustLen("value bytes", len(values), f.ValueBytes(headDim))
-	blocks := headDim / kvBlock
+	size := f.KVBlock(headDim)
+	blocks := headDim / size
 	mustAtLeast("results", len(out), m*headDim)
 	mustAtLeast("integers of weights", len(p), 2*m*blocks*n)
 	mustAtLeast("scales", len(scale), m*blocks)
@@ -300,7 +360,7 @@ func MixValues(f KVFormat, out []float32, p []byte, scale []float32, sum []int32
 	for r := range m {
 		for k := range headDim {
 			var d int32
-			v := r*blocks + k/kvBlock
+			v := r*blocks + k/size
 			for pos := range n {
 				d += i16At(p, v*n+pos) * integers[pos*headDim+k]
 			}

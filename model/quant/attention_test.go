@@ -3,6 +3,7 @@ package quant_test
 import (
 	"bytes"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -30,18 +31,35 @@ func store(f quant.KVFormat, keys, values []byte, pos int, key, value []float32)
 		quant.ToF16(quant.ValueRow(values, pos), value)
 		return
 	}
-	columns := f.KVColumns(len(key))
-	acts := quant.NewActs(columns / quant.ActBlock * quant.ActBytes)
+	columns, block := f.KVColumns(len(key)), f.KVBlock(len(key))
+	integers, scale := make([]byte, columns), make([]float32, columns/block)
+	turned := turnedKey(f, key)
 	if pos == 0 {
-		f.FirstKey(keys, key)
+		f.FirstKey(keys, turned)
 	}
-	less := make([]float32, columns)
-	f.KeyDifference(less[:len(key)], keys, key)
-	quant.Quantize(acts, less, 1, 0)
-	f.StoreKey(keys, acts, pos)
-	copy(less, value)
-	quant.Quantize(acts, less, 1, 0)
-	f.StoreValue(values, acts, pos)
+	f.KeyDifference(turned, keys)
+	quant.QuantizeKV(integers, scale, turned, block)
+	f.StoreKey(keys, integers, scale, pos)
+	quant.QuantizeKV(integers, scale, turnedValue(f, value), block)
+	f.StoreValue(values, integers, scale, pos)
+}
+
+// turnedKey is a key as Q8 and Q4 keep it, but for rounding.
+func turnedKey(f quant.KVFormat, key []float32) []float32 {
+	x := append(slices.Clone(key), make([]float32, f.KVColumns(len(key))-len(key))...)
+	if by, _ := f.KeyTurn(len(key)); f != quant.KVF16 {
+		quant.Hadamard(x, f.KVBlock(len(key)), by)
+	}
+	return x
+}
+
+// turnedValue is turnedKey for a value.
+func turnedValue(f quant.KVFormat, value []float32) []float32 {
+	x := append(slices.Clone(value), make([]float32, f.KVColumns(len(value))-len(value))...)
+	if by, _, turned := f.ValueTurn(len(value)); turned {
+		quant.Hadamard(x, f.KVBlock(len(value)), by)
+	}
+	return x
 }
 
 // What is stored at a position comes back from the tiles, within the rounding of the format, after any other position was
@@ -69,9 +87,10 @@ func TestKVTilesReturnWhatWasStored(t *testing.T) {
 			quant.KeyTile(f, keyTile, keys, dim, quant.KVPage)
 			quant.ValueTile(f, valueTile, values, dim, quant.KVPage)
 			for pos := range quant.KVPage {
-				for k := range dim {
-					near(t, f, keyTile[k*quant.KVPage+pos], want[pos][0], want[0][0], k)
-					near(t, f, valueTile[pos*width+k], want[pos][1], make([]float32, dim), k)
+				key, first, value := turnedKey(f, want[pos][0]), turnedKey(f, want[0][0]), turnedValue(f, want[pos][1])
+				for k := range key {
+					near(t, f, keyTile[k*quant.KVPage+pos], key, first, k)
+					near(t, f, valueTile[pos*width+k], value, make([]float32, len(value)), k)
 				}
 			}
 		}
@@ -84,7 +103,8 @@ func near(t *testing.T, f quant.KVFormat, got float32, row, first []float32, k i
 	limit := max(math.Abs(float64(row[k]))/2048, 0x1p-25) // half a step of a subnormal
 	if f != quant.KVF16 {
 		var top float64
-		for i := k / 32 * 32; i < min(len(row), k/32*32+32); i++ {
+		block := f.KVBlock(len(row))
+		for i := k / block * block; i < k/block*block+block; i++ {
 			top = max(top, math.Abs(float64(row[i])-float64(first[i])))
 		}
 		limit = top/127*0.6 + 1e-6
@@ -177,6 +197,100 @@ func TestAttentionSteps(t *testing.T) {
 }
 
 // Turning keeps the length of a pair, turns by the angle, and leaves the other columns but for the scale.
+// The matrix by its definition: entry (i, j) is -1 to the number of ones that i and j have in common, in base 2.
+func TestHadamard(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, block := range []int{1, 2, 32, 64} {
+		x := normals(rng, 3*block)
+		got := slices.Clone(x)
+		quant.Hadamard(got, block, 0.5)
+		for i, f := range got {
+			var want float64
+			for j, v := range x[i/block*block:][:block] {
+				want += float64(v) * float64(1-2*(bits.OnesCount(uint(i%block&j))&1)) / 2
+			}
+			if math.Abs(float64(f)-want) > 1e-5 {
+				t.Fatalf("order %d: value %d is %g, want %g", block, i, f, want)
+			}
+		}
+		quant.Hadamard(got, block, 2/float32(block))
+		for i, f := range got {
+			if math.Abs(float64(f-x[i])) > 1e-5 {
+				t.Fatalf("order %d: turned back, value %d is %g, was %g", block, i, f, x[i])
+			}
+		}
+	}
+}
+
+// A product of a turned key with a turned query is that of both as they were, and a turned result turns back, for any head.
+func TestTurnsKeepProducts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, f := range []quant.KVFormat{quant.KVQ8, quant.KVQ4} {
+		for _, dim := range kvDims {
+			key, query := normals(rng, dim), normals(rng, dim)
+			turned, by := turnedKey(f, query), float32(0)
+			first, second := f.KeyTurn(dim)
+			if by = second / first; first <= 0 || second <= 0 {
+				t.Fatalf("%v, %d columns: turns of %g and %g", f, dim, first, second)
+			}
+			var want, got float64
+			for k, v := range turnedKey(f, key) {
+				got += float64(v) * float64(turned[k]*by)
+			}
+			for k, v := range key {
+				want += float64(v) * float64(query[k])
+			}
+			if math.Abs(got-want) > 1e-4 {
+				t.Errorf("%v, %d columns: product %g, want %g", f, dim, got, want)
+			}
+			value := turnedValue(f, key)
+			if _, back, is := f.ValueTurn(dim); is {
+				quant.Hadamard(value, f.KVBlock(dim), back)
+			}
+			for k, v := range key {
+				if math.Abs(float64(value[k]-v)) > 1e-5 {
+					t.Fatalf("%v, %d columns: column %d of a value comes back as %g, was %g", f, dim, k, value[k], v)
+				}
+			}
+		}
+	}
+}
+
+// Integers are within half a step, the largest is 127, and scales are of each block.
+func TestQuantizeKV(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for _, block := range []int{32, 64} {
+		for e := -90; e <= 120; e += 7 {
+			x := normals(rng, 4*block)
+			for i := range x {
+				x[i] = float32(math.Ldexp(float64(x[i]), e+i/block))
+			}
+			got, scale := make([]byte, len(x)), make([]float32, 4)
+			quant.QuantizeKV(got, scale, x, block)
+			for b := range scale {
+				var top float64
+				for i, v := range x[b*block:][:block] {
+					top = max(top, math.Abs(float64(v)))
+					if off := math.Abs(float64(v)/float64(scale[b]) - float64(int8(got[b*block+i]))); off > 0.5+127*0x1p-22 {
+						t.Fatalf("value %g, scale %g: %d", v, scale[b], int8(got[b*block+i]))
+					}
+				}
+				if math.Abs(float64(scale[b])*127/top-1) > 0x1p-22 {
+					t.Fatalf("largest magnitude %g: scale %g", top, scale[b])
+				}
+			}
+		}
+	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		x, scale := make([]float32, 64), make([]float32, 2)
+		x[3], x[40] = float32(bad), 1e-31
+		quant.QuantizeKV(make([]byte, 64), scale, x, 32)
+		if s := float64(scale[0]); !math.IsNaN(s) && !math.IsInf(s, 0) || scale[1] != 0 {
+			t.Errorf("%v and almost nothing have scales %v", bad, scale)
+		}
+	}
+}
+
 func TestRotate(t *testing.T) {
 	x := []float32{3, 4, 1, 0, 5, 6}
 	quant.Rotate(x, 1, 6, []float32{0, 0.6}, []float32{1, 0.8}, 2)
@@ -201,6 +315,11 @@ func TestAttentionPanics(t *testing.T) {
 		"short scale":     func() { quant.TileProduct(f, 64, f, 64, f, 64, 2, 8, 16, f[:1]) },
 		"softmax columns": func() { quant.SoftmaxTile(f, 1, 80, f, f, f) },
 		"softmax sums":    func() { quant.SoftmaxTile(f, 2, 64, f, f[:31], f) },
+		"turned part":     func() { quant.Hadamard(f[:40], 32, 1) },
+		"turned order":    func() { quant.Hadamard(f[:48], 48, 1) },
+		"integers":        func() { quant.QuantizeKV(block[:63], f, f[:64], 64) },
+		"integers' scale": func() { quant.QuantizeKV(block, f[:1], f[:64], 32) },
+		"part of a block": func() { quant.QuantizeKV(block, f, f[:96], 64) },
 		"rotation":        func() { quant.Rotate(f[:8], 1, 8, f[:5], f[:5], 1) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,12 +10,13 @@ import (
 // layers with 192 key columns, small against a context, and two tiles of 64 by 64 float32 still fit a first-level cache.
 const KVPage = 64
 
-// kvLanes is the number of positions or columns of a panel, kvBlock the number of columns with a scale of their own, and
-// kvDepth the number of values of a lane that lie side by side, as many as an integer product adds up.
+// kvLanes is the number of positions or columns of a panel, kvDepth the number of values of a lane that lie side by side, as
+// many as an integer product adds up, and kvBlock and kvMostBlock how many columns share a scale: see KVBlock.
 const (
-	kvLanes = 16
-	kvBlock = 32
-	kvDepth = 4
+	kvLanes     = 16
+	kvDepth     = 4
+	kvBlock     = 32
+	kvMostBlock = 64
 )
 
 // KVFormat says how keys and values are kept. For one head and the positions of one page:
@@ -28,11 +29,13 @@ const (
 // (headDim/16, 16, 16, 4): in both, lane l of a panel has four values side by side, of adjacent columns for keys and of
 // adjacent positions for values. Q8 keeps a value plus 128 as a byte; Q4 a value plus 8, and a byte has that of an even four
 // in its lower and that of the following odd four in its upper half. A value is the integer times a little-endian binary16
-// scale for 32 columns of a position; the scales, (headDim/32, 64), follow.
+// scale for a block of columns of a position, KVBlock; the scales, (headDim/KVBlock, 64), follow.
 //
 // Keys have a few columns that are large and nearly the same in all positions (Liu et al. 2024, arXiv 2402.02750), whose
-// scale would be too coarse for the others. So Q8 and Q4 keep the differences to the first key of the page, which is itself
-// kept after the scales, (headDim) little-endian float32; a key is fma(integer, scale, first key).
+// scale would be too coarse for the others. Against both: Q8 and Q4 keep keys turned (KeyTurn), which spreads a large column
+// over its whole block, and turn the queries as well, so that no product changes; and they keep differences to the first
+// key of the page, which is itself kept after the scales, (headDim) little-endian float32. A turned key is
+// fma(integer, scale, first key). Q4 keeps values turned too (ValueTurn), and the results are turned back.
 type KVFormat uint8
 
 // The formats; the zero value is F16.
@@ -83,6 +86,30 @@ func (f KVFormat) KVColumns(headDim int) int {
 	return (headDim + kvBlock - 1) / kvBlock * kvBlock
 }
 
+// KVBlock returns the number of columns of a head that share a scale in Q8 and Q4: 64 where the columns are whole blocks of
+// that, 32 otherwise. What is turned is turned within these blocks.
+func (f KVFormat) KVBlock(headDim int) int {
+	if f.KVColumns(headDim)%kvMostBlock == 0 {
+		return kvMostBlock
+	}
+	return kvBlock
+}
+
+// kvTurn is the factor of what is kept turned: the length of a block stays about what it was, and the factor is exact.
+const kvTurn = 1.0 / 8
+
+// KeyTurn returns the factors with which Hadamard turns keys before they are stored in f, Q8 or Q4, and queries: the
+// products of both are those of before.
+func (f KVFormat) KeyTurn(headDim int) (keys, queries float32) {
+	return kvTurn, 1 / (kvTurn * float32(f.KVBlock(headDim)))
+}
+
+// ValueTurn is KeyTurn for values and results, and reports whether f turns those: with 8 bits it makes no difference.
+func (f KVFormat) ValueTurn(headDim int) (values, results float32, turned bool) {
+	values, results = f.KeyTurn(headDim)
+	return values, results, f == KVQ4
+}
+
 // KVWidth is the row length of results for values in format f: KVColumns rounded up to whole vectors of 16.
 func (f KVFormat) KVWidth(headDim int) int {
 	return (f.KVColumns(headDim) + kvLanes - 1) / kvLanes * kvLanes
@@ -90,10 +117,7 @@ func (f KVFormat) KVWidth(headDim int) int {
 
 // integerBytes returns the size of the integers of one head in one page.
 func (f KVFormat) integerBytes(headDim int) int {
-	if f == KVQ4 {
-		return KVPage * f.KVColumns(headDim) / 2
-	}
-	return KVPage * f.KVColumns(headDim)
+	return KVPage * f.KVColumns(headDim) * f.bits() / 8
 }
 
 // ValueBytes returns the size of the values of one head in one page.
@@ -101,7 +125,7 @@ func (f KVFormat) ValueBytes(headDim int) int {
 	if f == KVF16 {
 		return KVPage * headDim * 2
 	}
-	return f.integerBytes(headDim) + f.KVColumns(headDim)/kvBlock*KVPage*2
+	return f.integerBytes(headDim) + f.KVColumns(headDim)/f.KVBlock(headDim)*KVPage*2
 }
 
 // KeyBytes returns the size of the keys of one head in one page.
@@ -122,104 +146,107 @@ func KeyF16(block, row []byte, pos int) {
 	}
 }
 
-// FirstKey prepares an empty block of keys in f, Q8 or Q4, for the key of position 0, and those that follow.
+// FirstKey prepares an empty block of keys in f, Q8 or Q4, for the turned key of position 0, (KVColumns), and those that follow.
 func (f KVFormat) FirstKey(block []byte, key []float32) {
 	mustLen("key bytes", len(block), f.KeyBytes(len(key)))
 	first := block[f.ValueBytes(len(key)):]
-	clear(first)
 	for k, x := range key {
 		binary.LittleEndian.PutUint32(first[4*k:], math.Float32bits(x))
 	}
 }
 
-// KeyDifference sets dst to what a block of keys in f, Q8 or Q4, keeps of key: its difference to the first key.
-func (f KVFormat) KeyDifference(dst []float32, block []byte, key []float32) {
-	mustLen("differences", len(dst), len(key))
+// KeyDifference turns a turned key, (KVColumns), into what a block of keys in f, Q8 or Q4, keeps of it: its difference to the
+// first key.
+func (f KVFormat) KeyDifference(key []float32, block []byte) {
 	mustLen("key bytes", len(block), f.KeyBytes(len(key)))
 	first := block[f.ValueBytes(len(key)):]
-	for k, x := range key {
-		dst[k] = x - f32At(first, 4*k)
+	for k := range key {
+		key[k] -= f32At(first, 4*k)
 	}
 }
 
-// StoreKey stores the key of position pos of a page, the blocks of acts (KVColumns/32) of its KeyDifference, in a block of
-// keys in f: in Q8 the integers as they are, in Q4 as fourBits makes them. The scale is rounded to binary16, which moves a
-// value by less than 0.1 of its own rounding.
-func (f KVFormat) StoreKey(block, acts []byte, pos int) {
-	all := ActsOf(acts)
-	columns := len(all) * kvBlock
+// StoreKey stores the key of position pos of a page, what QuantizeKV makes of its KeyDifference: the integers, (KVColumns)
+// signed bytes, of which Q4 spoils the order, and the scales. In Q8 the integers are kept as they are, in Q4 as fourBits makes
+// them. A scale is rounded to binary16, which moves a value by less than 0.1 of its own rounding.
+func (f KVFormat) StoreKey(block, integers []byte, scale []float32, pos int) {
+	columns := len(integers)
 	mustLen("key bytes", len(block), f.KeyBytes(columns))
-	four := pos / kvLanes * columns / kvDepth // of the panel's first columns
-	for b := range all {
-		var four4 [kvBlock]byte
-		scale := all[b].D
+	f.putScales(block, integers, scale, pos)
+	panel := block[pos/kvLanes*columns*kvLanes*f.bits()/8:]
+	lane := panel[pos%kvLanes*kvDepth:]
+	for k := 0; k < columns; k += kvDepth {
+		four := binary.LittleEndian.Uint32(integers[k:])
 		if f == KVQ4 {
-			scale = fourBits(&four4, &all[b])
-		}
-		for k := 0; k < kvBlock; k += 2 * kvDepth {
-			at := ((four+(b*kvBlock+k)/kvDepth)*kvLanes + pos%kvLanes) * kvDepth
-			if f == KVQ4 {
-				low, high := binary.LittleEndian.Uint32(four4[k:]), binary.LittleEndian.Uint32(four4[k+kvDepth:])
-				binary.LittleEndian.PutUint32(block[(at-pos%kvLanes*kvDepth)/2+pos%kvLanes*kvDepth:], low|high<<4)
-				continue
-			}
-			for i, q := range all[b].Q[k : k+2*kvDepth] {
-				block[at+i/kvDepth*kvLanes*kvDepth+i%kvDepth] = byte(q) + 128
-			}
-		}
-		f.putScale(block, columns, b, pos, scale)
-	}
-}
-
-// StoreValue stores the value of position pos, the blocks of acts, in a block of values, as StoreKey stores a difference.
-func (f KVFormat) StoreValue(block, acts []byte, pos int) {
-	all := ActsOf(acts)
-	columns := len(all) * kvBlock
-	mustLen("value bytes", len(block), f.ValueBytes(columns))
-	for b := range all {
-		// 16 columns, and their other half a panel further, each with its fours of positions.
-		const panel = KVPage * kvLanes
-		at := 2*b*panel + pos/kvDepth*kvLanes*kvDepth + pos%kvDepth
-		if f == KVQ8 {
-			for k, q := range all[b].Q {
-				block[at+k/kvLanes*panel+k%kvLanes*kvDepth] = byte(q) + 128
-			}
-			f.putScale(block, columns, b, pos, all[b].D)
+			k += kvDepth
+			four |= binary.LittleEndian.Uint32(integers[k:]) << 4
+			binary.LittleEndian.PutUint32(lane[(k-kvDepth)/2*kvLanes:], four)
 			continue
 		}
-		var integers [kvBlock]byte
-		f.putScale(block, columns, b, pos, fourBits(&integers, &all[b]))
-		at = b*panel + pos/(2*kvDepth)*kvLanes*kvDepth + pos%kvDepth
-		shift := pos / kvDepth % 2 * 4
-		for k, q := range integers {
-			p := &block[at+k/kvLanes*panel/2+k%kvLanes*kvDepth]
+		binary.LittleEndian.PutUint32(lane[k*kvLanes:], four^0x80808080)
+	}
+}
+
+// StoreValue stores the value of position pos, or what ValueTurn makes of it, as StoreKey stores a difference.
+func (f KVFormat) StoreValue(block, integers []byte, scale []float32, pos int) {
+	columns := len(integers)
+	mustLen("value bytes", len(block), f.ValueBytes(columns))
+	f.putScales(block, integers, scale, pos)
+	const lanes = kvLanes * kvDepth
+	size := KVPage * kvLanes * f.bits() / 8
+	for ; len(integers) > 0; integers, block = integers[kvLanes:], block[size:] {
+		if f == KVQ8 {
+			four := block[pos/kvDepth*lanes:][:lanes]
+			for k, q := range integers[:kvLanes] {
+				four[k*kvDepth+pos%kvDepth] = q ^ 0x80
+			}
+			continue
+		}
+		four, shift := block[pos/(2*kvDepth)*lanes:][:lanes], pos/kvDepth%2*4
+		for k, q := range integers[:kvLanes] {
+			p := &four[k*kvDepth+pos%kvDepth]
 			*p = *p&^(15<<shift) | q<<shift
 		}
 	}
 }
 
-// putScale stores the scale of block b of position pos.
-func (f KVFormat) putScale(block []byte, columns, b, pos int, scale float32) {
-	binary.LittleEndian.PutUint16(block[f.integerBytes(columns)+(b*KVPage+pos)*2:], F32ToF16(scale))
+// putScales stores the scales of position pos. For Q4 it makes the integers such of 4 bits, plus 8.
+func (f KVFormat) putScales(block, integers []byte, scale []float32, pos int) {
+	columns, size := len(integers), f.KVBlock(len(integers))
+	mustAtLeast("scales", len(scale), columns/size)
+	for b := range columns / size {
+		d := scale[b]
+		if f == KVQ4 {
+			d = fourBits(integers[b*size:][:size], d)
+		}
+		binary.LittleEndian.PutUint16(block[f.integerBytes(columns)+(b*KVPage+pos)*2:], F32ToF16(d))
+	}
 }
 
-// fourBits turns the integers of a block into such of 4 bits, plus 8, and returns their scale: that of the value with the
-// largest magnitude as -8, so that all of [-8, 7] is used (as in the weight format Q4_0, ggml-quants.c,
+// bits is the size of an integer of f, Q8 or Q4.
+func (f KVFormat) bits() int {
+	if f == KVQ4 {
+		return 4
+	}
+	return 8
+}
+
+// fourBits turns the signed bytes of a block with a scale into integers of 4 bits, plus 8, and returns their scale: that of the
+// value with the largest magnitude as -8, so that all of [-8, 7] is used (as in the weight format Q4_0, ggml-quants.c,
 // quantize_row_q4_0_ref). Rounding twice, to 8 bits before, moves few values.
-func fourBits(dst *[kvBlock]byte, a *Act) (scale float32) {
+func fourBits(integers []byte, scale float32) float32 {
 	sign := int32(1)
-	for _, q := range a.Q {
-		if q == -127 || q == 127 {
-			sign = -int32(q) / 127
+	for _, b := range integers {
+		if q := int32(int8(b)); q == -127 || q == 127 {
+			sign = -q / 127
 			break
 		}
 	}
-	for k, q := range a.Q {
+	for k, b := range integers {
 		// round(q*8/127), away from zero upwards, as an unsigned division: 2*127*16 makes it positive.
-		n := (uint32(sign*int32(q)*16+127+2*127*16) / (2 * 127)) - 16
-		dst[k] = byte(min(int32(n)+8, 15))
+		n := (uint32(sign*int32(int8(b))*16+127+2*127*16) / (2 * 127)) - 16
+		integers[k] = byte(min(int32(n)+8, 15))
 	}
-	return float32(sign) * a.D * (127.0 / 8)
+	return float32(sign) * scale * (127.0 / 8)
 }
 
 // integer returns the integer of column k, minus its offset, of position pos in a block of keys or values.
@@ -234,7 +261,7 @@ func (f KVFormat) integer(block []byte, keys bool, columns, pos, k int) int32 {
 	return int32(block[(four*kvLanes+lane)*kvDepth+at]) - 128
 }
 
-// Scales returns the scales of a block of values in f, Q8 or Q4: (columns/32, 64) binary16.
+// Scales returns the scales of a block of values in f, Q8 or Q4: (columns/KVBlock, 64) binary16.
 func (f KVFormat) Scales(block []byte, columns int) []byte {
 	return block[f.integerBytes(columns):f.ValueBytes(columns)]
 }

@@ -48,9 +48,8 @@ func quantize(x []float32, n int) []byte {
 	return out
 }
 
-// quantizeScales checks blocks against the documentation, whose scale is what scale makes of max|x|/127.
-func quantizeScales(t *testing.T, quantize func(dst []byte, x []float32, n, t int), scale func(d float64) (least, most float64)) {
-	t.Helper()
+// Blocks are what the documentation says.
+func TestQuantize(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 500 {
 		x := normal(rng, 64)
@@ -58,7 +57,7 @@ func quantizeScales(t *testing.T, quantize func(dst []byte, x []float32, n, t in
 			x[i] *= float32(math.Exp(rng.NormFloat64() * 10))
 		}
 		acts := quant.NewActs(2 * quant.ActBytes)
-		quantize(acts, x, 1, 0)
+		quant.Quantize(acts, x, 1, 0)
 		for b, a := range quant.ActsOf(acts) {
 			var amax float64
 			var sums [2]int32
@@ -70,8 +69,10 @@ func quantizeScales(t *testing.T, quantize func(dst []byte, x []float32, n, t in
 					t.Fatalf("value %v, scale %v: %d, off by %v", v, a.D, q, off)
 				}
 			}
-			if least, most := scale(amax / 127); float64(a.D) < least*(1-0x1p-22) || float64(a.D) > most*(1+0x1p-22) {
-				t.Fatalf("largest magnitude %v: scale %v, want %v to %v", amax, a.D, least, most)
+			_, exp := math.Frexp(amax / 127)
+			steps := math.Ceil(math.Ldexp(amax/127, 5-exp) * (1 - 0x1p-22)) // of five bits; the scale is rounded up from a float32
+			if want := math.Ldexp(steps, exp-5); math.Abs(float64(a.D)/want-1) > 0x1p-22 {
+				t.Fatalf("largest magnitude %v: scale %v, want %v", amax, a.D, want)
 			}
 			sum := sums[0] + sums[1]
 			want := quant.Act{
@@ -93,18 +94,6 @@ func quantizeScales(t *testing.T, quantize func(dst []byte, x []float32, n, t in
 			}
 		}
 	}
-}
-
-func TestQuantize(t *testing.T) {
-	quantizeScales(t, quant.Quantize, func(d float64) (least, most float64) {
-		_, e := math.Frexp(d)
-		steps := math.Ceil(math.Ldexp(d, 5-e) * (1 - 0x1p-22)) // of five bits; the scale is rounded up from a float32
-		return math.Ldexp(steps, e-5), math.Ldexp(steps, e-5)
-	})
-}
-
-func TestQuantizeKV(t *testing.T) {
-	quantizeScales(t, quant.QuantizeKV, func(d float64) (least, most float64) { return d, d })
 }
 
 // A refined input is the first plane as always, and what it leaves as the second.
