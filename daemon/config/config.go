@@ -64,8 +64,7 @@ type Model struct {
 	// Kernels is the name of a kernel set such as "avx2" or "generic", or "auto" for the best that this machine has. Empty
 	// is refused.
 	Kernels string `toml:"kernels"`
-	// KV is how keys and values are kept: "f16", 2 bytes a value, or "q8", 1.1 bytes, for models whose heads have a multiple
-	// of 32 columns. Empty is refused.
+	// KV is how keys and values are kept: "f16", 2 bytes a value, "q8", 1.1 bytes, or "q4", 0.6 bytes. Empty is refused.
 	KV string `toml:"kv"`
 	// Pack is "auto" or "off". auto: a model whose matrices this machine reads faster interleaved is packed while the daemon
 	// runs, if there is room, and the packed file is used from the next start on. off: none is made or used. Empty is
