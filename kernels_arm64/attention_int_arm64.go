@@ -11,13 +11,22 @@ const (
 	// rowLevels and rowLeast are those of quant.QuantizeRows.
 	rowLevels = 127*256 + 127
 	rowLeast  = 0x1p-100
-	// sumRows is the number of rows of one panelSums.
-	sumRows = 4
+	// sumRows and dotRows are the most rows of one panelSums, without and with SDOT, which keeps two planes of sums.
+	sumRows, dotRows = 4, 3
 )
 
-// QuantizeRowsNEON is kernel.Attention.QuantizeRows for the products of this file; scales, integers and sums are those of the
+// QuantizeRowsNEON is kernel.Attention.QuantizeRows for the products with plain NEON; scales, integers and sums are those of the
 // reference.
 func QuantizeRowsNEON(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
+	quantizeRows(0, dst, scale, sum, x, stride, factor, m, blocks, n, per)
+}
+
+// QuantizeRowsDotProd is QuantizeRowsNEON for the products with SDOT; it needs plain NEON only.
+func QuantizeRowsDotProd(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
+	quantizeRows(1, dst, scale, sum, x, stride, factor, m, blocks, n, per)
+}
+
+func quantizeRows(planes int, dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int) {
 	vectors := m * blocks
 	must(m >= 1 && blocks >= 1, "rows and blocks, at least", min(m, blocks), 1)
 	must(per >= kvLanes && per%kvLanes == 0, "values of a sum, in whole vectors of", per, kvLanes)
@@ -49,7 +58,7 @@ func QuantizeRowsNEON(dst []byte, scale []float32, sum []int32, x []float32, str
 		case !(top <= math.MaxFloat32):
 			levels = 0
 		}
-		rowIntegersNEON(&dst[2*v*n], &sum[v*(n/per)], from, by, n, per, levels)
+		rowIntegersNEON(&dst[2*v*n], &sum[v*(n/per)], from, by, n, per, levels, planes)
 	}
 }
 
@@ -78,9 +87,49 @@ func checkIntegers(block, ahead []byte, bits, more, headDim, m, n int) (size int
 	return size, ahead
 }
 
-// panelSums runs the sums for rows rows, 1 to 4, over a panel of fours in 8 or 4 bits.
-func panelSums(bits, rows int, sum *[sumRows * kvLanes]int32, src, ahead, q *byte, stride, eights int) {
-	switch bits<<8 | rows {
+// panelKind is a way to multiply panels: of fours in 8 or 4 bits, with SDOT or without.
+type panelKind struct {
+	bits int
+	dot  bool
+}
+
+// rows is the most rows of one call of sums.
+func (k panelKind) rows() int {
+	if k.dot {
+		return dotRows
+	}
+	return sumRows
+}
+
+// offset is by how much the integers of the cache that sums has multiplied were too large: half their range, for they are kept
+// unsigned, but SDOT takes those of 8 bits as signed ones.
+func (k panelKind) offset() int {
+	if k.dot && k.bits == 8 {
+		return 0
+	}
+	return 1 << (k.bits - 1)
+}
+
+// sums runs the sums for some rows, at least one, over a panel.
+func (k panelKind) sums(rows int, sum *[sumRows * kvLanes]int32, src, ahead, q *byte, stride, eights int) {
+	const withDot = 1 << 16
+	which := k.bits<<8 | rows
+	if k.dot {
+		which |= withDot
+	}
+	switch which {
+	case withDot | 8<<8 | 1:
+		panelSumsQ8DotProd1(&sum[0], src, ahead, q, stride, eights)
+	case withDot | 8<<8 | 2:
+		panelSumsQ8DotProd2(&sum[0], src, ahead, q, stride, eights)
+	case withDot | 8<<8 | 3:
+		panelSumsQ8DotProd3(&sum[0], src, ahead, q, stride, eights)
+	case withDot | 4<<8 | 1:
+		panelSumsQ4DotProd1(&sum[0], src, ahead, q, stride, eights)
+	case withDot | 4<<8 | 2:
+		panelSumsQ4DotProd2(&sum[0], src, ahead, q, stride, eights)
+	case withDot | 4<<8 | 3:
+		panelSumsQ4DotProd3(&sum[0], src, ahead, q, stride, eights)
 	case 8<<8 | 1:
 		panelSumsQ8NEON1(&sum[0], src, ahead, q, stride, eights)
 	case 8<<8 | 2:
@@ -98,18 +147,15 @@ func panelSums(bits, rows int, sum *[sumRows * kvLanes]int32, src, ahead, q *byt
 	case 4<<8 | 4:
 		panelSumsQ4NEON4(&sum[0], src, ahead, q, stride, eights)
 	default:
-		panic(fmt.Sprintf("kernels: sums of %d rows in %d bits", rows, bits))
+		panic(fmt.Sprintf("kernels: sums of %d rows in %d bits", rows, k.bits))
 	}
 }
 
-// offset is what the integers of a cache have been moved by to be unsigned: half their range.
-func offset(bits int) int { return 1 << (bits - 1) }
-
 // keyScores is kernel.KeyScores for keys in 8 or 4 bits.
-func keyScores(bits int, scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
+func keyScores(k panelKind, scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
 	per := kvColumns(headDim)
 	blocks := headDim / per
-	size, far := checkIntegers(keys, ahead, bits, 4*headDim, headDim, m, n)
+	size, far := checkIntegers(keys, ahead, k.bits, 4*headDim, headDim, m, n)
 	must(len(scores) >= m*kvPage, "scores at least", len(scores), m*kvPage)
 	must(len(q) >= 2*m*headDim, "integers of queries at least", len(q), 2*m*headDim)
 	must(len(scale) >= m, "scales at least", len(scale), m)
@@ -119,25 +165,25 @@ func keyScores(bits int, scores []float32, q []byte, scale []float32, sum []int3
 	raceRead(q[:2*m*headDim])
 	raceRead(x[:m*headDim])
 	firstScoresNEON(&scores[0], &x[0], &keys[size+2*blocks*kvPage], headDim, m)
-	panel, part := kvLanes*headDim*bits/8, kvLanes*per*bits/8
+	panel, part := kvLanes*headDim*k.bits/8, kvLanes*per*k.bits/8
 	var d [sumRows * kvLanes]int32
 	for p := range (n + 2*kvLanes - 1) / (2 * kvLanes) * 2 {
 		for b := range blocks {
 			at, scales := p*panel+b*part, size+2*(b*kvPage+p*kvLanes)
-			for r := 0; r < m; r += sumRows {
-				rows := min(sumRows, m-r)
-				panelSums(bits, rows, &d, &keys[at], &far[at], &q[2*(r*headDim+b*per)], 2*headDim, per/8)
-				addScoresNEON(&scores[r*kvPage+p*kvLanes], &d[0], &keys[scales], &scale[r], &sum[r*blocks+b], 4*blocks, offset(bits), rows)
+			for r := 0; r < m; r += k.rows() {
+				rows := min(k.rows(), m-r)
+				k.sums(rows, &d, &keys[at], &far[at], &q[2*(r*headDim+b*per)], 2*headDim, per/8)
+				addScoresNEON(&scores[r*kvPage+p*kvLanes], &d[0], &keys[scales], &scale[r], &sum[r*blocks+b], 4*blocks, k.offset(), rows)
 			}
 		}
 	}
 }
 
 // mixValues is kernel.MixValues for values in 8 or 4 bits.
-func mixValues(bits int, out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
+func mixValues(k panelKind, out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
 	per := kvColumns(headDim)
 	blocks := headDim / per
-	_, far := checkIntegers(values, ahead, bits, 0, headDim, m, n)
+	_, far := checkIntegers(values, ahead, k.bits, 0, headDim, m, n)
 	must(n%kvLanes == 0, "positions, in whole vectors of", n, kvLanes)
 	must(len(out) >= m*headDim, "results at least", len(out), m*headDim)
 	must(len(p) >= 2*m*blocks*n, "integers of weights at least", len(p), 2*m*blocks*n)
@@ -146,36 +192,56 @@ func mixValues(bits int, out []float32, p []byte, scale []float32, sum []int32, 
 	must(len(keep) >= m, "factors at least", len(keep), m)
 	raceWrite(out[:m*headDim])
 	raceRead(p[:2*m*blocks*n])
-	panel := kvLanes * kvPage * bits / 8
+	panel := kvLanes * kvPage * k.bits / 8
 	var d [sumRows * kvLanes]int32
 	for c := range headDim / kvLanes {
 		b := c * kvLanes / per
-		for r := 0; r < m; r += sumRows {
-			rows, v := min(sumRows, m-r), r*blocks+b
-			panelSums(bits, rows, &d, &values[c*panel], &far[c*panel], &p[2*v*n], 2*blocks*n, n/8)
-			addValuesNEON(&out[r*headDim+c*kvLanes], 4*headDim, &d[0], &keep[r], &scale[v], &sum[v], 4*blocks, offset(bits), rows)
+		for r := 0; r < m; r += k.rows() {
+			rows, v := min(k.rows(), m-r), r*blocks+b
+			k.sums(rows, &d, &values[c*panel], &far[c*panel], &p[2*v*n], 2*blocks*n, n/8)
+			addValuesNEON(&out[r*headDim+c*kvLanes], 4*headDim, &d[0], &keep[r], &scale[v], &sum[v], 4*blocks, k.offset(), rows)
 		}
 	}
 }
 
-// KeyScoresQ8NEON is kernel.KeyScores for Q8.
+// KeyScoresQ8NEON is kernel.KeyScores for Q8, with plain NEON.
 func KeyScoresQ8NEON(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
-	keyScores(8, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
+	keyScores(panelKind{8, false}, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
 }
 
-// KeyScoresQ4NEON is kernel.KeyScores for Q4.
-func KeyScoresQ4NEON(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
-	keyScores(4, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
-}
-
-// MixValuesQ8NEON is kernel.MixValues for Q8.
+// MixValuesQ8NEON is kernel.MixValues for Q8, with plain NEON.
 func MixValuesQ8NEON(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
-	mixValues(8, out, p, scale, sum, keep, values, ahead, headDim, m, n)
+	mixValues(panelKind{8, false}, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
-// MixValuesQ4NEON is kernel.MixValues for Q4.
+// KeyScoresQ4NEON is kernel.KeyScores for Q4, with plain NEON.
+func KeyScoresQ4NEON(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
+	keyScores(panelKind{4, false}, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
+}
+
+// MixValuesQ4NEON is kernel.MixValues for Q4, with plain NEON.
 func MixValuesQ4NEON(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
-	mixValues(4, out, p, scale, sum, keep, values, ahead, headDim, m, n)
+	mixValues(panelKind{4, false}, out, p, scale, sum, keep, values, ahead, headDim, m, n)
+}
+
+// KeyScoresQ8DotProd is kernel.KeyScores for Q8, with SDOT.
+func KeyScoresQ8DotProd(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
+	keyScores(panelKind{8, true}, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
+}
+
+// MixValuesQ8DotProd is kernel.MixValues for Q8, with SDOT.
+func MixValuesQ8DotProd(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
+	mixValues(panelKind{8, true}, out, p, scale, sum, keep, values, ahead, headDim, m, n)
+}
+
+// KeyScoresQ4DotProd is kernel.KeyScores for Q4, with SDOT.
+func KeyScoresQ4DotProd(scores []float32, q []byte, scale []float32, sum []int32, x []float32, keys, ahead []byte, headDim, m, n int) {
+	keyScores(panelKind{4, true}, scores, q, scale, sum, x, keys, ahead, headDim, m, n)
+}
+
+// MixValuesQ4DotProd is kernel.MixValues for Q4, with SDOT.
+func MixValuesQ4DotProd(out []float32, p []byte, scale []float32, sum []int32, keep []float32, values, ahead []byte, headDim, m, n int) {
+	mixValues(panelKind{4, true}, out, p, scale, sum, keep, values, ahead, headDim, m, n)
 }
 
 //go:noescape
@@ -215,4 +281,4 @@ func firstScoresNEON(scores, x *float32, first *byte, dim, m int)
 func rowTopNEON(x *float32, factor *byte, n int) uint32
 
 //go:noescape
-func rowIntegersNEON(dst *byte, sum *int32, x *float32, factor *byte, n, per int, levels float32)
+func rowIntegersNEON(dst *byte, sum *int32, x *float32, factor *byte, n, per int, levels float32, planes int)

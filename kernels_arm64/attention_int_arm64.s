@@ -572,12 +572,13 @@ plain:
 	FMOVS F17, ret+24(FP)
 	RET
 
-// func rowIntegersNEON(dst *byte, sum *int32, x *float32, factor *byte, n, per int, levels float32)
+// func rowIntegersNEON(dst *byte, sum *int32, x *float32, factor *byte, n, per int, levels float32, planes int)
 //
 // The n products of x and factor, or x where factor is nil, times levels, to the nearest int16 and ties to even, and the sums of
-// each per of them; n is a multiple of per, per a positive multiple of 16. What is no number becomes zero. Registers: R0 x, R1
-// factor, R2 dst, R3 sum, R4 left, R5 per, R6 left of a sum; V22 levels, V23 sum.
-TEXT ·rowIntegersNEON(SB), NOSPLIT, $0-52
+// each per of them; n is a multiple of per, per a positive multiple of 16. What is no number becomes zero. With planes not 0 each
+// eight integers q = 256*high + low, low signed, become the bytes high, low of the first four, high, low of the others. Registers:
+// R0 x, R1 factor, R2 dst, R3 sum, R4 left, R5 per, R6 left of a sum, R8 planes; V22 levels, V23 sum, V24 = 128.
+TEXT ·rowIntegersNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R2
 	MOVD sum+8(FP), R3
 	MOVD x+16(FP), R0
@@ -585,6 +586,9 @@ TEXT ·rowIntegersNEON(SB), NOSPLIT, $0-52
 	MOVD n+32(FP), R4
 	MOVD per+40(FP), R5
 	FMOVS levels+48(FP), F22
+	MOVD planes+56(FP), R8
+	MOVW $128, R7
+	VDUP R7, V24.H8
 	MOVW $0x7fffffff, R7
 	VDUP R7, V16.S4
 	ZERO(18)
@@ -613,6 +617,17 @@ plain:
 	SQXTN2_8H(3, 5)
 	SADALP_4S(4, 23)
 	SADALP_4S(5, 23)
+	CBZ R8, words
+
+	// The high byte of q + 128 is high, the low byte of q is low.
+	VUZP1 V5.B16, V4.B16, V6.B16
+	VADD V24.H8, V4.H8, V4.H8
+	VADD V24.H8, V5.H8, V5.H8
+	VUZP2 V5.B16, V4.B16, V7.B16
+	VZIP1 V6.S4, V7.S4, V4.S4
+	VZIP2 V6.S4, V7.S4, V5.S4
+
+words:
 	VST1.P [V4.H8, V5.H8], 32(R2)
 	SUBS $16, R6
 	BNE next

@@ -33,30 +33,66 @@ func (i integers) guarded(t *testing.T, atEnd bool) integers {
 	return integers{guard(t, i.q, atEnd), guard(t, i.scale, atEnd), guard(t, i.sum, atEnd)}
 }
 
+// integerSet is the products of integers of one instruction set.
+type integerSet struct {
+	name     string
+	quantize func(dst []byte, scale []float32, sum []int32, x []float32, stride int, factor []byte, m, blocks, n, per int)
+	arrange  func(q []byte) // from the order of the reference
+	keys     map[quant.KVFormat]keyScores
+	values   map[quant.KVFormat]mixValues
+}
+
+func integerSets(t *testing.T) []integerSet {
+	t.Helper()
+	needNEON(t)
+	sets := []integerSet{{
+		"NEON", kernels.QuantizeRowsNEON, func([]byte) {},
+		map[quant.KVFormat]keyScores{quant.KVQ8: kernels.KeyScoresQ8NEON, quant.KVQ4: kernels.KeyScoresQ4NEON},
+		map[quant.KVFormat]mixValues{quant.KVQ8: kernels.MixValuesQ8NEON, quant.KVQ4: kernels.MixValuesQ4NEON},
+	}}
+	if !kernels.HasDotProd() {
+		return sets
+	}
+	return append(sets, integerSet{
+		"DotProd", kernels.QuantizeRowsDotProd, planes,
+		map[quant.KVFormat]keyScores{quant.KVQ8: kernels.KeyScoresQ8DotProd, quant.KVQ4: kernels.KeyScoresQ4DotProd},
+		map[quant.KVFormat]mixValues{quant.KVQ8: kernels.MixValuesQ8DotProd, quant.KVQ4: kernels.MixValuesQ4DotProd},
+	})
+}
+
+// planes turns words q = 256*high + low, low signed, into bytes: of each eight words the high ones of four, then the low ones,
+// then both of the other four.
+func planes(q []byte) {
+	for ; len(q) > 0; q = q[16:] {
+		var out [16]byte
+		for i := range 8 {
+			word := int16(q[2*i]) | int16(q[2*i+1])<<8
+			low := int8(word)
+			out[i/4*8+i%4], out[i/4*8+4+i%4] = byte((int(word)-int(low))/256), byte(low)
+		}
+		copy(q, out[:])
+	}
+}
+
 // Scores and sums of values are those of the reference up to the rounding of a few float32 operations; integers, scales and
 // sums of the rows are equal, and nothing outside the slices is touched: with the extremes of all integers as well.
 func TestIntegerAttention(t *testing.T) {
-	needNEON(t)
 	rng := noise(73)
-	for f, k := range map[quant.KVFormat]struct {
-		keys   keyScores
-		values mixValues
-	}{
-		quant.KVQ8: {kernels.KeyScoresQ8NEON, kernels.MixValuesQ8NEON},
-		quant.KVQ4: {kernels.KeyScoresQ4NEON, kernels.MixValuesQ4NEON},
-	} {
-		for _, dim := range []int{32, 64, 96, 128, 160, 256} {
-			for m := 1; m <= 9; m++ {
-				n := 1 + int(rng.next()%quant.KVPage)
-				what := fmt.Sprintf("%v, %d columns, %d positions, %d rows", f, dim, n, m)
-				testKeyScores(t, what, &rng, f, k.keys, dim, m, n)
-				testMixValues(t, what, &rng, f, k.values, dim, m, n)
+	for _, k := range integerSets(t) {
+		for f := range k.keys {
+			for _, dim := range []int{32, 64, 96, 128, 160, 256} {
+				for m := 1; m <= 9; m++ {
+					n := 1 + int(rng.next()%quant.KVPage)
+					what := fmt.Sprintf("%s, %v, %d columns, %d positions, %d rows", k.name, f, dim, n, m)
+					testKeyScores(t, what, &rng, f, k, dim, m, n)
+					testMixValues(t, what, &rng, f, k, dim, m, n)
+				}
 			}
 		}
 	}
 }
 
-func testKeyScores(t *testing.T, what string, rng *noise, f quant.KVFormat, run keyScores, dim, m, n int) {
+func testKeyScores(t *testing.T, what string, rng *noise, f quant.KVFormat, k integerSet, dim, m, n int) {
 	t.Helper()
 	keys, x, atEnd := kvBlock(rng, f, dim, f.KeyBytes(dim)), rng.floats(m*dim), m%2 == 0
 	if m%3 == 0 { // the largest sums that there can be
@@ -67,14 +103,15 @@ func testKeyScores(t *testing.T, what string, rng *noise, f quant.KVFormat, run 
 	quant.QuantizeRows(all.q, all.scale, all.sum, x, dim, nil, m, 1, dim, per)
 	quant.KeyScores(f, want, all.q, all.scale, all.sum, x, keys, dim, m, n)
 	rows, values := newIntegers(m, dim, per).guarded(t, atEnd), guard(t, x, atEnd)
-	kernels.QuantizeRowsNEON(rows.q, rows.scale, rows.sum, values, dim, nil, m, 1, dim, per)
+	k.quantize(rows.q, rows.scale, rows.sum, values, dim, nil, m, 1, dim, per)
+	k.arrange(all.q)
 	sameIntegers(t, what+", queries", rows, all)
 	got := guard(t, make([]float32, len(want)), atEnd)
-	run(got, rows.q, rows.scale, rows.sum, values, guard(t, keys, atEnd), guard(t, keys, !atEnd), dim, m, n)
+	k.keys[f](got, rows.q, rows.scale, rows.sum, values, guard(t, keys, atEnd), guard(t, keys, !atEnd), dim, m, n)
 	nearAll(t, what+", scores", got, want)
 }
 
-func testMixValues(t *testing.T, what string, rng *noise, f quant.KVFormat, run mixValues, dim, m, n int) {
+func testMixValues(t *testing.T, what string, rng *noise, f quant.KVFormat, k integerSet, dim, m, n int) {
 	t.Helper()
 	blocks, cols, atEnd := dim/f.KVBlock(dim), (n+15)/16*16, m%2 == 0
 	values, weights := kvBlock(rng, f, dim, f.ValueBytes(dim)), rng.floats(m*quant.KVPage)
@@ -87,10 +124,11 @@ func testMixValues(t *testing.T, what string, rng *noise, f quant.KVFormat, run 
 	quant.QuantizeRows(all.q, all.scale, all.sum, weights, quant.KVPage, f.Scales(values, dim), m, blocks, cols, cols)
 	quant.MixValues(f, want, all.q, all.scale, all.sum, keep, values, dim, m, cols)
 	rows, block := newIntegers(m*blocks, cols, cols).guarded(t, atEnd), guard(t, values, atEnd)
-	kernels.QuantizeRowsNEON(rows.q, rows.scale, rows.sum, guard(t, weights, atEnd), quant.KVPage, f.Scales(block, dim), m, blocks, cols, cols)
+	k.quantize(rows.q, rows.scale, rows.sum, guard(t, weights, atEnd), quant.KVPage, f.Scales(block, dim), m, blocks, cols, cols)
+	k.arrange(all.q)
 	sameIntegers(t, what+", weights", rows, all)
 	got := guard(t, out, atEnd)
-	run(got, rows.q, rows.scale, rows.sum, guard(t, keep, atEnd), block, nil, dim, m, cols)
+	k.values[f](got, rows.q, rows.scale, rows.sum, guard(t, keep, atEnd), block, nil, dim, m, cols)
 	nearAll(t, what+", values", got, want)
 }
 

@@ -119,6 +119,24 @@ func unpackQ5K(tile *unpacked, src *byte, blocks int)
 func unpackQ6K(tile *unpacked, src *byte, blocks int)
 
 //go:noescape
+func panelSumsQ8DotProd1(sum *int32, src, ahead, q *byte, stride, eights int)
+
+//go:noescape
+func panelSumsQ8DotProd2(sum *int32, src, ahead, q *byte, stride, eights int)
+
+//go:noescape
+func panelSumsQ8DotProd3(sum *int32, src, ahead, q *byte, stride, eights int)
+
+//go:noescape
+func panelSumsQ4DotProd1(sum *int32, src, ahead, q *byte, stride, eights int)
+
+//go:noescape
+func panelSumsQ4DotProd2(sum *int32, src, ahead, q *byte, stride, eights int)
+
+//go:noescape
+func panelSumsQ4DotProd3(sum *int32, src, ahead, q *byte, stride, eights int)
+
+//go:noescape
 func directQ40DotProd(p *direct)
 
 //go:noescape

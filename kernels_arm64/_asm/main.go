@@ -27,6 +27,7 @@ func main() {
 		{"tile_i8mm_arm64.s", i8mmTiles},
 		{"tile_neon_arm64.s", neonTiles},
 		{"unpack_arm64.s", unpackers},
+		{"attention_dotprod_arm64.s", panels},
 		{"direct_dotprod_arm64.s", func(a *asm) {
 			a.includes("Products of packed rows and one activation row with SDOT (FEAT_DotProd).")
 			a.nonlinear()

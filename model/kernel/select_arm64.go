@@ -14,12 +14,12 @@ func candidates() []*Set {
 	if !kernels.HasNEON() {
 		return nil
 	}
-	sets := []*Set{armSet("neon", kernels.MatMulNEON)}
+	sets := []*Set{armSet("neon", kernels.MatMulNEON, neonAttention())}
 	if kernels.HasDotProd() {
-		sets = append([]*Set{armSet("dotprod", kernels.MatMulDotProd)}, sets...)
+		sets = append([]*Set{armSet("dotprod", kernels.MatMulDotProd, dotProdAttention())}, sets...)
 	}
 	if kernels.HasI8MM() {
-		sets = append([]*Set{armSet("i8mm", kernels.MatMulI8MM)}, sets...)
+		sets = append([]*Set{armSet("i8mm", kernels.MatMulI8MM, dotProdAttention())}, sets...)
 	}
 	return sets
 }
@@ -29,7 +29,7 @@ type armMatMul = func(s *kernels.Scratch, f kernels.Format, packed bool, dst []f
 	n int)
 
 // armSet is a set for a 64-bit ARM CPU; the sets differ in the int8 products.
-func armSet(name string, mul armMatMul) *Set {
+func armSet(name string, mul armMatMul, attention Attention) *Set {
 	s := &Set{
 		Name:            name,
 		Quantize:        kernels.QuantizeNEON,
@@ -38,7 +38,7 @@ func armSet(name string, mul armMatMul) *Set {
 		MatMulF32:       kernels.MatMulF32F32NEON,
 		MatMulF16:       kernels.MatMulF16F32NEON,
 		MatMulBF16:      kernels.MatMulBF16F32NEON,
-		Attention:       neonAttention(),
+		Attention:       attention,
 		ToF16:           kernels.ToF16NEON,
 		RMSNorm:         kernels.RMSNormNEON,
 		SiluMul:         kernels.SiluMulNEON,
@@ -80,4 +80,13 @@ func neonAttention() Attention {
 		Rotate:       kernels.RotateNEON,
 		RotateHalves: quant.RotateHalves,
 	}
+}
+
+// dotProdAttention is that of NEON but for the products of integers.
+func dotProdAttention() Attention {
+	a := neonAttention()
+	a.QuantizeRows = kernels.QuantizeRowsDotProd
+	a.KeyScores = [quant.NumKVFormats]KeyScores{quant.KVQ8: kernels.KeyScoresQ8DotProd, quant.KVQ4: kernels.KeyScoresQ4DotProd}
+	a.MixValues = [quant.NumKVFormats]MixValues{quant.KVQ8: kernels.MixValuesQ8DotProd, quant.KVQ4: kernels.MixValuesQ4DotProd}
+	return a
 }
