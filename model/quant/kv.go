@@ -166,23 +166,22 @@ func (f KVFormat) KeyDifference(key []float32, block []byte) {
 }
 
 // StoreKey stores the key of position pos of a page, what QuantizeKV makes of its KeyDifference: the integers, (KVColumns)
-// signed bytes, of which Q4 spoils the order, and the scales. In Q8 the integers are kept as they are, in Q4 as fourBits makes
+// signed bytes, which Q4 overwrites, and the scales. In Q8 the integers are kept as they are, in Q4 as fourBits makes
 // them. A scale is rounded to binary16, which moves a value by less than 0.1 of its own rounding.
 func (f KVFormat) StoreKey(block, integers []byte, scale []float32, pos int) {
 	columns := len(integers)
 	mustLen("key bytes", len(block), f.KeyBytes(columns))
 	f.putScales(block, integers, scale, pos)
-	panel := block[pos/kvLanes*columns*kvLanes*f.bits()/8:]
-	lane := panel[pos%kvLanes*kvDepth:]
-	for k := 0; k < columns; k += kvDepth {
-		four := binary.LittleEndian.Uint32(integers[k:])
+	// Fours of adjacent columns are 16 lanes apart; in Q4 two of them share their bytes.
+	const lanes = kvLanes * kvDepth
+	lane := block[pos/kvLanes*columns*kvLanes*f.bits()/8+pos%kvLanes*kvDepth:]
+	four := func(i int) uint32 { return binary.LittleEndian.Uint32(integers[i*kvDepth:]) }
+	for i := range columns / kvDepth * f.bits() / 8 {
 		if f == KVQ4 {
-			k += kvDepth
-			four |= binary.LittleEndian.Uint32(integers[k:]) << 4
-			binary.LittleEndian.PutUint32(lane[(k-kvDepth)/2*kvLanes:], four)
-			continue
+			binary.LittleEndian.PutUint32(lane[i*lanes:], four(2*i)|four(2*i+1)<<4)
+		} else {
+			binary.LittleEndian.PutUint32(lane[i*lanes:], four(i)^0x80808080)
 		}
-		binary.LittleEndian.PutUint32(lane[k*kvLanes:], four^0x80808080)
 	}
 }
 
