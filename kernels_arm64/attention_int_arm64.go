@@ -49,16 +49,23 @@ func quantizeRows(planes int, dst []byte, scale []float32, sum []int32, x []floa
 		if len(factor) > 0 {
 			by = &factor[2*kvPage*(v%blocks)]
 		}
-		top := math.Float32frombits(rowTopNEON(from, by, n))
-		levels := rowLevels / top
-		scale[v] = top / rowLevels
-		switch {
-		case top <= rowLeast:
-			scale[v], levels = 0, 0
-		case !(top <= math.MaxFloat32):
-			levels = 0
-		}
+		var levels float32
+		scale[v], levels = rowScale(from, by, n, rowLevels)
 		rowIntegersNEON(&dst[2*v*n], &sum[v*(n/per)], from, by, n, per, levels, planes)
+	}
+}
+
+// rowScale returns the scale with which integers up to most stand for n values, as rowTopNEON takes them, and its inverse, levels:
+// both zero if the largest magnitude is at most rowLeast, levels zero if it is no finite number.
+func rowScale(x *float32, factor *byte, n int, most float32) (scale, levels float32) {
+	top := math.Float32frombits(rowTopNEON(x, factor, n))
+	switch {
+	case top <= rowLeast:
+		return 0, 0
+	case top <= math.MaxFloat32:
+		return top / most, most / top
+	default:
+		return top / most, 0
 	}
 }
 

@@ -572,6 +572,21 @@ plain:
 	FMOVS F17, ret+24(FP)
 	RET
 
+// V4, V5 = the 16 values in V0-V3 times V22, to the nearest int16 and ties to even; what is no number becomes zero.
+#define INTEGERS \
+	FMULE_4S(0, 22, 0, 0); \
+	FMULE_4S(0, 22, 1, 1); \
+	FMULE_4S(0, 22, 2, 2); \
+	FMULE_4S(0, 22, 3, 3); \
+	FCVTNS_4S(0, 0); \
+	FCVTNS_4S(1, 1); \
+	FCVTNS_4S(2, 2); \
+	FCVTNS_4S(3, 3); \
+	SQXTN_4H(0, 4); \
+	SQXTN2_8H(1, 4); \
+	SQXTN_4H(2, 5); \
+	SQXTN2_8H(3, 5)
+
 // func rowIntegersNEON(dst *byte, sum *int32, x *float32, factor *byte, n, per int, levels float32, planes int)
 //
 // The n products of x and factor, or x where factor is nil, times levels, to the nearest int16 and ties to even, and the sums of
@@ -603,18 +618,7 @@ next:
 	FACTORS
 
 plain:
-	FMULE_4S(0, 22, 0, 0)
-	FMULE_4S(0, 22, 1, 1)
-	FMULE_4S(0, 22, 2, 2)
-	FMULE_4S(0, 22, 3, 3)
-	FCVTNS_4S(0, 0)
-	FCVTNS_4S(1, 1)
-	FCVTNS_4S(2, 2)
-	FCVTNS_4S(3, 3)
-	SQXTN_4H(0, 4)
-	SQXTN2_8H(1, 4)
-	SQXTN_4H(2, 5)
-	SQXTN2_8H(3, 5)
+	INTEGERS
 	SADALP_4S(4, 23)
 	SADALP_4S(5, 23)
 	CBZ R8, words
@@ -636,4 +640,24 @@ words:
 	FMOVS.P F23, 4(R3)
 	SUBS R5, R4
 	BNE sum
+	RET
+
+// func kvIntegersNEON(dst *byte, x *float32, n int, levels float32)
+//
+// x times levels, to the nearest int8 and ties to even; n is a positive multiple of 16. Registers: R0 x, R1 dst, R2 left; V22
+// levels.
+TEXT ·kvIntegersNEON(SB), NOSPLIT, $0-28
+	MOVD dst+0(FP), R1
+	MOVD x+8(FP), R0
+	MOVD n+16(FP), R2
+	FMOVS levels+24(FP), F22
+
+next:
+	VLD1.P 64(R0), [V0.S4, V1.S4, V2.S4, V3.S4]
+	INTEGERS
+	SQXTN_8B(4, 6)
+	SQXTN2_16B(5, 6)
+	VST1.P [V6.B16], 16(R1)
+	SUBS $16, R2
+	BNE next
 	RET

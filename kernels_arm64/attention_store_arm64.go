@@ -2,8 +2,6 @@
 
 package kernels
 
-import "math"
-
 // HadamardNEON is kernel.Attention.Hadamard, to the bit, for blocks of 32 and 64.
 func HadamardNEON(x []float32, block int, scale float32) {
 	must(block == kvBlock || block == 2*kvBlock, "values of a block, in units of 32, 1 or 2", block, kvBlock)
@@ -33,21 +31,11 @@ func QuantizeKVNEON(dst []byte, scale, x []float32, block int) {
 	raceRead(x)
 	for b := range len(x) / block {
 		at := b * block
-		top := math.Float32frombits(rowTopNEON(&x[at], nil, block))
-		levels := kvLevels / top
-		scale[b] = top / kvLevels
-		if top <= rowLeast {
-			scale[b], levels = 0, 0
-		}
+		var levels float32
+		scale[b], levels = rowScale(&x[at], nil, block, kvLevels)
 		kvIntegersNEON(&dst[at], &x[at], block, levels)
 	}
 }
-
-//go:noescape
-func hadamard32NEON(x *float32, blocks int, scale float32)
-
-//go:noescape
-func hadamard64NEON(x *float32, blocks int, scale float32)
 
 //go:noescape
 func kvIntegersNEON(dst *byte, x *float32, n int, levels float32)

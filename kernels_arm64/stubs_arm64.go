@@ -137,6 +137,12 @@ func panelSumsQ4DotProd2(sum *int32, src, ahead, q *byte, stride, eights int)
 func panelSumsQ4DotProd3(sum *int32, src, ahead, q *byte, stride, eights int)
 
 //go:noescape
+func hadamard32NEON(x *float32, blocks int, scale float32)
+
+//go:noescape
+func hadamard64NEON(x *float32, blocks int, scale float32)
+
+//go:noescape
 func directQ40DotProd(p *direct)
 
 //go:noescape

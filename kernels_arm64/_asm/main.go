@@ -28,6 +28,7 @@ func main() {
 		{"tile_neon_arm64.s", neonTiles},
 		{"unpack_arm64.s", unpackers},
 		{"attention_dotprod_arm64.s", panels},
+		{"attention_store_arm64.s", hadamards},
 		{"direct_dotprod_arm64.s", func(a *asm) {
 			a.includes("Products of packed rows and one activation row with SDOT (FEAT_DotProd).")
 			a.nonlinear()
