@@ -105,13 +105,12 @@ func distance(block, ahead []byte) int {
 	return int(uintptr(unsafe.Pointer(&ahead[0])) - uintptr(unsafe.Pointer(&block[0])))
 }
 
-// kvBlocks returns the number of blocks of columns with a scale, as quant.KVFormat.KVBlock has them, and of pieces of 32
-// columns in each.
-func kvBlocks(headDim int) (blocks, pieces int) {
+// kvColumns returns how many columns share a scale, as quant.KVFormat.KVBlock has it.
+func kvColumns(headDim int) int {
 	if headDim%(2*kvBlock) == 0 {
-		return headDim / (2 * kvBlock), 2
+		return 2 * kvBlock
 	}
-	return headDim / kvBlock, 1
+	return kvBlock
 }
 
 // checkIntegers panics unless a block in 8 or 4 bits, with more bytes behind its scales, fits; it returns the number of blocks
@@ -120,7 +119,8 @@ func checkIntegers(block, ahead []byte, bits, more, headDim, m, n int) (blocks, 
 	must(headDim >= kvBlock && headDim%kvBlock == 0, "columns of a head, in whole blocks of", headDim, kvBlock)
 	must(n >= 1 && n <= kvPage, "positions from 1 to", n, kvPage)
 	must(m >= 1, "rows at least", m, 1)
-	blocks, pieces = kvBlocks(headDim)
+	per := kvColumns(headDim)
+	blocks, pieces = headDim/per, per/kvBlock
 	size = kvPage * headDim * bits / 8
 	must(len(block) == size+2*blocks*kvPage+more, "block bytes", len(block), size+2*blocks*kvPage+more)
 	must(len(ahead) == 0 || len(ahead) == len(block), "block ahead", len(ahead), len(block))

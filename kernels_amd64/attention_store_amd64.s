@@ -234,52 +234,52 @@ TEXT ·quantizeKVAVX2(SB), $0-40
 	MOVQ    x+16(FP), DX
 	MOVQ    block+24(FP), BX
 	VMOVDQU magnitude<>+0(SB), Y1
-	VMOVDQU packed<>+0(SB), Y2
 
 block:
 	VPXOR Y0, Y0, Y0
 	XORQ  SI, SI
 
 top:
-	VPAND        (DX)(SI*4), Y1, Y3
-	VPMAXSD      Y3, Y0, Y0
-	VPAND        32(DX)(SI*4), Y1, Y3
-	VPMAXSD      Y3, Y0, Y0
-	VPAND        64(DX)(SI*4), Y1, Y3
-	VPMAXSD      Y3, Y0, Y0
-	VPAND        96(DX)(SI*4), Y1, Y3
-	VPMAXSD      Y3, Y0, Y0
+	VPAND        (DX)(SI*4), Y1, Y2
+	VPMAXSD      Y2, Y0, Y0
+	VPAND        32(DX)(SI*4), Y1, Y2
+	VPMAXSD      Y2, Y0, Y0
+	VPAND        64(DX)(SI*4), Y1, Y2
+	VPMAXSD      Y2, Y0, Y0
+	VPAND        96(DX)(SI*4), Y1, Y2
+	VPMAXSD      Y2, Y0, Y0
 	ADDQ         $0x20, SI
 	CMPQ         SI, BX
 	JLT          top
-	VEXTRACTI128 $0x01, Y0, X3
-	VPMAXSD      X3, X0, X0
-	VPSHUFD      $0x4e, X0, X3
-	VPMAXSD      X3, X0, X0
-	VPSHUFD      $0xb1, X0, X3
-	VPMAXSD      X3, X0, X0
-	VCMPPS       $0x06, rowLeast<>+0(SB), X0, X5
-	VMOVUPS      kvLevels<>+0(SB), X3
-	VDIVPS       X0, X3, X4
-	VDIVPS       X3, X0, X0
-	VANDPS       X5, X0, X0
-	VANDPS       X5, X4, X4
+	VEXTRACTI128 $0x01, Y0, X2
+	VPMAXSD      X2, X0, X0
+	VPSHUFD      $0x4e, X0, X2
+	VPMAXSD      X2, X0, X0
+	VPSHUFD      $0xb1, X0, X2
+	VPMAXSD      X2, X0, X0
+	VCMPPS       $0x06, rowLeast<>+0(SB), X0, X4
+	VMOVUPS      kvLevels<>+0(SB), X2
+	VDIVPS       X0, X2, X3
+	VDIVPS       X2, X0, X0
+	VANDPS       X4, X0, X0
+	VANDPS       X4, X3, X3
 	VMOVSS       X0, (CX)
-	VBROADCASTSS X4, Y4
+	VBROADCASTSS X3, Y3
 	XORQ         SI, SI
 
 integers:
-	VMULPS    (DX)(SI*4), Y4, Y0
+	VMULPS    (DX)(SI*4), Y3, Y0
 	VCVTPS2DQ Y0, Y0
-	VMULPS    32(DX)(SI*4), Y4, Y3
-	VCVTPS2DQ Y3, Y3
-	VMULPS    64(DX)(SI*4), Y4, Y5
+	VMULPS    32(DX)(SI*4), Y3, Y2
+	VCVTPS2DQ Y2, Y2
+	VMULPS    64(DX)(SI*4), Y3, Y4
+	VCVTPS2DQ Y4, Y4
+	VMULPS    96(DX)(SI*4), Y3, Y5
 	VCVTPS2DQ Y5, Y5
-	VMULPS    96(DX)(SI*4), Y4, Y6
-	VCVTPS2DQ Y6, Y6
-	VPACKSSDW Y3, Y0, Y0
-	VPACKSSDW Y6, Y5, Y5
-	VPACKSSWB Y5, Y0, Y0
+	VPACKSSDW Y2, Y0, Y0
+	VPACKSSDW Y5, Y4, Y4
+	VPACKSSWB Y4, Y0, Y0
+	VMOVDQU   packed<>+0(SB), Y2
 	VPERMD    Y0, Y2, Y0
 	VMOVDQU   Y0, (AX)(SI*1)
 	ADDQ      $0x20, SI
@@ -310,24 +310,6 @@ DATA magnitude<>+52(SB)/4, $0x7fffffff
 DATA magnitude<>+56(SB)/4, $0x7fffffff
 DATA magnitude<>+60(SB)/4, $0x7fffffff
 GLOBL magnitude<>(SB), RODATA|NOPTR, $64
-
-DATA packed<>+0(SB)/4, $0x00000000
-DATA packed<>+4(SB)/4, $0x00000004
-DATA packed<>+8(SB)/4, $0x00000001
-DATA packed<>+12(SB)/4, $0x00000005
-DATA packed<>+16(SB)/4, $0x00000002
-DATA packed<>+20(SB)/4, $0x00000006
-DATA packed<>+24(SB)/4, $0x00000003
-DATA packed<>+28(SB)/4, $0x00000007
-DATA packed<>+32(SB)/4, $0x00000000
-DATA packed<>+36(SB)/4, $0x00000004
-DATA packed<>+40(SB)/4, $0x00000001
-DATA packed<>+44(SB)/4, $0x00000005
-DATA packed<>+48(SB)/4, $0x00000002
-DATA packed<>+52(SB)/4, $0x00000006
-DATA packed<>+56(SB)/4, $0x00000003
-DATA packed<>+60(SB)/4, $0x00000007
-GLOBL packed<>(SB), RODATA|NOPTR, $64
 
 DATA rowLeast<>+0(SB)/4, $0x0d800000
 DATA rowLeast<>+4(SB)/4, $0x0d800000
@@ -364,3 +346,21 @@ DATA kvLevels<>+52(SB)/4, $0x42fe0000
 DATA kvLevels<>+56(SB)/4, $0x42fe0000
 DATA kvLevels<>+60(SB)/4, $0x42fe0000
 GLOBL kvLevels<>(SB), RODATA|NOPTR, $64
+
+DATA packed<>+0(SB)/4, $0x00000000
+DATA packed<>+4(SB)/4, $0x00000004
+DATA packed<>+8(SB)/4, $0x00000001
+DATA packed<>+12(SB)/4, $0x00000005
+DATA packed<>+16(SB)/4, $0x00000002
+DATA packed<>+20(SB)/4, $0x00000006
+DATA packed<>+24(SB)/4, $0x00000003
+DATA packed<>+28(SB)/4, $0x00000007
+DATA packed<>+32(SB)/4, $0x00000000
+DATA packed<>+36(SB)/4, $0x00000004
+DATA packed<>+40(SB)/4, $0x00000001
+DATA packed<>+44(SB)/4, $0x00000005
+DATA packed<>+48(SB)/4, $0x00000002
+DATA packed<>+52(SB)/4, $0x00000006
+DATA packed<>+56(SB)/4, $0x00000003
+DATA packed<>+60(SB)/4, $0x00000007
+GLOBL packed<>(SB), RODATA|NOPTR, $64

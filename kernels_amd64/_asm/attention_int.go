@@ -307,15 +307,15 @@ func (k integers) mixValues(bits int) {
 		"is quant.MixValues for 16*steps positions: out (m, dim), p (m, blocks, steps*16), scale and",
 		"sum (m, blocks), keep (m), values (dim/16, 64, 16). dim is blocks*pieces*32.", integerDoc)
 	left, blocks, piece, scales := k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8), k.AllocLocal(8)
-	n := k.param("blocks")
-	k.MOVQ(n, blocks)
+	count := k.param("blocks")
+	k.MOVQ(count, blocks)
 	panel := 64 * 16 * bits / 8
 	// The scales ahead, behind the values, are the first that is needed of the next page.
-	n = k.param("dim")
-	k.IMUL3Q(U32(uint32(panel/16)), n, n)
-	k.ADDQ(k.paramMem("values"), n)
-	k.ADDQ(k.paramMem("ahead"), n)
-	k.MOVQ(n, scales)
+	far := k.param("dim")
+	k.IMUL3Q(U32(uint32(panel/16)), far, far)
+	k.ADDQ(k.paramMem("values"), far)
+	k.ADDQ(k.paramMem("ahead"), far)
+	k.MOVQ(far, scales)
 	k.Label("block")
 	next, pieces := k.GP64(), k.param("pieces")
 	k.MOVQ(pieces, piece)

@@ -79,9 +79,8 @@ func quantizeKV(a *asm) {
 	a.function("quantizeKVAVX2", "func(dst *byte, scale, x *float32, block, blocks int)",
 		"quantizeKVAVX2 is quant.QuantizeKV with AVX2, for some blocks of block values; block is a positive multiple of 32.")
 	dst, scale, x, block := a.param("dst"), a.param("scale"), a.param("x"), a.param("block")
-	i, top, magnitude, order := a.GP64(), a.YMM(), a.YMM(), a.YMM()
+	i, top, magnitude := a.GP64(), a.YMM(), a.YMM()
 	a.VMOVDQU(a.constant("magnitude", 0x7fffffff), magnitude)
-	a.VMOVDQU(a.constant("packed", 0, 4, 1, 5, 2, 6, 3, 7), order)
 	a.Label("block")
 	a.VPXOR(top, top, top)
 	a.XORQ(i, i)
@@ -103,12 +102,7 @@ func quantizeKV(a *asm) {
 		a.VMULPS(atIndex(x, i, 4, 32*j), levels, v[j])
 		a.VCVTPS2DQ(v[j], v[j])
 	}
-	// Packing works in 16-byte halves; VPERMD puts the words in order.
-	a.VPACKSSDW(v[1], v[0], v[0])
-	a.VPACKSSDW(v[3], v[2], v[2])
-	a.VPACKSSWB(v[2], v[0], v[0])
-	a.VPERMD(v[0], order, v[0])
-	a.VMOVDQU(v[0], atIndex(dst, i, 1, 0))
+	a.VMOVDQU(a.packBytes(v), atIndex(dst, i, 1, 0))
 	a.ADDQ(Imm(32), i)
 	a.CMPQ(i, block)
 	a.JLT(LabelRef("integers"))
@@ -124,13 +118,7 @@ func quantizeKV(a *asm) {
 // most rowLeast. As integers, magnitudes are in the order of their values.
 func (a *asm) levels(top reg.VecVirtual, name string, most float32, scale reg.Register) reg.VecVirtual {
 	half, levels, enough := a.XMM(), a.YMM(), a.XMM()
-	t := top.AsX()
-	a.VEXTRACTI128(Imm(1), top, half)
-	a.VPMAXSD(half, t, t)
-	for _, order := range []uint64{0x4e, 0xb1} {
-		a.VPSHUFD(Imm(order), t, half)
-		a.VPMAXSD(half, t, t)
-	}
+	t := a.largest(top)
 	a.VCMPPS(Imm(6), a.float("rowLeast", rowLeast), t, enough) // not at most
 	a.VMOVUPS(a.float(name, most), half)
 	a.VDIVPS(t, half, levels.AsX())

@@ -90,19 +90,37 @@ func (a quantizer) block(dst reg.Register, x [4]reg.VecVirtual, wanted bool) (sc
 			a.VCVTDQ2PS(v, whole[i])
 		}
 	}
-	// Packing works in 16-byte halves and saturates; VPERMD puts the words in order.
-	v, order := x[0], a.YMM()
-	a.VPACKSSDW(x[1], x[0], x[0])
-	a.VPACKSSDW(x[3], x[2], x[2])
-	a.VPACKSSWB(x[2], x[0], v)
-	a.VMOVDQU(a.constant("packed", 0, 4, 1, 5, 2, 6, 3, 7), order)
-	a.VPERMD(v, order, v)
+	v := a.packBytes(x)
 	a.VXORPS(valid, valid, valid)
 	a.VCMPPS(Imm(12), valid, scale, valid) // ordered and not 0
 	a.VPAND(valid, v, v)
 	a.VMOVDQU(v, at(dst, 0))
 	a.blockSums(dst, v, four)
 	return scale, whole
+}
+
+// packBytes returns 32 integers as bytes, in order, and spoils x. Packing works in 16-byte halves and saturates; VPERMD puts the
+// words in order.
+func (a *asm) packBytes(x [4]reg.VecVirtual) reg.VecVirtual {
+	order := a.YMM()
+	a.VPACKSSDW(x[1], x[0], x[0])
+	a.VPACKSSDW(x[3], x[2], x[2])
+	a.VPACKSSWB(x[2], x[0], x[0])
+	a.VMOVDQU(a.constant("packed", 0, 4, 1, 5, 2, 6, 3, 7), order)
+	a.VPERMD(x[0], order, x[0])
+	return x[0]
+}
+
+// largest returns the largest of the eight integers of v, which it spoils, in all four lanes.
+func (a *asm) largest(v reg.VecVirtual) reg.Register {
+	half, most := a.XMM(), v.AsX()
+	a.VEXTRACTI128(Imm(1), v, half)
+	a.VPMAXSD(half, most, most)
+	for _, order := range []uint64{0x4e, 0xb1} {
+		a.VPSHUFD(Imm(order), most, half)
+		a.VPMAXSD(half, most, most)
+	}
+	return most
 }
 
 // blockSums writes the second half of the Act: D, S, SA, SB, N, NA, NB, M. v are the values, the scale is in all lanes.
@@ -145,13 +163,7 @@ func (a quantizer) blockScale(x [4]reg.VecVirtual) reg.Register {
 		a.VPAND(w, mask, v)
 		a.VPMAXSD(v, top, top)
 	}
-	a.VEXTRACTI128(Imm(1), top, half)
-	most := top.AsX()
-	a.VPMAXSD(half, most, most)
-	for _, order := range []uint64{0x4e, 0xb1} {
-		a.VPSHUFD(Imm(order), most, half)
-		a.VPMAXSD(half, most, most)
-	}
+	most := a.largest(top)
 	a.VPCMPGTD(a.constant("mostActivation", mostActivation), most, broken)
 	a.VMOVDQU(a.constant("leastActivation", leastActivation), zero)
 	a.VPCMPGTD(most, zero, zero)

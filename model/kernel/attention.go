@@ -336,8 +336,8 @@ func (a *Attend) quantiseQueries() {
 	}
 	a.quantised = true
 	x, q := a.query[:a.rows*a.dim], &a.queries
-	for r := a.head; a.head < a.dim && r < len(x); r += a.dim {
-		clear(x[r:][:a.dim-a.head]) // the last ones were turned
+	for r := range a.rows {
+		clear(x[r*a.dim:][a.head:a.dim]) // what is there of the last ones was turned
 	}
 	_, turn := a.format.KeyTurn(a.head)
 	a.set.Hadamard(x, a.block, turn)

@@ -213,22 +213,11 @@ func QuantizeKV(dst []byte, scale, x []float32, block int) {
 	mustAtLeast("integers", len(dst), len(x))
 	mustAtLeast("scales", len(scale), len(x)/block)
 	for b := range len(x) / block {
-		var top uint32
-		for _, f := range x[b*block:][:block] {
-			top = max(top, math.Float32bits(f)&0x7fffffff)
-		}
-		largest := math.Float32frombits(top)
-		scale[b] = largest / kvLevels
-		levels := kvLevels / largest
-		if largest <= rowLeast {
-			scale[b], levels = 0, 0
-		}
-		for i, f := range x[b*block:][:block] {
-			q := int32(0)
-			if largest <= math.MaxFloat32 {
-				q = int32(math.RoundToEven(float64(f * levels)))
-			}
-			dst[b*block+i] = byte(q)
+		part := x[b*block:][:block]
+		var levels float32
+		scale[b], levels = rowScale(part, kvLevels)
+		for i, f := range part {
+			dst[b*block+i] = byte(toLevel(f, levels))
 		}
 	}
 }
@@ -258,30 +247,47 @@ func QuantizeRows(dst []byte, scale []float32, sum []int32, x []float32, stride 
 	row := make([]float32, n)
 	for v := range m * blocks {
 		r, b := v/blocks, v%blocks
-		var top uint32
 		for i := range row {
 			row[i] = x[r*stride+i]
 			if len(factor) > 0 && row[i] != 0 {
 				row[i] *= f16At(factor, 2*(b*KVPage+i))
 			}
-			top = max(top, math.Float32bits(row[i])&0x7fffffff)
 		}
-		largest := math.Float32frombits(top)
-		scale[v] = largest / rowLevels
-		levels := rowLevels / largest
-		if largest <= rowLeast {
-			scale[v], levels = 0, 0
-		}
+		var levels float32
+		scale[v], levels = rowScale(row, rowLevels)
 		clear(sum[v*(n/per):][:n/per])
 		for i, f := range row {
-			q := int32(0)
-			if largest <= math.MaxFloat32 {
-				q = int32(math.RoundToEven(float64(f * levels)))
-			}
+			q := toLevel(f, levels)
 			binary.LittleEndian.PutUint16(dst[2*(v*n+i):], uint16(q))
 			sum[v*(n/per)+i/per] += q
 		}
 	}
+}
+
+// rowScale returns the scale with which integers up to most stand for x, and its inverse, levels: both zero if the largest
+// magnitude is at most rowLeast, levels zero if it is no finite number.
+func rowScale(x []float32, most float32) (scale, levels float32) {
+	var top uint32 // as integers, magnitudes have the order of their values
+	for _, f := range x {
+		top = max(top, math.Float32bits(f)&0x7fffffff)
+	}
+	largest := math.Float32frombits(top)
+	switch {
+	case largest <= rowLeast:
+		return 0, 0
+	case largest <= math.MaxFloat32:
+		return largest / most, most / largest
+	default:
+		return largest / most, 0
+	}
+}
+
+// toLevel is x times levels, to the nearest integer and ties to even; 0 for levels of 0, whatever x is.
+func toLevel(x, levels float32) int32 {
+	if levels == 0 {
+		return 0
+	}
+	return int32(math.RoundToEven(float64(x * levels)))
 }
 
 func checkRows(dst, scale, sum, x, stride, factor, m, blocks, n, per int) {
