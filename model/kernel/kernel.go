@@ -122,9 +122,6 @@ func complete(s *Set) *Set {
 	if s.TileProduct == nil {
 		s.Attention = ref.Attention
 	}
-	if s.Hadamard == nil {
-		s.Hadamard, s.QuantizeKV = ref.Hadamard, ref.QuantizeKV
-	}
 	if s.QuantizeRows == nil {
 		s.QuantizeRows, s.KeyScores, s.MixValues = ref.QuantizeRows, ref.KeyScores, ref.MixValues
 	}
